@@ -1,0 +1,58 @@
+package scheme
+
+import (
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+)
+
+// Served lists the group versions with an API of their own, in the order in which discovery names them.
+var Served = []schema.GroupVersion{
+	corev1.SchemeGroupVersion,
+	authenticationv1.SchemeGroupVersion,
+}
+
+var (
+	// Scheme knows every type that is served, in its published and its internal version.
+	Scheme = newScheme()
+	// Codecs reads and writes those types as JSON, YAML and protobuf.
+	Codecs = serializer.NewCodecFactory(Scheme)
+	// ParameterCodec reads query parameters into the options types.
+	ParameterCodec = runtime.NewParameterCodec(Scheme)
+)
+
+func newScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	metav1.AddToGroupVersion(s, metav1.Unversioned)
+	utilruntime.Must(metav1.AddMetaToScheme(s))
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, authenticationv1.AddToScheme} {
+		utilruntime.Must(add(s))
+	}
+	for _, gv := range Served {
+		addInternal(s, gv)
+		utilruntime.Must(s.SetVersionPriority(gv))
+	}
+	addDefaults(s)
+	addFieldLabels(s)
+	return s
+}
+
+// addInternal registers every kind of gv under the group's internal version as well. Options, watch events and the
+// like are the library's own: it converts between them itself.
+func addInternal(s *runtime.Scheme, gv schema.GroupVersion) {
+	internal := schema.GroupVersion{Group: gv.Group, Version: runtime.APIVersionInternal}
+	library := runtime.NewScheme()
+	metav1.AddToGroupVersion(library, gv)
+	for kind := range s.KnownTypes(gv) {
+		if library.Recognizes(gv.WithKind(kind)) {
+			continue
+		}
+		obj, err := s.New(gv.WithKind(kind))
+		utilruntime.Must(err)
+		s.AddKnownTypeWithName(internal.WithKind(kind), obj)
+	}
+}
