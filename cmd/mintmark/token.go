@@ -26,7 +26,7 @@ in $KUBECONFIG, else in admin.kubeconfig in the data directory of 'mintmark serv
 		Args: subcommandArgs,
 		RunE: showHelp,
 	}
-	cmd.AddCommand(newTokenInspectCommand(s))
+	cmd.AddCommand(newTokenCreateCommand(s), newTokenReviewCommand(s), newTokenInspectCommand(s))
 	return cmd
 }
 
