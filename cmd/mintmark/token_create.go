@@ -16,7 +16,7 @@ import (
 )
 
 // boundObjectKinds are what a token can be bound to, all of core v1.
-var boundObjectKinds = []string{"Node", "Pod", "Secret"} //nolint:gochecknoglobals // a constant
+var boundObjectKinds = []string{"Node", "Pod", "Secret"}
 
 type tokenCreate struct {
 	connectionFlags
