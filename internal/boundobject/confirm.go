@@ -1,0 +1,59 @@
+package boundobject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Leeway is how long a token outlives the deletion time of an object that still exists, and its own end.
+const Leeway = 60 * time.Second
+
+// errInvalidated says that the pod, secret or node of a token is gone. Clients match on the text.
+var errInvalidated = errors.New("service account token has been invalidated")
+
+// Confirm returns nil if everything that the token depends on is there at now. The errors, and their order, are
+// kube-apiserver's (spec: bound-token checks of pkg/serviceaccount/claims.go).
+func (x *Index) Confirm(ctx context.Context, b Binding, now time.Time) error {
+	cut := now.Add(-Leeway)
+	account, err := current(ctx, x.ServiceAccounts, b.Namespace, b.ServiceAccount)
+	if err != nil {
+		return err
+	}
+	if account.UID != b.ServiceAccount.UID {
+		return fmt.Errorf("service account UID (%s) does not match claim (%s)", account.UID, b.ServiceAccount.UID)
+	}
+	if account.deletedBefore(cut) {
+		return fmt.Errorf("service account %s/%s has been deleted", b.Namespace, b.ServiceAccount.Name)
+	}
+	if b.Secret != (Ref{}) {
+		secret, err := current(ctx, x.Secrets, b.Namespace, b.Secret)
+		if err := confirmOne(secret.object, err, b.Secret, "secret UID (%s) does not match service account secret ref claim (%s)", cut); err != nil {
+			return err
+		}
+	}
+	if b.Pod != (Ref{}) {
+		pod, err := current(ctx, x.Pods, b.Namespace, b.Pod)
+		// The node of a pod is not looked at: it is there for information.
+		return confirmOne(pod.object, err, b.Pod, "pod UID (%s) does not match service account pod ref claim (%s)", cut)
+	}
+	if b.Node != (Ref{}) {
+		node, err := current(ctx, x.Nodes, "", b.Node)
+		return confirmOne(node.object, err, b.Node, "node UID (%s) does not match service account node ref claim (%s)", cut)
+	}
+	return nil
+}
+
+// confirmOne checks an object that a token is bound to. A failed lookup refuses the token, whatever the failure.
+func confirmOne(found object, lookup error, want Ref, mismatch string, cut time.Time) error {
+	switch {
+	case lookup != nil:
+		return errInvalidated
+	case found.UID != want.UID:
+		return fmt.Errorf(mismatch, found.UID, want.UID)
+	case found.deletedBefore(cut):
+		return errInvalidated
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package boundobject
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mintmark/mintmark/internal/informer"
+)
+
+// Labels of secrets that hold legacy tokens (KEP-2799).
+const (
+	// LastUsedLabel holds the UTC date of the last use.
+	LastUsedLabel = "kubernetes.io/legacy-token-last-used"
+	// InvalidSinceLabel holds the UTC date since which the token is refused.
+	InvalidSinceLabel = "kubernetes.io/legacy-token-invalid-since"
+)
+
+// Index is the live index: of every object that a token can be bound to, what deciding about tokens takes.
+type Index struct {
+	Namespaces      *informer.Informer[Namespace]
+	ServiceAccounts *informer.Informer[ServiceAccount]
+	Secrets         *informer.Informer[Secret]
+	Pods            *informer.Informer[Pod]
+	Nodes           *informer.Informer[Node]
+}
+
+// NewIndex returns an empty index. Its views follow the storage once they are decorated and run.
+func NewIndex() *Index {
+	return &Index{
+		Namespaces:      informer.New(corev1.Resource("namespaces"), true, recordNamespace),
+		ServiceAccounts: informer.New(corev1.Resource("serviceaccounts"), false, recordServiceAccount),
+		Secrets:         informer.New(corev1.Resource("secrets"), false, recordSecret),
+		Pods:            informer.New(corev1.Resource("pods"), false, recordPod),
+		Nodes:           informer.New(corev1.Resource("nodes"), true, recordNode),
+	}
+}
+
+// object is what is kept of any object.
+type object struct {
+	UID types.UID
+	// Deletion is the time from which the object counts as deleted, zero for one that is not being deleted.
+	Deletion time.Time
+}
+
+func (o object) identity() object { return o }
+
+// deletedBefore reports whether the object was to be gone before t.
+func (o object) deletedBefore(t time.Time) bool { return !o.Deletion.IsZero() && o.Deletion.Before(t) }
+
+// Namespace is what is kept of a namespace.
+type Namespace struct {
+	object
+	// Terminating namespaces take in nothing new.
+	Terminating bool
+}
+
+// ServiceAccount is what is kept of a service account.
+type ServiceAccount struct {
+	object
+	// Secrets are the names in its list of secrets.
+	Secrets []string
+}
+
+// Pod is what is kept of a pod.
+type Pod struct {
+	object
+	ServiceAccount string
+	Node           string
+}
+
+// Secret is what is kept of a secret.
+type Secret struct {
+	object
+	Type corev1.SecretType
+	// Token is the SHA-256 of data.token, zero where there is none.
+	Token        [sha256.Size]byte
+	LastUsed     string
+	InvalidSince string
+}
+
+// Node is what is kept of a node.
+type Node struct{ object }
+
+func recordObject(meta *metav1.ObjectMeta) object {
+	o := object{UID: meta.UID}
+	if meta.DeletionTimestamp != nil {
+		o.Deletion = meta.DeletionTimestamp.Time
+	}
+	return o
+}
+
+func recordNamespace(obj runtime.Object) Namespace {
+	namespace := obj.(*corev1.Namespace)
+	return Namespace{object: recordObject(&namespace.ObjectMeta), Terminating: namespace.Status.Phase == corev1.NamespaceTerminating}
+}
+
+func recordServiceAccount(obj runtime.Object) ServiceAccount {
+	account := obj.(*corev1.ServiceAccount)
+	record := ServiceAccount{object: recordObject(&account.ObjectMeta)}
+	for _, ref := range account.Secrets {
+		record.Secrets = append(record.Secrets, ref.Name)
+	}
+	return record
+}
+
+func recordPod(obj runtime.Object) Pod {
+	pod := obj.(*corev1.Pod)
+	return Pod{object: recordObject(&pod.ObjectMeta), ServiceAccount: pod.Spec.ServiceAccountName, Node: pod.Spec.NodeName}
+}
+
+func recordSecret(obj runtime.Object) Secret {
+	secret := obj.(*corev1.Secret)
+	record := Secret{
+		object:       recordObject(&secret.ObjectMeta),
+		Type:         secret.Type,
+		LastUsed:     secret.Labels[LastUsedLabel],
+		InvalidSince: secret.Labels[InvalidSinceLabel],
+	}
+	if token := secret.Data[corev1.ServiceAccountTokenKey]; len(token) > 0 {
+		record.Token = sha256.Sum256(token)
+	}
+	return record
+}
+
+func recordNode(obj runtime.Object) Node {
+	return Node{object: recordObject(&obj.(*corev1.Node).ObjectMeta)}
+}
+
+// current returns the record of an object that should have a UID. Where memory holds none or another one, the storage
+// decides: the object may have been made a moment ago, by another replica.
+func current[T interface{ identity() object }](ctx context.Context, view *informer.Informer[T], namespace string, ref Ref) (T, error) {
+	record, err := view.Lookup(ctx, namespace, ref.Name)
+	if err == nil && record.identity().UID != ref.UID {
+		return view.Read(ctx, namespace, ref.Name)
+	}
+	return record, err
+}

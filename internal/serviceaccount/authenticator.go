@@ -1,0 +1,227 @@
+package serviceaccount
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/token/jwt"
+
+	"github.com/mintmark/mintmark/internal/boundobject"
+)
+
+// LegacyIssuer is the issuer of the tokens that live in secrets.
+const LegacyIssuer = "kubernetes/serviceaccount"
+
+// KeySet checks signatures. Verify returns nil if a key with that id, or any key if there is no id, made the signature
+// with that algorithm; its errors are shown to clients. It must be safe for concurrent use.
+type KeySet interface {
+	Verify(algorithm, keyID string, signed, signature []byte) error
+}
+
+// Config says which tokens are accepted.
+type Config struct {
+	// Issuers are those whose tokens are accepted.
+	Issuers []string
+	// APIAudiences are the audiences of this server: those of a token that names none, and those that a caller's token
+	// must be for.
+	APIAudiences authenticator.Audiences
+	Keys         KeySet
+	Index        *boundobject.Index
+	// LegacyLookup has tokens in secrets compared with the secret (--service-account-lookup).
+	LegacyLookup bool
+	// MarkUsed notes on a secret the day on which its token was last used.
+	MarkUsed func(ctx context.Context, namespace, name, uid, day string) error
+	// CacheBytes bounds the memory for verified signatures; 0 means 16 MiB.
+	CacheBytes int
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Authenticator tells to which service account a token belongs. That a key made a signature is remembered; everything
+// else is looked up each time.
+type Authenticator struct {
+	Config
+	verified *cache
+}
+
+var _ authenticator.Token = (*Authenticator)(nil)
+
+// New returns an authenticator.
+func New(cfg Config) *Authenticator {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.CacheBytes == 0 {
+		cfg.CacheBytes = 16 << 20
+	}
+	registerMetrics()
+	return &Authenticator{Config: cfg, verified: newCache(cfg.CacheBytes)}
+}
+
+// facts is what is certain of a token for ever once its signature has been checked.
+type facts struct {
+	// claims of a token of one of the configured issuers; nil if it is of none.
+	claims *Claims
+	// legacy claims of a token in a secret; nil if it is none.
+	legacy *legacyClaims
+}
+
+// AuthenticateToken returns whose token it is. A token that is none of ours gets no error: another authenticator may
+// know it.
+func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	known, ours, err := a.verify(token)
+	if err != nil || !ours {
+		return nil, false, err
+	}
+	var refusals []error
+	if known.legacy != nil {
+		response, err := a.checkLegacy(ctx, token, known.legacy)
+		if err == nil {
+			return response, true, nil
+		}
+		refusals = append(refusals, err)
+	}
+	if known.claims != nil {
+		response, err := a.check(ctx, known.claims)
+		if err == nil {
+			return response, true, nil
+		}
+		refusals = append(refusals, err)
+	}
+	return nil, false, utilerrors.NewAggregate(refusals)
+}
+
+// verify checks the signature, or remembers that it was checked.
+func (a *Authenticator) verify(token string) (known facts, ours bool, err error) {
+	key := keyOf(token)
+	if known, ok := a.verified.get(key); ok {
+		return known, true, nil
+	}
+	parsed, ok := parseCompact(token, a.accepts)
+	if !ok {
+		return facts{}, false, nil
+	}
+	if parsed.refused != nil {
+		return facts{}, false, parsed.refused
+	}
+	if err := a.Keys.Verify(parsed.algorithm, parsed.keyID, parsed.signed, parsed.signature); err != nil {
+		return facts{}, false, err
+	}
+	if known, err = a.read(parsed); err != nil {
+		return facts{}, false, err
+	}
+	a.verified.add(key, known, len(parsed.payload))
+	return known, true, nil
+}
+
+func (a *Authenticator) accepts(issuer string) bool {
+	return issuer == LegacyIssuer || slices.Contains(a.Issuers, issuer)
+}
+
+// read reads the claims of a token whose signature is good.
+func (a *Authenticator) read(parsed compact) (facts, error) {
+	var known facts
+	if parsed.issuer == LegacyIssuer {
+		legacy, err := decodeLegacyClaims(parsed.payload)
+		if err != nil {
+			return facts{}, err
+		}
+		known.legacy = &legacy
+	}
+	if slices.Contains(a.Issuers, parsed.issuer) {
+		claims, err := decodeClaims(parsed.payload)
+		if err != nil {
+			return facts{}, err
+		}
+		if !slices.Contains(a.Issuers, claims.Issuer) {
+			return facts{}, fmt.Errorf("token issuer %q is invalid", claims.Issuer)
+		}
+		known.claims = &claims
+	}
+	return known, nil
+}
+
+// check decides about a token of a configured issuer. Clients see from the error which check failed first, so the
+// order is kube-apiserver's: audience, times, objects.
+func (a *Authenticator) check(ctx context.Context, c *Claims) (*authenticator.Response, error) {
+	audiences, err := a.audiences(ctx, c.Audiences, c.Subject)
+	if err != nil {
+		return nil, err
+	}
+	now := a.Now()
+	if err := checkTimes(c, now); err != nil {
+		return nil, err
+	}
+	b := c.Binding
+	if err := a.Index.Confirm(ctx, b, now); err != nil {
+		return nil, err
+	}
+	noteAge(ctx, c, now)
+	info := serviceaccountuser.ServiceAccountInfo{
+		Namespace:    b.Namespace,
+		Name:         b.ServiceAccount.Name,
+		UID:          string(b.ServiceAccount.UID),
+		PodName:      b.Pod.Name,
+		PodUID:       string(b.Pod.UID),
+		NodeName:     b.Node.Name,
+		NodeUID:      string(b.Node.UID),
+		CredentialID: jwt.CredentialIDForJTI(c.ID),
+	}
+	return &authenticator.Response{Audiences: audiences, User: info.UserInfo()}, nil
+}
+
+// audiences returns those of the asked audiences that the token is for.
+func (a *Authenticator) audiences(ctx context.Context, of []string, subject string) (authenticator.Audiences, error) {
+	if len(of) == 0 {
+		// The audience makes a token old-style, not the issuer.
+		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token", subject)
+		metrics.legacy.WithContext(ctx).Inc()
+		of = a.APIAudiences
+	}
+	asked, ok := authenticator.AudiencesFrom(ctx)
+	if !ok {
+		asked = a.APIAudiences
+	}
+	good := authenticator.Audiences(of).Intersect(asked)
+	if len(good) == 0 && len(a.APIAudiences) != 0 {
+		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", of, asked)
+	}
+	return good, nil
+}
+
+// checkTimes checks nbf, exp and iat, in this order and with the leeway of RFC 7519 sections 4.1.4 and 4.1.5. A time
+// that the token doesn't name is not checked.
+func checkTimes(c *Claims, now time.Time) error {
+	early, late := now.Add(boundobject.Leeway), now.Add(-boundobject.Leeway)
+	switch {
+	case c.NotBefore != nil && early.Before(time.Unix(*c.NotBefore, 0)):
+		return errors.New("service account token is not valid yet")
+	case c.Expiry != nil && late.After(time.Unix(*c.Expiry, 0)):
+		return errors.New("service account token has expired")
+	case c.IssuedAt != nil && early.Before(time.Unix(*c.IssuedAt, 0)):
+		return errors.New("service account token is issued in the future")
+	}
+	return nil
+}
+
+// noteAge counts tokens with an extended life, and notes those that should have been replaced by now.
+func noteAge(ctx context.Context, c *Claims, now time.Time) {
+	if c.WarnAfter == nil || *c.WarnAfter == 0 {
+		return
+	}
+	warnAfter := time.Unix(*c.WarnAfter, 0)
+	if !now.After(warnAfter) {
+		metrics.valid.WithContext(ctx).Inc()
+		return
+	}
+	audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token",
+		fmt.Sprintf("subject: %s, seconds after warning threshold: %.0f", c.Subject, now.Sub(warnAfter).Seconds()))
+	metrics.stale.WithContext(ctx).Inc()
+}

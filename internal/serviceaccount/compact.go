@@ -1,0 +1,146 @@
+package serviceaccount
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+	josejson "github.com/go-jose/go-jose/v4/json"
+)
+
+// compact is a token in JWS compact serialization (RFC 7515 section 7.1), taken apart but not checked.
+type compact struct {
+	algorithm string
+	keyID     string
+	issuer    string
+	// refused is why the signature can't be checked although the token is well-formed.
+	refused   error
+	payload   []byte
+	signed    []byte // header and payload as they stand in the token
+	signature []byte
+}
+
+// errSignature is what a token gets whose header asks for what no key of ours would sign.
+var errSignature = errors.New("go-jose/go-jose: error in cryptographic primitive")
+
+// encoding is base64url without padding, in its one canonical form: a token can be spelled in one way only.
+var encoding = base64.RawURLEncoding.Strict()
+
+// parseCompact takes a token apart. It reports false for what is no token of any service account, which another
+// authenticator may understand. It allocates nothing before the token is known to have three parts, and an issuer that
+// is asked for.
+func parseCompact(token string, issuers func(string) bool) (compact, bool) {
+	header, rest, ok := strings.Cut(token, ".")
+	if !ok {
+		return compact{}, false
+	}
+	payload, signature, ok := strings.Cut(rest, ".")
+	if !ok || strings.IndexByte(signature, '.') >= 0 {
+		return compact{}, false
+	}
+	var c compact
+	if c.payload, ok = decodePart(payload); !ok {
+		return compact{}, false
+	}
+	// The issuer that routes the token is read as kube-apiserver reads it, and read again, strictly, once the
+	// signature is known to be good.
+	var peek struct {
+		Issuer string `json:"iss"`
+	}
+	if json.Unmarshal(c.payload, &peek) != nil || !issuers(peek.Issuer) {
+		return compact{}, false
+	}
+	c.issuer = peek.Issuer
+	decoded, ok := decodePart(header)
+	if !ok || !c.readHeader(decoded) {
+		return compact{}, false
+	}
+	if c.signature, ok = decodePart(signature); !ok {
+		return compact{}, false
+	}
+	c.signed = []byte(token[:len(header)+1+len(payload)])
+	return c, true
+}
+
+// decodePart decodes a part of a token. Line breaks, which the decoder would skip, are no part of one.
+func decodePart(part string) ([]byte, bool) {
+	if strings.ContainsAny(part, "\r\n") {
+		return nil, false
+	}
+	decoded, err := encoding.DecodeString(part)
+	return decoded, err == nil
+}
+
+// readHeader reads the JOSE header. Members that are not understood are ignored, as RFC 7515 section 4 wants it, but
+// for those that crit names. Keys in the header are never used.
+func (c *compact) readHeader(header []byte) bool {
+	if len(header) == 0 {
+		c.refused = errSignature
+		return true
+	}
+	var members map[string]josejson.RawMessage
+	if josejson.Unmarshal(header, &members) != nil {
+		return false
+	}
+	for name, value := range members {
+		if string(value) == "null" {
+			continue
+		}
+		if !c.readMember(name, value) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *compact) readMember(name string, value josejson.RawMessage) bool {
+	var ignored string
+	switch name {
+	case "alg":
+		return josejson.Unmarshal(value, &c.algorithm) == nil
+	case "kid":
+		return josejson.Unmarshal(value, &c.keyID) == nil
+	case "nonce":
+		return josejson.Unmarshal(value, &ignored) == nil
+	case "jwk":
+		var key jose.JSONWebKey
+		return josejson.Unmarshal(value, &key) == nil && key.Valid() && key.IsPublic()
+	case "x5c":
+		return validChain(value)
+	case "crit":
+		// RFC 7515 section 4.1.11: we understand no extension. An empty list names none.
+		var names []string
+		switch err := josejson.Unmarshal(value, &names); {
+		case err != nil:
+			c.refused = err
+		case len(names) > 0:
+			c.refused = errSignature
+		}
+	case "b64":
+		// RFC 7797: the payload of our tokens is always encoded.
+		if encoded := true; josejson.Unmarshal(value, &encoded) != nil || !encoded {
+			c.refused = errSignature
+		}
+	}
+	return true
+}
+
+func validChain(value josejson.RawMessage) bool {
+	var chain []string
+	if josejson.Unmarshal(value, &chain) != nil {
+		return false
+	}
+	for _, item := range chain {
+		der, err := base64.StdEncoding.DecodeString(item)
+		if err != nil {
+			return false
+		}
+		if _, err := x509.ParseCertificate(der); err != nil {
+			return false
+		}
+	}
+	return true
+}

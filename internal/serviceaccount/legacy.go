@@ -1,0 +1,168 @@
+package serviceaccount
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	josejson "github.com/go-jose/go-jose/v4/json"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/boundobject"
+)
+
+// legacyClaims are the claims of a token that lives in a secret: no times, no audience, no id.
+type legacyClaims struct {
+	Issuer    string   `json:"iss"`
+	Namespace string   `json:"kubernetes.io/serviceaccount/namespace"`
+	Secret    string   `json:"kubernetes.io/serviceaccount/secret.name"`
+	Name      string   `json:"kubernetes.io/serviceaccount/service-account.name"`
+	UID       string   `json:"kubernetes.io/serviceaccount/service-account.uid"`
+	Subject   string   `json:"sub"`
+	Audiences []string `json:"-"`
+}
+
+// EncodeLegacy returns the claims of the token that a secret holds for a service account.
+func EncodeLegacy(namespace, account, uid, secret string) ([]byte, error) {
+	return json.Marshal(legacyClaims{
+		Issuer:    LegacyIssuer,
+		Namespace: namespace,
+		Secret:    secret,
+		Name:      account,
+		UID:       uid,
+		Subject:   serviceaccountuser.MakeUsername(namespace, account),
+	})
+}
+
+func decodeLegacyClaims(payload []byte) (legacyClaims, error) {
+	// The public claims first, for the audience and for errors in the order of kube-apiserver's.
+	var public jwt.Claims
+	if err := josejson.Unmarshal(payload, &public); err != nil {
+		return legacyClaims{}, err
+	}
+	var c legacyClaims
+	if err := josejson.Unmarshal(payload, &c); err != nil {
+		return legacyClaims{}, err
+	}
+	if c.Issuer != LegacyIssuer {
+		return legacyClaims{}, fmt.Errorf("token issuer %q is invalid", c.Issuer)
+	}
+	c.Audiences = public.Audience
+	return c, nil
+}
+
+// checkLegacy decides about a token in a secret. Texts and order are kube-apiserver's (pkg/serviceaccount/legacy.go).
+func (a *Authenticator) checkLegacy(ctx context.Context, token string, c *legacyClaims) (*authenticator.Response, error) {
+	audiences, err := a.audiences(ctx, c.Audiences, c.Subject)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if a.LegacyLookup {
+		if err := a.lookUpLegacy(ctx, token, c); err != nil {
+			return nil, err
+		}
+	}
+	return &authenticator.Response{Audiences: audiences, User: serviceaccountuser.UserInfo(c.Namespace, c.Name, c.UID)}, nil
+}
+
+// check looks at the claims alone.
+func (c *legacyClaims) check() error {
+	for _, claim := range []struct{ value, missing string }{
+		{c.Subject, "sub claim is missing"},
+		{c.Namespace, "namespace claim is missing"},
+		{c.Secret, "secretName claim is missing"},
+		{c.Name, "serviceAccountName claim is missing"},
+		{c.UID, "serviceAccountUID claim is missing"},
+	} {
+		if claim.value == "" {
+			return errors.New(claim.missing)
+		}
+	}
+	namespace, name, err := serviceaccountuser.SplitUsername(c.Subject)
+	if err != nil || namespace != c.Namespace || name != c.Name {
+		return errors.New("sub claim is invalid")
+	}
+	return nil
+}
+
+// lookUpLegacy compares the token with its secret and its account.
+func (a *Authenticator) lookUpLegacy(ctx context.Context, token string, c *legacyClaims) error {
+	secret, err := a.secretWith(ctx, token, c)
+	if err != nil {
+		return err
+	}
+	account, err := a.Index.ServiceAccounts.Lookup(ctx, c.Namespace, c.Name)
+	if err == nil && string(account.UID) != c.UID {
+		account, err = a.Index.ServiceAccounts.Read(ctx, c.Namespace, c.Name)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !account.Deletion.IsZero():
+		return fmt.Errorf("ServiceAccount %s/%s has been deleted", c.Namespace, c.Name)
+	case string(account.UID) != c.UID:
+		return fmt.Errorf("ServiceAccount UID (%s) does not match claim (%s)", account.UID, c.UID)
+	}
+	defer a.noteUse(ctx, c, secret)
+	generated := slices.Contains(account.Secrets, c.Secret)
+	if secret.InvalidSince != "" {
+		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token-invalidated", c.Secret+"/"+c.Namespace)
+		if generated {
+			metrics.invalidAuto.WithContext(ctx).Inc()
+		}
+		return fmt.Errorf("the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '%s' label from the secret to temporarily allow use of this token",
+			c.Namespace, c.Secret, c.Namespace, c.Name, boundobject.InvalidSinceLabel)
+	}
+	if !generated {
+		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token-manual-secret", c.Secret)
+		metrics.manual.WithContext(ctx).Inc()
+		return nil
+	}
+	warning.AddWarning(ctx, "", "Use tokens from the TokenRequest API or manually created secret-based tokens instead of auto-generated secret-based tokens.")
+	audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token-autogenerated-secret", c.Secret)
+	metrics.auto.WithContext(ctx).Inc()
+	return nil
+}
+
+// secretWith returns the secret that holds the token. Where memory says that it holds another, or is not there, the
+// storage decides: it may have been written a moment ago, by another replica.
+func (a *Authenticator) secretWith(ctx context.Context, token string, c *legacyClaims) (boundobject.Secret, error) {
+	want := sha256.Sum256([]byte(token))
+	holds := func(s boundobject.Secret) bool { return subtle.ConstantTimeCompare(s.Token[:], want[:]) == 1 }
+	secret, err := a.Index.Secrets.Lookup(ctx, c.Namespace, c.Secret)
+	if err == nil && !holds(secret) {
+		secret, err = a.Index.Secrets.Read(ctx, c.Namespace, c.Secret)
+	}
+	switch {
+	case err != nil, !secret.Deletion.IsZero():
+		return boundobject.Secret{}, errors.New("Token has been invalidated") //nolint:staticcheck // clients match on the text
+	case !holds(secret):
+		return boundobject.Secret{}, errors.New("Token does not match server's copy") //nolint:staticcheck // likewise
+	}
+	return secret, nil
+}
+
+// noteUse writes the day of use on the secret, once a day. A failure is no reason to refuse the token.
+func (a *Authenticator) noteUse(ctx context.Context, c *legacyClaims, secret boundobject.Secret) {
+	now := a.Now().UTC()
+	today, tomorrow := now.Format(time.DateOnly), now.AddDate(0, 0, 1).Format(time.DateOnly)
+	if a.MarkUsed == nil || secret.LastUsed == today || secret.LastUsed == tomorrow {
+		return
+	}
+	if err := a.MarkUsed(ctx, c.Namespace, c.Secret, string(secret.UID), today); err != nil {
+		klog.FromContext(ctx).Error(err, "The day of use can't be noted on the secret of a legacy token", "secret", klog.KRef(c.Namespace, c.Secret))
+	}
+}

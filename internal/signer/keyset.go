@@ -1,0 +1,116 @@
+package signer
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"errors"
+	"math/big"
+)
+
+var (
+	// errNoKey says that the key id of a token is none of ours. Clients match on the text.
+	errNoKey = errors.New("invalid signature, no keys found")
+	// errSignature says that no key made the signature. The text is that of the library which kube-apiserver uses.
+	errSignature = errors.New("go-jose/go-jose: error in cryptographic primitive")
+)
+
+// algorithm is a way of signing (RFC 7518 section 3.1). The table below is the list of those that are checked at all:
+// HMAC and "none" are not in it.
+type algorithm struct {
+	hash  crypto.Hash
+	curve elliptic.Curve // of ECDSA
+	pss   bool           // RSASSA-PSS rather than PKCS #1 v1.5
+}
+
+var algorithms = map[string]algorithm{
+	"ES256": {hash: crypto.SHA256, curve: elliptic.P256()},
+	"ES384": {hash: crypto.SHA384, curve: elliptic.P384()},
+	"ES512": {hash: crypto.SHA512, curve: elliptic.P521()},
+	"RS256": {hash: crypto.SHA256},
+	"RS384": {hash: crypto.SHA384},
+	"RS512": {hash: crypto.SHA512},
+	"PS256": {hash: crypto.SHA256, pss: true},
+	"PS384": {hash: crypto.SHA384, pss: true},
+	"PS512": {hash: crypto.SHA512, pss: true},
+}
+
+// Key is a public key that checks tokens.
+type Key struct {
+	ID     string
+	Public crypto.PublicKey
+}
+
+// KeySet is the set of keys whose tokens are accepted, in the order of configuration. It does not change.
+type KeySet struct {
+	keys []Key
+	byID map[string][]Key
+}
+
+// NewKeySet returns the set of the given public keys.
+func NewKeySet(public []crypto.PublicKey) (*KeySet, error) {
+	set := &KeySet{byID: map[string][]Key{}}
+	for _, p := range public {
+		id, err := KeyID(p)
+		if err != nil {
+			return nil, err
+		}
+		key := Key{ID: id, Public: p}
+		set.keys = append(set.keys, key)
+		set.byID[id] = append(set.byID[id], key)
+	}
+	return set, nil
+}
+
+// Holds reports whether a token that names this key id could be accepted.
+func (s *KeySet) Holds(id string) bool { return id == "" || len(s.byID[id]) > 0 }
+
+// Verify returns nil if one of the keys made the signature. A token that names a key is checked with that key alone;
+// one that names none (an empty id) is checked with all.
+func (s *KeySet) Verify(algorithm, id string, signed, signature []byte) error {
+	keys := s.keys
+	if id != "" {
+		keys = s.byID[id]
+	}
+	if len(keys) == 0 {
+		return errNoKey
+	}
+	for _, key := range keys {
+		if verify(key.Public, algorithm, signed, signature) {
+			return nil
+		}
+	}
+	return errSignature
+}
+
+// verify reports whether the key made the signature. The algorithm is what the token says; it has to be one that the
+// key is for.
+func verify(public crypto.PublicKey, name string, signed, signature []byte) bool {
+	a, ok := algorithms[name]
+	if !ok {
+		return false
+	}
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		return a.curve == key.Curve && verifyECDSA(key, sum(a.hash, signed), signature)
+	case *rsa.PublicKey:
+		switch digest := sum(a.hash, signed); {
+		case a.curve != nil:
+			return false
+		case a.pss:
+			return rsa.VerifyPSS(key, a.hash, digest, signature, nil) == nil
+		default:
+			return rsa.VerifyPKCS1v15(key, a.hash, digest, signature) == nil
+		}
+	}
+	return false
+}
+
+func verifyECDSA(key *ecdsa.PublicKey, digest, signature []byte) bool {
+	size := coordinateSize(key.Curve)
+	if len(signature) != 2*size {
+		return false
+	}
+	return ecdsa.Verify(key, digest, new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:]))
+}
