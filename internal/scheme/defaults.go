@@ -1,6 +1,77 @@
 package scheme
 
-import "k8s.io/apimachinery/pkg/runtime"
+import (
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
 
-// addDefaults registers what a field left out by the client means.
-func addDefaults(*runtime.Scheme) {}
+// defaultExpirationSeconds is the life of a token when the request names none: one hour.
+const defaultExpirationSeconds = 60 * 60
+
+// addDefaults registers what a field left out by the client means. The codecs run these functions on everything they
+// decode, from a client as well as from etcd. Fields that exist twice under an old and a new name are made equal here
+// too, since there is no conversion in which that could happen.
+func addDefaults(s *runtime.Scheme) {
+	addDefault(s, setNamespaceDefaults)
+	addDefault(s, setSecretDefaults)
+	addDefault(s, setNodeDefaults)
+	addDefault(s, setPodDefaults)
+	addDefault(s, setTokenRequestDefaults)
+}
+
+// addDefault registers set for objects of type T.
+func addDefault[T any, P interface {
+	*T
+	runtime.Object
+}](s *runtime.Scheme, set func(P)) {
+	s.AddTypeDefaultingFunc(P(new(T)), func(obj any) { set(obj.(P)) })
+}
+
+// setNamespaceDefaults adds the label by which selectors find a namespace by name. An object whose name is yet to be
+// generated gets it when it is stored.
+func setNamespaceDefaults(ns *corev1.Namespace) {
+	if ns.Name == "" {
+		return
+	}
+	if ns.Labels == nil {
+		ns.Labels = map[string]string{}
+	}
+	ns.Labels[corev1.LabelMetadataName] = ns.Name
+}
+
+// setSecretDefaults also moves stringData, which can only be written, into data.
+func setSecretDefaults(secret *corev1.Secret) {
+	if secret.Type == "" {
+		secret.Type = corev1.SecretTypeOpaque
+	}
+	if len(secret.StringData) > 0 && secret.Data == nil {
+		secret.Data = make(map[string][]byte, len(secret.StringData))
+	}
+	for key, value := range secret.StringData {
+		secret.Data[key] = []byte(value)
+	}
+	secret.StringData = nil
+}
+
+func setNodeDefaults(node *corev1.Node) {
+	// podCIDR is the first of podCIDRs; where they differ, the older field was written by a client that knows no other.
+	if cidr := node.Spec.PodCIDR; cidr != "" && (len(node.Spec.PodCIDRs) == 0 || node.Spec.PodCIDRs[0] != cidr) {
+		node.Spec.PodCIDRs = []string{cidr}
+	}
+	if len(node.Spec.PodCIDRs) > 0 {
+		node.Spec.PodCIDR = node.Spec.PodCIDRs[0]
+	}
+	roundUp(node.Status.Capacity)
+	roundUp(node.Status.Allocatable)
+	if node.Status.Allocatable == nil {
+		node.Status.Allocatable = node.Status.Capacity.DeepCopy()
+	}
+}
+
+func setTokenRequestDefaults(request *authenticationv1.TokenRequest) {
+	if request.Spec.ExpirationSeconds == nil {
+		seconds := int64(defaultExpirationSeconds)
+		request.Spec.ExpirationSeconds = &seconds
+	}
+}

@@ -1,6 +1,40 @@
 package scheme
 
-import "k8s.io/apimachinery/pkg/runtime"
+import (
+	"fmt"
+	"slices"
 
-// addFieldLabels registers the field selectors that each kind supports.
-func addFieldLabels(*runtime.Scheme) {}
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+)
+
+// addFieldLabels registers the field selectors that each kind supports. Kinds that aren't named here can be selected
+// by name and namespace, which the library provides.
+func addFieldLabels(s *runtime.Scheme) {
+	addLabels(s, "Namespace", map[string]string{"name": "metadata.name"},
+		"metadata.name", "status.phase")
+	addLabels(s, "Node", nil,
+		"metadata.name", "spec.unschedulable")
+	addLabels(s, "Pod", map[string]string{"spec.host": "spec.nodeName"},
+		"metadata.name", "metadata.namespace",
+		"spec.hostNetwork", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+		"status.nominatedNodeName", "status.phase", "status.podIP", "status.podIPs")
+	addLabels(s, "Secret", nil,
+		"metadata.name", "metadata.namespace", "type")
+}
+
+// addLabels lets objects of a core kind be selected by the given labels, and by the keys of old, names from earlier
+// releases.
+func addLabels(s *runtime.Scheme, kind string, old map[string]string, labels ...string) {
+	utilruntime.Must(s.AddFieldLabelConversionFunc(corev1.SchemeGroupVersion.WithKind(kind),
+		func(label, value string) (string, string, error) {
+			if current, ok := old[label]; ok {
+				return current, value, nil
+			}
+			if slices.Contains(labels, label) {
+				return label, value, nil
+			}
+			return "", "", fmt.Errorf("field label not supported: %s", label)
+		}))
+}

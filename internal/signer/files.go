@@ -12,6 +12,8 @@ import (
 	"os"
 
 	"k8s.io/client-go/util/keyutil"
+
+	"github.com/mintmark/mintmark/internal/datadir"
 )
 
 // minRSABits is the shortest RSA key that may sign (NIST SP 800-131A).
@@ -60,7 +62,7 @@ func LoadOrCreate(path string) (key crypto.Signer, created bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("encoding the signing key: %w", err)
 	}
-	if err := keyutil.WriteKey(path, pem); err != nil {
+	if err := datadir.WriteFile(path, pem, 0o600); err != nil {
 		return nil, false, fmt.Errorf("storing the signing key: %w", err)
 	}
 	return made, true, nil

@@ -1,0 +1,44 @@
+# The checks themselves are in .ci/run, which needs no make; here they only have short names.
+
+.DEFAULT_GOAL := help
+.PHONY: help build install test conformance lint fmt generate tidy vuln kubectl ci clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/mintmark, static and stripped
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/mintmark ./cmd/mintmark
+
+install: ## mintmark where go install puts it
+	CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' ./cmd/mintmark
+
+test: ## all tests, with the race detector
+	.ci/run race
+
+conformance: ## replay the answers of a real kube-apiserver
+	go test ./internal/conformance/...
+
+lint: ## formatting, go vet and every linter
+	.ci/run format vet lint
+
+fmt: ## format the Go files
+	go tool -modfile=tools/go.mod gofumpt -w .
+
+generate: ## write the generated files anew
+	go generate ./...
+
+tidy: ## tidy both go.mod
+	go mod tidy
+	go -C tools mod tidy
+
+vuln: ## known vulnerabilities in what is called
+	.ci/run vuln
+
+kubectl: ## bin/kubectl, the release that the tests use
+	.ci/run kubectl
+
+ci: ## everything that a change must pass
+	.ci/run
+
+clean: ## remove bin
+	rm -rf bin

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+const (
+	// requestTimeout bounds a request with all its retries. It is the context's and not the
+	// client's: client-go would put the latter into the query, and a server has to treat a
+	// request with a query as an unusual one.
+	requestTimeout = 30 * time.Second
+
+	defaultDataDir = "./mintmark-data"
+	kubeconfigEnv  = "KUBECONFIG"
+)
+
+// connectionFlags say which server to talk to, and as whom: those of kubectl's flags that
+// help here. There is no --token: beside a token to review it would be mistaken for it, and
+// other users of the machine could read it from the list of processes.
+type connectionFlags struct {
+	kubeconfig string
+	dataDir    string
+	dataDirSet func() bool
+	overrides  clientcmd.ConfigOverrides
+}
+
+func (f *connectionFlags) addTo(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.kubeconfig, clientcmd.RecommendedConfigPathFlag, "", "Path to the kubeconfig file to use (default: $KUBECONFIG, else admin.kubeconfig in the data directory)")
+	flags.StringVar(&f.dataDir, "data-dir", defaultDataDir, "Data directory of 'mintmark serve'; when given, its admin.kubeconfig is used even if $KUBECONFIG is set")
+	flags.StringVar(&f.overrides.CurrentContext, clientcmd.FlagContext, "", "Name of the kubeconfig context to use")
+	flags.StringVarP(&f.overrides.ClusterInfo.Server, clientcmd.FlagAPIServer, "s", "", "URL of the server, instead of the kubeconfig's")
+	flags.StringVar(&f.overrides.AuthInfo.Impersonate, clientcmd.FlagImpersonate, "", "User to impersonate, e.g. system:serviceaccount:default:app")
+	flags.StringArrayVar(&f.overrides.AuthInfo.ImpersonateGroups, clientcmd.FlagImpersonateGroup, nil, "Group to impersonate; may be repeated. Requires --as")
+	f.dataDirSet = func() bool { return flags.Changed("data-dir") }
+	completeFlag(cmd, clientcmd.FlagContext)
+	completeFlag(cmd, clientcmd.FlagAPIServer)
+	completeFlag(cmd, clientcmd.FlagImpersonate)
+	completeFlag(cmd, clientcmd.FlagImpersonateGroup)
+	_ = cmd.MarkFlagDirname("data-dir")
+}
+
+// connection is a server that was found, and how to speak of it to a person.
+type connection struct {
+	config    *rest.Config
+	namespace string // the one given, else the context's, else "default"
+	source    string // the kubeconfig file, or files
+}
+
+// open finds the server. Warnings that it sends with its answers go to warnings.
+func (f *connectionFlags) open(cmd *cobra.Command, warnings io.Writer) (*connection, error) {
+	if f.kubeconfig != "" && f.dataDirSet() {
+		return nil, usageErrorf(cmd, "--kubeconfig and --data-dir both name a kubeconfig: leave one of them out")
+	}
+	if len(f.overrides.AuthInfo.ImpersonateGroups) > 0 && f.overrides.AuthInfo.Impersonate == "" {
+		return nil, usageErrorf(cmd, "--as-group needs a user: name one with --as")
+	}
+	files, err := f.files()
+	if err != nil {
+		return nil, err
+	}
+	source := strings.Join(files, ", ")
+	rules := &clientcmd.ClientConfigLoadingRules{Precedence: files}
+	loaded, err := rules.Load()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the kubeconfig: %w", err)
+	}
+	// Not the deferred loader that kubectl uses: in a pod, that one would quietly take the
+	// cluster around it for an unusable file.
+	client := clientcmd.NewNonInteractiveClientConfig(*loaded, "", &f.overrides, rules)
+	config, err := client.ClientConfig()
+	if err != nil {
+		if clientcmd.IsEmptyConfig(err) {
+			return nil, fmt.Errorf("the kubeconfig %s names no server: choose another with --kubeconfig, or one of its contexts with --context", source)
+		}
+		return nil, fmt.Errorf("cannot use the kubeconfig %s: %w", source, err)
+	}
+	namespace, _, err := client.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the kubeconfig %s: %w", source, err)
+	}
+	info, _ := debug.ReadBuildInfo()
+	config.UserAgent = "mintmark/" + versionFrom(info).Version
+	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
+	return &connection{config: config, namespace: namespace, source: source}, nil
+}
+
+// files are the kubeconfig files to read, the first having precedence: what was named on the
+// command line, else $KUBECONFIG, else the data directory's.
+func (f *connectionFlags) files() ([]string, error) {
+	if f.kubeconfig != "" {
+		if _, err := os.Stat(f.kubeconfig); err != nil {
+			return nil, fmt.Errorf("cannot read the file named with --kubeconfig: %w", err)
+		}
+		return []string{f.kubeconfig}, nil
+	}
+	if env := os.Getenv(kubeconfigEnv); env != "" && !f.dataDirSet() {
+		// Like kubectl, live with some of the files missing; not with all.
+		files := slices.DeleteFunc(filepath.SplitList(env), missing)
+		if len(files) == 0 {
+			return nil, fmt.Errorf("no kubeconfig found: $%s is set to %q, where there is none; name one with --kubeconfig, or unset it to use the data directory's", kubeconfigEnv, env)
+		}
+		return files, nil
+	}
+	file := filepath.Join(f.dataDir, "admin.kubeconfig")
+	if missing(file) {
+		return nil, fmt.Errorf("no kubeconfig found (looked for %s): start a server with 'mintmark serve', or name one with --kubeconfig", file)
+	}
+	return []string{file}, nil
+}
+
+func missing(file string) bool {
+	_, err := os.Stat(file)
+	return file == "" || errors.Is(err, os.ErrNotExist)
+}
+
+// explain turns the error of a request made under ctx into one that says what to do.
+func (c *connection) explain(ctx context.Context, err error) error {
+	// The client names the method and the whole URL; the server is enough.
+	cause, reached := err, true
+	if request := (*url.Error)(nil); errors.As(err, &request) {
+		cause, reached = request.Err, false
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return errors.New("interrupted")
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("the server %s (from %s) did not answer within %s", c.config.Host, c.source, requestTimeout)
+	case utilnet.IsConnectionRefused(err):
+		return fmt.Errorf("nothing listens at %s (from %s): start a server with 'mintmark serve', or name another with --kubeconfig or --server", c.config.Host, c.source)
+	case isUnknownAuthority(err):
+		return fmt.Errorf("the certificate of %s is not from the authority in %s (%w): use the admin.kubeconfig that this server wrote into its data directory", c.config.Host, c.source, cause)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("the server %s does not accept the credentials in %s: %w", c.config.Host, c.source, err)
+	case isStatus(err) && !apierrors.IsUnexpectedServerError(err):
+		return err // the server's own words
+	case reached:
+		return fmt.Errorf("the server %s (from %s) does not answer as a Kubernetes API does: %w", c.config.Host, c.source, err)
+	default:
+		return fmt.Errorf("cannot reach the server %s (from %s): %w", c.config.Host, c.source, cause)
+	}
+}
+
+func isStatus(err error) bool {
+	status := apierrors.APIStatus(nil)
+	return errors.As(err, &status)
+}
+
+func isUnknownAuthority(err error) bool {
+	unknown := x509.UnknownAuthorityError{}
+	return errors.As(err, &unknown)
+}

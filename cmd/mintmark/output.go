@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"sigs.k8s.io/yaml"
+)
+
+// outputFormat is the -o flag: empty for the form meant for people, else one of allowed.
+type outputFormat struct {
+	allowed []string
+	value   string
+}
+
+func (f *outputFormat) String() string { return f.value }
+func (f *outputFormat) Type() string   { return strings.Join(f.allowed, "|") }
+
+func (f *outputFormat) Set(value string) error {
+	if !slices.Contains(f.allowed, value) {
+		return fmt.Errorf("must be %s", strings.Join(f.allowed, " or "))
+	}
+	f.value = value
+	return nil
+}
+
+func (f *outputFormat) addTo(cmd *cobra.Command) {
+	cmd.Flags().VarP(f, "output", "o", "Print as "+strings.Join(f.allowed, " or ")+" instead of text")
+	completeFlag(cmd, "output", f.allowed...)
+}
+
+// print writes object in the format asked for, with a final newline.
+func (f *outputFormat) print(w io.Writer, object any) error {
+	var encoded []byte
+	var err error
+	if f.value == "yaml" {
+		encoded, err = yaml.Marshal(object)
+	} else if encoded, err = json.MarshalIndent(object, "", "  "); err == nil {
+		encoded = append(encoded, '\n')
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(encoded)
+	return err
+}
+
+// completeFlag makes shell completion offer values, and no files, for a flag.
+func completeFlag(cmd *cobra.Command, flag string, values ...string) {
+	// It fails only for a flag that isn't there or is registered twice: the tests ask for every
+	// completion, so that shows.
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// noArgs refuses arguments without repeating them; see subcommandArgs.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageErrorf(cmd, "'%s' takes no arguments", cmd.CommandPath())
+	}
+	return nil
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// plain makes text from elsewhere safe to show: who writes a token or runs a server must not
+// get to move the cursor of the person who looks at it, or turn the direction of the text.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
+}
+
+// indentJSON lays out a JSON value as it was written, order, numbers and repeated members
+// included, with whatever plain would replace escaped. It is still the same JSON, since such
+// characters can stand in strings only.
+func indentJSON(value []byte) ([]byte, error) {
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, value, "", "  "); err != nil {
+		return nil, err
+	}
+	var safe bytes.Buffer
+	for _, r := range indented.String() {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			safe.WriteRune(r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&safe, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&safe, `\u%04x`, r)
+		}
+	}
+	return safe.Bytes(), nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func TestCommandLine(t *testing.T) {
+	secret := makeJWT(`{}`, `{}`)
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		out  string
+		err  string
+	}{
+		"nothing":                        {nil, 0, "Usage:", ""},
+		"a group":                        {[]string{"token"}, 0, "Available Commands:", ""},
+		"help":                           {[]string{"help", "token", "review"}, 0, "1  the token is refused", ""},
+		"a command that isn't":           {[]string{"mint"}, 2, "", "there is no such command under 'mintmark'\nSee 'mintmark --help'"},
+		"a command nearly":               {[]string{"token", "reveiw"}, 2, "", "did you mean 'mintmark token review'?"},
+		"a token for a command":          {[]string{"token", secret}, 2, "", "there is no such command under 'mintmark token'"},
+		"an argument for version":        {[]string{"version", secret}, 2, "", "'mintmark version' takes no arguments"},
+		"version":                        {[]string{"version"}, 0, "Kubernetes API v1.37\n", ""},
+		"version in yaml":                {[]string{"version", "-o", "yaml"}, 0, "kubernetes: v1.37\n", ""},
+		"completion":                     {[]string{"completion", "bash"}, 0, "# bash completion", ""},
+		"completion's help":              {[]string{"completion"}, 0, "Generate the autocompletion script", ""},
+		"completion of a command":        {[]string{"__complete", "token", "i"}, 0, "inspect\tShow", ""},
+		"completion of a flag":           {[]string{"__complete", "token", "create", "-o", ""}, 0, "json\nyaml\n", ""},
+		"completion of a kind":           {[]string{"__complete", "token", "create", "--bound-object-kind", ""}, 0, "Node\nPod\nSecret\n", ""},
+		"completion of no token, please": {[]string{"__complete", "token", "review", ""}, 0, ":4\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := mintmark(t, "", test.args...)
+			if len(test.args) > 0 && test.args[0] == "__complete" {
+				got.err = "" // cobra explains its directive there
+			}
+			got.want(t, test.code, test.out, test.err)
+			got.keeps(t, secret)
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	got := mintmark(t, "", "version", "-o", "json")
+	var v buildVersion
+	if err := json.Unmarshal([]byte(got.out), &v); err != nil || v.Version == "" || v.GoVersion == "" {
+		t.Errorf("%v, printed\n%s", err, got.out)
+	}
+	v = versionFrom(&debug.BuildInfo{
+		Main: debug.Module{Version: "v0.1.0"},
+		Settings: []debug.BuildSetting{
+			{Key: "vcs.revision", Value: "0123456789abcdef"},
+			{Key: "vcs.time", Value: "2026-08-01T00:00:00Z"},
+			{Key: "vcs.modified", Value: "true"},
+		},
+	})
+	var text bytes.Buffer
+	if err := v.write(&text); err != nil {
+		t.Fatal(err)
+	}
+	if want := "mintmark v0.1.0 (commit 0123456789ab of 2026-08-01T00:00:00Z, with changes)\nKubernetes API v1.37\n"; !strings.HasPrefix(text.String(), want) {
+		t.Errorf("printed\n%swant\n%s", &text, want)
+	}
+	if v := versionFrom(nil); v.Version != "(devel)" {
+		t.Errorf("without build information the version is %q", v.Version)
+	}
+}
+
+// Every flag says in its help what it is for, and every flag with a value has a completion of
+// its own, so that a shell doesn't offer files for it.
+func TestFlags(t *testing.T) {
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+			if flag.Usage == "" {
+				t.Errorf("%s --%s has no help", cmd.CommandPath(), flag.Name)
+			}
+			_, completed := cmd.GetFlagCompletionFunc(flag.Name)
+			if !completed && flag.Value.Type() != "bool" && flag.Name != "kubeconfig" && flag.Name != "data-dir" {
+				t.Errorf("%s --%s has no completion", cmd.CommandPath(), flag.Name)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(newTokenCommand(streams{}))
+	visit(newVersionCommand(streams{}))
+}
+
+// A person at a terminal who gives up must not be waited for.
+func TestInterruptedInput(t *testing.T) {
+	never, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	code := run(ctx, []string{"token", "inspect", "-"}, streams{in: never, out: &out, err: &errs})
+	result{code, out.String(), errs.String()}.want(t, 1, "", "cannot read the token from standard input: interrupted")
+}

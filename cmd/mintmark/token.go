@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// maxTokenBytes bounds what is read from standard input: more than any server takes, and
+// little enough for a file that was named by mistake.
+const maxTokenBytes = 3 << 20
+
+func newTokenCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Create, review and inspect tokens",
+		Long: `Create a token for a service account, have a token reviewed by a server, or look into one
+without a server.
+
+create and review find the server as kubectl does: in the file named with --kubeconfig, else
+in $KUBECONFIG, else in admin.kubeconfig in the data directory of 'mintmark serve'.`,
+		Args: subcommandArgs,
+		RunE: showHelp,
+	}
+	cmd.AddCommand(newTokenCreateCommand(s), newTokenReviewCommand(s), newTokenInspectCommand(s))
+	return cmd
+}
+
+// tokenArg is the cobra.PositionalArgs of commands about one token.
+func tokenArg(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return usageErrorf(cmd, "no token given: use - to read it from standard input")
+	case len(args) > 1:
+		return usageErrorf(cmd, "more than one token given: put quotes around a token with spaces in it")
+	}
+	return nil
+}
+
+// readToken is the token that was named by arg: itself, or standard input for "-", without the
+// white space around it.
+func readToken(ctx context.Context, cmd *cobra.Command, s streams, arg string) (string, error) {
+	if arg == "-" {
+		read, err := readAll(ctx, s.in)
+		if err != nil {
+			return "", fmt.Errorf("cannot read the token from standard input: %w", err)
+		}
+		arg = read
+	}
+	token := strings.TrimSpace(arg)
+	if token == "" {
+		return "", usageErrorf(cmd, "the token is empty")
+	}
+	if scheme, _, found := strings.Cut(token, " "); found && strings.EqualFold(scheme, "bearer") {
+		return "", usageErrorf(cmd, "this is the value of an Authorization header: leave out the word in front of the token")
+	}
+	return token, nil
+}
+
+// readAll reads in until its end, at most maxTokenBytes, or until ctx is done: a read from a
+// terminal doesn't end by itself when the person gives up.
+func readAll(ctx context.Context, in io.Reader) (string, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		data, err := io.ReadAll(io.LimitReader(in, maxTokenBytes+1))
+		done <- result{data, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", errors.New("interrupted")
+	case got := <-done:
+		if len(got.data) > maxTokenBytes {
+			return "", fmt.Errorf("it is longer than %d bytes, so it isn't a token", maxTokenBytes)
+		}
+		return string(got.data), got.err
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// boundObjectKinds are what a token can be bound to, all of core v1.
+var boundObjectKinds = []string{"Node", "Pod", "Secret"}
+
+type tokenCreate struct {
+	connectionFlags
+	output    outputFormat
+	audiences []string
+	duration  time.Duration
+	bound     authenticationv1.BoundObjectReference
+}
+
+func newTokenCreateCommand(s streams) *cobra.Command {
+	c := &tokenCreate{output: outputFormat{allowed: []string{"json", "yaml"}}}
+	cmd := &cobra.Command{
+		Use:   "create ACCOUNT",
+		Short: "Request a token for a service account",
+		Long: `Request a token for a service account and print it, and nothing else, on standard output, as
+'kubectl create token' does. What the server warns of, such as a shortened lifetime, goes to
+standard error.`,
+		Example: `  # A token for the service account "app" in the kubeconfig's namespace
+  mintmark token create app
+
+  # For ten minutes and for one audience only
+  mintmark token create app --namespace prod --audience vault --duration 10m
+
+  # One that ends with a pod
+  mintmark token create app --bound-object-kind Pod --bound-object-name web-0`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 || args[0] == "" {
+				return usageErrorf(cmd, "name one service account: %s ACCOUNT", cmd.CommandPath())
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.run(cmd, args[0], s)
+		},
+	}
+	c.addTo(cmd)
+	return cmd
+}
+
+func (c *tokenCreate) addTo(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	clientcmd.FlagInfo{
+		LongName: clientcmd.FlagNamespace, ShortName: "n",
+		Description: "Namespace of the service account (default: the kubeconfig context's, else \"default\")",
+	}.BindTransformingStringFlag(flags, &c.overrides.Context.Namespace, clientcmd.RemoveNamespacesPrefix)
+	flags.StringArrayVar(&c.audiences, "audience", nil, "Audience of the token; may be repeated (default: the server's own audiences)")
+	flags.DurationVar(&c.duration, "duration", 0, "Lifetime to ask for, e.g. 10m or 24h; the server may give another (default: the server's)")
+	flags.StringVar(&c.bound.Kind, "bound-object-kind", "", "Kind of an object that the token ends with: "+strings.Join(boundObjectKinds, ", "))
+	flags.StringVar(&c.bound.Name, "bound-object-name", "", "Name of that object; required with --bound-object-kind")
+	flags.StringVar((*string)(&c.bound.UID), "bound-object-uid", "", "UID of that object (default: that of the object that has the name now)")
+	c.output.addTo(cmd)
+	c.connectionFlags.addTo(cmd)
+	completeFlag(cmd, clientcmd.FlagNamespace)
+	completeFlag(cmd, "audience")
+	completeFlag(cmd, "duration")
+	completeFlag(cmd, "bound-object-kind", boundObjectKinds...)
+	completeFlag(cmd, "bound-object-name")
+	completeFlag(cmd, "bound-object-uid")
+}
+
+// validate refuses what 'kubectl create token' refuses; everything else is the server's to say.
+func (c *tokenCreate) validate(cmd *cobra.Command) error {
+	kinds := strings.Join(boundObjectKinds, ", ")
+	switch {
+	case c.duration < 0:
+		return usageErrorf(cmd, "--duration must be positive, or 0 to leave it to the server")
+	case c.duration%time.Second != 0:
+		return usageErrorf(cmd, "--duration must be in whole seconds")
+	case slices.Contains(c.audiences, ""):
+		return usageErrorf(cmd, "--audience must not be empty: leave it out to get a token for the server's own audiences")
+	case c.bound.Kind == "" && c.bound.Name != "":
+		return usageErrorf(cmd, "--bound-object-name needs --bound-object-kind (one of %s)", kinds)
+	case c.bound.Kind == "" && c.bound.UID != "":
+		return usageErrorf(cmd, "--bound-object-uid needs --bound-object-kind (one of %s) and --bound-object-name", kinds)
+	case c.bound.Kind != "" && !slices.Contains(boundObjectKinds, c.bound.Kind):
+		return usageErrorf(cmd, "--bound-object-kind must be one of %s", kinds)
+	case c.bound.Kind != "" && c.bound.Name == "":
+		return usageErrorf(cmd, "--bound-object-kind needs the object's name: give it with --bound-object-name")
+	}
+	return nil
+}
+
+func (c *tokenCreate) request() *authenticationv1.TokenRequest {
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: c.audiences}}
+	if c.duration > 0 {
+		seconds := int64(c.duration / time.Second)
+		request.Spec.ExpirationSeconds = &seconds
+	}
+	if c.bound.Kind != "" {
+		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{
+			APIVersion: "v1", Kind: c.bound.Kind, Name: c.bound.Name, UID: c.bound.UID,
+		}
+	}
+	return request
+}
+
+func (c *tokenCreate) run(cmd *cobra.Command, account string, s streams) error {
+	if err := c.validate(cmd); err != nil {
+		return err
+	}
+	server, err := c.open(cmd, s.err)
+	if err != nil {
+		return err
+	}
+	client, err := corev1client.NewForConfig(server.config)
+	if err != nil {
+		return fmt.Errorf("cannot use the kubeconfig %s: %w", server.source, err)
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
+	defer cancel()
+	answer, err := client.ServiceAccounts(server.namespace).CreateToken(ctx, account, c.request(), metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("failed to create token: %w", server.explain(ctx, err))
+	}
+	if answer.Status.Token == "" {
+		return errors.New("failed to create token: no token in server response")
+	}
+	return c.print(s, answer)
+}
+
+func (c *tokenCreate) print(s streams, answer *authenticationv1.TokenRequest) error {
+	if c.output.value != "" {
+		answer.TypeMeta = metav1.TypeMeta{APIVersion: authenticationv1.SchemeGroupVersion.String(), Kind: "TokenRequest"}
+		answer.ManagedFields = nil // kubectl doesn't show it either
+		return c.output.print(s.out, answer)
+	}
+	// As kubectl has it: a newline for the person, but none in a file, where not every reader
+	// of tokens would take it off.
+	end := ""
+	if isTerminal(s.out) {
+		end = "\n"
+	}
+	_, err := fmt.Fprint(s.out, answer.Status.Token, end)
+	return err
+}

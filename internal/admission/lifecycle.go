@@ -1,0 +1,75 @@
+// Package admission holds the checks that a request passes after it was decoded and before it is carried out: here the
+// NamespaceLifecycle plugin, decided by the live index.
+package admission
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/admission"
+
+	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/informer"
+)
+
+// immortal namespaces can't be deleted: the server itself lives in them.
+var immortal = map[string]bool{metav1.NamespaceDefault: true, metav1.NamespaceSystem: true, metav1.NamespacePublic: true}
+
+// NamespaceLifecycle lets objects be made only in namespaces that are there to stay.
+type NamespaceLifecycle struct {
+	// Namespaces are looked up at every request.
+	Namespaces *informer.Informer[boundobject.Namespace]
+}
+
+var _ interface {
+	admission.Interface
+	admission.MutationInterface
+} = NamespaceLifecycle{}
+
+// Handles reports whether requests of a kind are checked.
+func (NamespaceLifecycle) Handles(operation admission.Operation) bool {
+	return operation == admission.Create || operation == admission.Update || operation == admission.Delete
+}
+
+// Admit refuses a request whose namespace is not there or on its way out. It changes nothing, but comes before all
+// checks of the object, as the plugin of kube-apiserver does.
+func (n NamespaceLifecycle) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if a.GetKind().GroupKind() == corev1.SchemeGroupVersion.WithKind("Namespace").GroupKind() {
+		if a.GetOperation() == admission.Delete && immortal[a.GetName()] {
+			return apierrors.NewForbidden(a.GetResource().GroupResource(), a.GetName(), fmt.Errorf("this namespace may not be deleted"))
+		}
+		return nil
+	}
+	if a.GetNamespace() == "" || a.GetOperation() == admission.Delete || isAccessReview(a) {
+		return nil
+	}
+	namespace, err := n.Namespaces.Lookup(ctx, "", a.GetNamespace())
+	if err != nil {
+		return err
+	}
+	if a.GetOperation() == admission.Create && namespace.Terminating {
+		return terminating(a)
+	}
+	return nil
+}
+
+// isAccessReview reports whether a request only asks what is allowed: that may be asked of any namespace.
+func isAccessReview(a admission.Attributes) bool {
+	resource := a.GetResource()
+	return resource.Group == "authorization.k8s.io" && resource.Resource == "localsubjectaccessreviews"
+}
+
+func terminating(a admission.Attributes) error {
+	err := admission.NewForbidden(a, fmt.Errorf("unable to create new content in namespace %s because it is being terminated", a.GetNamespace()))
+	if status, ok := err.(*apierrors.StatusError); ok { //nolint:errorlint // made in the line above
+		status.ErrStatus.Details.Causes = append(status.ErrStatus.Details.Causes, metav1.StatusCause{
+			Type:    corev1.NamespaceTerminatingCause,
+			Message: fmt.Sprintf("namespace %s is being terminated", a.GetNamespace()),
+			Field:   "metadata.namespace",
+		})
+	}
+	return err
+}

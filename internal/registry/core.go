@@ -1,0 +1,98 @@
+package registry
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Core returns the storage of the core API's resources by the names under which they are served. The token
+// subresource of service accounts isn't among them.
+//
+// Nobody collects dependents here, so the options should leave garbage collection off: a deletion "in the foreground"
+// would otherwise wait for ever.
+func Core(getter generic.RESTOptionsGetter) (map[string]rest.Storage, error) {
+	served := map[string]rest.Storage{}
+	for _, add := range []func(generic.RESTOptionsGetter, map[string]rest.Storage) error{
+		addNamespaces, addServiceAccounts, addSecrets, addPods, addNodes,
+	} {
+		if err := add(getter, served); err != nil {
+			return nil, err
+		}
+	}
+	return served, nil
+}
+
+// definition is what a kind's file says about its storage.
+type definition struct {
+	plural, singular string
+	newObject        func() runtime.Object
+	newList          func() runtime.Object
+	strategy         deletableStrategy
+	table            rest.TableConvertor
+	attrs            storage.AttrFunc
+	// returnsDeleted has DELETE answer with the object that was deleted instead of a Status.
+	returnsDeleted bool
+	// index, if there is any, is a field by which many ask for few of many objects.
+	index     string
+	indexFunc storage.IndexerFunc
+}
+
+func newStore(getter generic.RESTOptionsGetter, r definition) (*genericregistry.Store, error) {
+	store := &genericregistry.Store{
+		NewFunc:                   r.newObject,
+		NewListFunc:               r.newList,
+		DefaultQualifiedResource:  corev1.Resource(r.plural),
+		SingularQualifiedResource: corev1.Resource(r.singular),
+		CreateStrategy:            r.strategy,
+		UpdateStrategy:            r.strategy,
+		DeleteStrategy:            r.strategy,
+		ResetFieldsStrategy:       r.strategy,
+		TableConvertor:            r.table,
+		ReturnDeletedObject:       r.returnsDeleted,
+	}
+	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: r.attrs}
+	if r.index != "" {
+		store.PredicateFunc = func(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
+			return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: r.attrs, IndexFields: []string{r.index}}
+		}
+		options.TriggerFunc = storage.IndexerFuncs{r.index: r.indexFunc}
+		options.Indexers = &cache.Indexers{
+			storage.FieldIndex(r.index): func(obj any) ([]string, error) {
+				return []string{r.indexFunc(obj.(runtime.Object))}, nil
+			},
+		}
+	}
+	if err := store.CompleteWithOptions(options); err != nil {
+		return nil, fmt.Errorf("storage of %s: %w", r.plural, err)
+	}
+	return store, nil
+}
+
+// selectable returns what selectors see of an object: its labels, and as fields its name, its namespace if it has
+// one, and whatever extra adds for its kind.
+func selectable[T metav1.Object](extra func(T, fields.Set)) storage.AttrFunc {
+	return func(obj runtime.Object) (labels.Set, fields.Set, error) {
+		o, ok := obj.(T)
+		if !ok {
+			return nil, nil, fmt.Errorf("%T cannot be selected here", obj)
+		}
+		set := fields.Set{"metadata.name": o.GetName()}
+		if namespace := o.GetNamespace(); namespace != "" {
+			set["metadata.namespace"] = namespace
+		}
+		if extra != nil {
+			extra(o, set)
+		}
+		return o.GetLabels(), set, nil
+	}
+}

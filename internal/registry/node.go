@@ -1,0 +1,186 @@
+package registry
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// nodeStorage serves nodes.
+type nodeStorage struct {
+	*genericregistry.Store
+}
+
+var _ interface {
+	rest.StandardStorage
+	rest.Scoper
+	rest.ShortNamesProvider
+	rest.SingularNameProvider
+} = (*nodeStorage)(nil)
+
+func addNodes(getter generic.RESTOptionsGetter, served map[string]rest.Storage) error {
+	store, err := newStore(getter, definition{
+		plural:    "nodes",
+		singular:  "node",
+		newObject: func() runtime.Object { return &corev1.Node{} },
+		newList:   func() runtime.Object { return &corev1.NodeList{} },
+		strategy:  nodeStrategy{clusterStrategy},
+		table:     nodeTable,
+		attrs: selectable(func(node *corev1.Node, set fields.Set) {
+			set["spec.unschedulable"] = strconv.FormatBool(node.Spec.Unschedulable)
+		}),
+	})
+	if err != nil {
+		return err
+	}
+	served["nodes"] = &nodeStorage{store}
+	served["nodes/status"] = newSubresource(store, nodeStatusStrategy{nodeStrategy{clusterStrategy}})
+	return nil
+}
+
+func (*nodeStorage) ShortNames() []string { return []string{"no"} }
+
+// nodeStrategy serves the resource itself. Its status can be set when the node is created, for then there is nobody
+// else to ask.
+type nodeStrategy struct{ strategy }
+
+func (nodeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*corev1.Node).Status = old.(*corev1.Node).Status
+}
+
+func (nodeStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validateNode(obj.(*corev1.Node))
+}
+
+func (nodeStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	node := obj.(*corev1.Node)
+	return append(validateNode(node), validateNodeUpdate(node, old.(*corev1.Node))...)
+}
+
+func (nodeStrategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	return warnOfNodeFields(obj.(*corev1.Node))
+}
+
+func (nodeStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
+	return warnOfNodeFields(obj.(*corev1.Node))
+}
+
+func warnOfNodeFields(node *corev1.Node) []string {
+	var warnings []string
+	if node.Spec.ConfigSource != nil {
+		warnings = append(warnings, "spec.configSource: the feature is no longer supported")
+	}
+	if node.Spec.DoNotUseExternalID != "" {
+		warnings = append(warnings, "spec.externalID: this field is deprecated, and is unused by Kubernetes")
+	}
+	return warnings
+}
+
+func (nodeStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return resetFields(fieldpath.MakePathOrDie("status"))
+}
+
+// nodeStatusStrategy serves nodes/status.
+type nodeStatusStrategy struct{ nodeStrategy }
+
+func (nodeStatusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*corev1.Node).Spec = old.(*corev1.Node).Spec
+}
+
+func (nodeStatusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validateNodeUpdate(obj.(*corev1.Node), old.(*corev1.Node))
+}
+
+func (nodeStatusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+func (nodeStatusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return resetFields(fieldpath.MakePathOrDie("spec"))
+}
+
+var (
+	nodeStatusDocs = corev1.NodeStatus{}.SwaggerDoc()
+	nodeInfoDocs   = corev1.NodeSystemInfo{}.SwaggerDoc()
+)
+
+var nodeTable = &table[*corev1.Node]{
+	columns: []metav1.TableColumnDefinition{
+		nameColumn,
+		column("Status", "The status of the node"),
+		column("Roles", "The roles of the node"),
+		ageColumn,
+		column("Version", nodeInfoDocs["kubeletVersion"]),
+		wideColumn("Internal-IP", nodeStatusDocs["addresses"]),
+		wideColumn("External-IP", nodeStatusDocs["addresses"]),
+		wideColumn("OS-Image", nodeInfoDocs["osImage"]),
+		wideColumn("Kernel-Version", nodeInfoDocs["kernelVersion"]),
+		wideColumn("Container-Runtime", nodeInfoDocs["containerRuntimeVersion"]),
+	},
+	cells: func(node *corev1.Node) []any {
+		info := node.Status.NodeInfo
+		kernel := orUnknown(info.KernelVersion)
+		if info.KernelVersion != "" && info.Architecture != "" {
+			kernel += " (" + info.Architecture + ")"
+		}
+		return []any{
+			node.Name, nodeCondition(node), orNone(strings.Join(nodeRoles(node), ",")), age(node.CreationTimestamp),
+			info.KubeletVersion, nodeAddress(node, corev1.NodeInternalIP), nodeAddress(node, corev1.NodeExternalIP),
+			orUnknown(info.OSImage), kernel, orUnknown(info.ContainerRuntimeVersion),
+		}
+	},
+}
+
+// nodeCondition says in a word or two whether pods can run on the node.
+func nodeCondition(node *corev1.Node) string {
+	text := "Unknown"
+	for _, condition := range node.Status.Conditions {
+		if condition.Type != corev1.NodeReady {
+			continue
+		}
+		text = "NotReady"
+		if condition.Status == corev1.ConditionTrue {
+			text = "Ready"
+		}
+	}
+	if node.Spec.Unschedulable {
+		text += ",SchedulingDisabled"
+	}
+	return text
+}
+
+// nodeRoles are what the node's labels say it is for, in either of the two ways in use.
+func nodeRoles(node *corev1.Node) []string {
+	const rolePrefix, roleLabel = "node-role.kubernetes.io/", "kubernetes.io/role"
+	roles := map[string]struct{}{}
+	for label, value := range node.Labels {
+		if role, ok := strings.CutPrefix(label, rolePrefix); ok && role != "" {
+			roles[role] = struct{}{}
+		}
+		if label == roleLabel && value != "" {
+			roles[value] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(roles))
+}
+
+func nodeAddress(node *corev1.Node, kind corev1.NodeAddressType) string {
+	for _, address := range node.Status.Addresses {
+		if address.Type == kind {
+			return orNone(address.Address)
+		}
+	}
+	return orNone("")
+}

@@ -1,0 +1,54 @@
+package registry
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// subresource is a part of an object that is read and changed under a path of its own, such as its status.
+type subresource struct {
+	store *genericregistry.Store
+}
+
+var _ interface {
+	rest.Patcher
+	rest.TableConvertor
+	rest.ResetFieldsStrategy
+} = (*subresource)(nil)
+
+// newSubresource returns a part of what is in store; s says what of an update counts.
+func newSubresource(store *genericregistry.Store, s deletableStrategy) *subresource {
+	part := *store
+	part.UpdateStrategy = s
+	part.ResetFieldsStrategy = s
+	return &subresource{&part}
+}
+
+func (s *subresource) New() runtime.Object { return s.store.New() }
+
+// Destroy does nothing: the object's own storage is closed by its own resource.
+func (s *subresource) Destroy() {}
+
+func (s *subresource) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	return s.store.Get(ctx, name, options)
+}
+
+// Update never creates the object, not even when it is applied.
+func (s *subresource) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo,
+	create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions,
+) (runtime.Object, bool, error) {
+	return s.store.Update(ctx, name, info, create, update, false, options)
+}
+
+func (s *subresource) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
+	return s.store.ConvertToTable(ctx, obj, options)
+}
+
+func (s *subresource) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return s.store.GetResetFields()
+}

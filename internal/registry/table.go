@@ -1,0 +1,92 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metatable "k8s.io/apimachinery/pkg/api/meta/table"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/rest"
+)
+
+var _ rest.TableConvertor = (*table[*corev1.Secret])(nil)
+
+// table shows objects of type T as rows, which is how kubectl get asks for them.
+type table[T runtime.Object] struct {
+	// columns begin with the name. Those of priority 1 are shown with -o wide only, but are always sent.
+	columns []metav1.TableColumnDefinition
+	// cells are one object's values for the columns, of types that JSON knows.
+	cells func(obj T) []any
+	// conditions, if there is any, tells of a row that it can be left out: the object has ended.
+	conditions func(obj T) []metav1.TableRowCondition
+}
+
+// ConvertToTable makes a table of an object or a list.
+func (t *table[T]) ConvertToTable(_ context.Context, obj, options runtime.Object) (*metav1.Table, error) {
+	result := &metav1.Table{Rows: []metav1.TableRow{}}
+	if o, ok := options.(*metav1.TableOptions); !ok || o == nil || !o.NoHeaders {
+		result.ColumnDefinitions = t.columns
+	}
+	if m, err := meta.ListAccessor(obj); err == nil {
+		result.ResourceVersion = m.GetResourceVersion()
+		result.Continue = m.GetContinue()
+		result.RemainingItemCount = m.GetRemainingItemCount()
+	} else if m, err := meta.CommonAccessor(obj); err == nil {
+		result.ResourceVersion = m.GetResourceVersion()
+	}
+	addRow := func(item runtime.Object) error {
+		o, ok := item.(T)
+		if !ok {
+			return fmt.Errorf("a %T has no row in this table", item)
+		}
+		row := metav1.TableRow{Cells: t.cells(o), Object: runtime.RawExtension{Object: item}}
+		if t.conditions != nil {
+			row.Conditions = t.conditions(o)
+		}
+		result.Rows = append(result.Rows, row)
+		return nil
+	}
+	if meta.IsListType(obj) {
+		return result, meta.EachListItem(obj, addRow)
+	}
+	return result, addRow(obj)
+}
+
+var metadataDocs = metav1.ObjectMeta{}.SwaggerDoc()
+
+var (
+	nameColumn = metav1.TableColumnDefinition{Name: "Name", Type: "string", Format: "name", Description: metadataDocs["name"]}
+	ageColumn  = metav1.TableColumnDefinition{Name: "Age", Type: "string", Description: metadataDocs["creationTimestamp"]}
+)
+
+func column(name, description string) metav1.TableColumnDefinition {
+	return metav1.TableColumnDefinition{Name: name, Type: "string", Description: description}
+}
+
+func wideColumn(name, description string) metav1.TableColumnDefinition {
+	return metav1.TableColumnDefinition{Name: name, Type: "string", Description: description, Priority: 1}
+}
+
+// age is how long ago a time was, as people say it.
+func age(t metav1.Time) string {
+	return metatable.ConvertToHumanReadableDateType(t)
+}
+
+// orNone is what a cell shows for a text that may be missing.
+func orNone(s string) string {
+	if s == "" {
+		return "<none>"
+	}
+	return s
+}
+
+// orUnknown is what a cell shows for a text that ought to be there.
+func orUnknown(s string) string {
+	if s == "" {
+		return "<unknown>"
+	}
+	return s
+}

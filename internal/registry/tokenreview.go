@@ -1,0 +1,63 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/mintmark/mintmark/internal/tokenreview"
+)
+
+// TokenReviews is tokenreviews: a review is answered and not stored.
+type TokenReviews struct{ reviewer *tokenreview.Reviewer }
+
+var _ interface {
+	rest.Storage
+	rest.Creater
+	rest.Scoper
+	rest.SingularNameProvider
+} = (*TokenReviews)(nil)
+
+// NewTokenReviews returns the storage of tokenreviews.
+func NewTokenReviews(reviewer *tokenreview.Reviewer) *TokenReviews { return &TokenReviews{reviewer} }
+
+// New returns an empty review.
+func (*TokenReviews) New() runtime.Object { return &authenticationv1.TokenReview{} }
+
+// Destroy has nothing to release.
+func (*TokenReviews) Destroy() {}
+
+// NamespaceScoped says that reviews are in no namespace.
+func (*TokenReviews) NamespaceScoped() bool { return false }
+
+// GetSingularName is the name of one review.
+func (*TokenReviews) GetSingularName() string { return "tokenreview" }
+
+// Create reviews a token.
+func (t *TokenReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
+	review, ok := obj.(*authenticationv1.TokenReview)
+	if !ok {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a TokenReview: %T", obj))
+	}
+	if namespace := genericapirequest.NamespaceValue(ctx); namespace != "" {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("namespace is not allowed on this type: %v", namespace))
+	}
+	// Without a token there is nothing to admit.
+	if validate != nil && review.Spec.Token != "" {
+		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
+			return nil, err
+		}
+	}
+	status, err := t.reviewer.Review(ctx, &review.Spec)
+	if err != nil {
+		return nil, err
+	}
+	review.Status = status
+	return review, nil
+}

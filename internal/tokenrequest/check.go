@@ -1,0 +1,90 @@
+package tokenrequest
+
+import (
+	"fmt"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+const (
+	minExpirationSeconds = 10 * 60
+	maxExpirationSeconds = 1 << 32
+	defaultSeconds       = int64(3600)
+)
+
+var (
+	groupKind = authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind()
+	// conflictResource is how kube-apiserver names a token request in a conflict: by its kind.
+	conflictResource = schema.GroupResource{Group: groupKind.Group, Resource: groupKind.Kind}
+)
+
+// checkNames refuses a body that names another account than the URL does.
+func checkNames(namespace, name string, request *authenticationv1.TokenRequest) error {
+	var errs field.ErrorList
+	meta := field.NewPath("metadata")
+	if request.Name != "" && request.Name != name {
+		errs = append(errs, field.Invalid(meta.Child("name"), request.Name, "must match the service account name if specified"))
+	}
+	if request.Namespace != "" && request.Namespace != namespace {
+		errs = append(errs, field.Invalid(meta.Child("namespace"), request.Namespace, "must match the service account namespace if specified"))
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(groupKind, name, errs)
+	}
+	return nil
+}
+
+// checkUID refuses a request that insists on another account of the same name.
+func checkUID(name string, found types.UID, request *authenticationv1.TokenRequest) error {
+	if request.UID == "" || request.UID == found {
+		return nil
+	}
+	return apierrors.NewConflict(conflictResource, name, fmt.Errorf(
+		"the UID in the token request (%s) does not match the UID of the service account (%s)", request.UID, found))
+}
+
+// complete fills in what the request left to the server, and takes out what isn't the client's to say.
+func (i *Issuer) complete(request *authenticationv1.TokenRequest, namespace, name string, uid types.UID, now time.Time) {
+	request.Namespace, request.Name, request.UID = namespace, name, uid
+	request.CreationTimestamp = metav1.NewTime(now)
+	request.Status = authenticationv1.TokenRequestStatus{}
+	if len(request.Spec.Audiences) == 0 {
+		request.Spec.Audiences = i.APIAudiences
+	}
+	if request.Spec.ExpirationSeconds == nil {
+		seconds := defaultSeconds
+		request.Spec.ExpirationSeconds = &seconds
+	}
+}
+
+// checkSpec checks the request by itself, defaults included.
+func checkSpec(request *authenticationv1.TokenRequest) error {
+	var errs field.ErrorList
+	path := field.NewPath("spec")
+	switch seconds := *request.Spec.ExpirationSeconds; {
+	case seconds < minExpirationSeconds:
+		errs = append(errs, field.Invalid(path.Child("expirationSeconds"), seconds, "may not specify a duration less than 10 minutes"))
+	case seconds > maxExpirationSeconds:
+		errs = append(errs, field.Invalid(path.Child("expirationSeconds"), seconds, "may not specify a duration larger than 2^32 seconds"))
+	}
+	// Attestations (KEP-6060) go with webhook configurations, to which no token can be bound here: Bind refuses those.
+	if ref := request.Spec.BoundObjectRef; len(request.Spec.Attestations) > 0 && !isWebhook(ref) {
+		errs = field.ErrorList{field.Invalid(path.Child("attestations"), request.Spec.Attestations,
+			"attestations may only be specified with a webhook bound object reference")}
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(groupKind, "", errs)
+	}
+	return nil
+}
+
+func isWebhook(ref *authenticationv1.BoundObjectReference) bool {
+	return ref != nil && ref.APIVersion == "admissionregistration.k8s.io/v1" &&
+		(ref.Kind == "ValidatingWebhookConfiguration" || ref.Kind == "MutatingWebhookConfiguration")
+}

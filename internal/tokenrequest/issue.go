@@ -1,0 +1,144 @@
+// Package tokenrequest decides TokenRequest: POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token.
+//
+// A request is defaulted, validated, bound to live objects, made into claims and signed. Nothing is stored.
+package tokenrequest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/token/jwt"
+	"k8s.io/apiserver/pkg/warning"
+
+	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/serviceaccount"
+)
+
+const (
+	// injectedExpiration is what the ServiceAccount admission plugin asks for on behalf of pods that mount a token: an
+	// hour, and seven seconds by which such requests are told from others.
+	injectedExpiration = 3607 * time.Second
+	// extendedLife is how long a token lives whose request was such a one, for clients that never read it again.
+	extendedLife = 365 * 24 * time.Hour
+)
+
+// Signer makes a token of claims. It must be safe for concurrent use, and must not sign with a key that isn't yet
+// published.
+type Signer interface {
+	Sign(ctx context.Context, claims []byte) (string, error)
+}
+
+// Config says how tokens are issued.
+type Config struct {
+	// Issuer is the iss claim.
+	Issuer string
+	// APIAudiences are the audiences of a token whose request names none.
+	APIAudiences authenticator.Audiences
+	// MaxExpiration shortens what is asked for; 0 means no limit.
+	MaxExpiration time.Duration
+	// Extend has tokens that pods mount live for a year.
+	Extend bool
+	Index  *boundobject.Index
+	Signer Signer
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Issuer issues tokens. It is safe for concurrent use.
+type Issuer struct{ Config }
+
+// New returns an issuer.
+func New(cfg Config) *Issuer {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Issuer{cfg}
+}
+
+// Validate is a further check of the request, made when it has all its defaults and before anything is bound.
+type Validate func(context.Context, *authenticationv1.TokenRequest) error
+
+// Issue fills the request for a token of a service account, and its status with the token. Clients see from the error
+// which check failed first, so the order is kube-apiserver's.
+func (i *Issuer) Issue(ctx context.Context, namespace, name string, request *authenticationv1.TokenRequest, validate Validate) error {
+	if err := checkNames(namespace, name, request); err != nil {
+		return err
+	}
+	account, err := i.Index.ServiceAccounts.Lookup(ctx, namespace, name)
+	if err != nil {
+		return err
+	}
+	if err := checkUID(name, account.UID, request); err != nil {
+		return err
+	}
+	// The times are from before the signing: what is promised never ends later than the token.
+	now := i.Now()
+	i.complete(request, namespace, name, account.UID, now)
+	if err := checkSpec(request); err != nil {
+		return err
+	}
+	if err := validate(ctx, request); err != nil {
+		return err
+	}
+	binding, err := i.Index.Bind(ctx, boundobject.Binding{
+		Namespace:      namespace,
+		ServiceAccount: boundobject.Ref{Name: name, UID: account.UID},
+	}, request.Spec.BoundObjectRef)
+	if err != nil {
+		return err
+	}
+	i.shorten(ctx, request)
+	return i.sign(ctx, request, binding, now)
+}
+
+// shorten keeps the request within the server's limit.
+func (i *Issuer) shorten(ctx context.Context, request *authenticationv1.TokenRequest) {
+	limit := int64(i.MaxExpiration.Seconds())
+	if asked := *request.Spec.ExpirationSeconds; limit > 0 && asked > limit {
+		warning.AddWarning(ctx, "", fmt.Sprintf("requested expiration of %d seconds shortened to %d seconds", asked, limit))
+		request.Spec.ExpirationSeconds = &limit
+	}
+}
+
+// life returns how long the token lives, and after what time its use is noted as stale: zero for never.
+func (i *Issuer) life(request *authenticationv1.TokenRequest, binding boundobject.Binding) (life, warnAfter time.Duration) {
+	asked := time.Duration(*request.Spec.ExpirationSeconds) * time.Second
+	mounted := i.Extend && binding.Pod != (boundobject.Ref{}) && asked == injectedExpiration
+	if !mounted {
+		return asked, 0
+	}
+	for _, audience := range request.Spec.Audiences {
+		if !i.APIAudiences.Has(audience) {
+			return asked, 0
+		}
+	}
+	return extendedLife, asked
+}
+
+func (i *Issuer) sign(ctx context.Context, request *authenticationv1.TokenRequest, binding boundobject.Binding, now time.Time) error {
+	life, warnAfter := i.life(request, binding)
+	id := uuid.NewString()
+	claims, err := serviceaccount.NewClaims(i.Issuer, id, binding, request.Spec.Audiences, now, life, warnAfter).Encode()
+	if err != nil {
+		return apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
+	}
+	token, err := i.Signer.Sign(ctx, claims)
+	if err != nil {
+		return apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
+	}
+	audit.AddAuditAnnotation(ctx, serviceaccountuser.IssuedCredentialIDAuditAnnotationKey, jwt.CredentialIDForJTI(id))
+	request.Status = authenticationv1.TokenRequestStatus{
+		Token: token,
+		// An extended life isn't told: whoever reads the token again should do so in time.
+		ExpirationTimestamp: metav1.NewTime(now.Add(time.Duration(*request.Spec.ExpirationSeconds) * time.Second)),
+	}
+	return nil
+}

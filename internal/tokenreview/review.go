@@ -1,0 +1,103 @@
+// Package tokenreview decides TokenReview: POST /apis/authentication.k8s.io/v1/tokenreviews. It tells whom a token
+// belongs to and which of the asked audiences it is good for.
+package tokenreview
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"unicode"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+// errInvalid stands first in the error of every refused token, as kube-apiserver has it; clients match on it.
+var errInvalid = errors.New("invalid bearer token")
+
+// Config says what reviews are decided by.
+type Config struct {
+	// Authenticator knows the tokens. It finds the audiences that are asked for in the context.
+	Authenticator authenticator.Token
+	// APIAudiences are the audiences of a review that names none.
+	APIAudiences authenticator.Audiences
+}
+
+// Reviewer reviews tokens. It is safe for concurrent use.
+type Reviewer struct{ Config }
+
+// New returns a reviewer.
+func New(cfg Config) *Reviewer { return &Reviewer{cfg} }
+
+// Review returns the verdict about a token. An error means that there is none, not that the token is refused.
+func (r *Reviewer) Review(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (authenticationv1.TokenReviewStatus, error) {
+	if spec.Token == "" {
+		return authenticationv1.TokenReviewStatus{}, apierrors.NewBadRequest("token is required for TokenReview in authentication")
+	}
+	asked := authenticator.Audiences(spec.Audiences)
+	if len(asked) == 0 {
+		asked = r.APIAudiences
+	}
+	token, ok := firstWord(spec.Token)
+	if !ok {
+		return refuse(nil), nil
+	}
+	ctx = withoutValues(ctx)
+	if len(asked) > 0 {
+		ctx = authenticator.WithAudiences(ctx, asked)
+	}
+	response, ok, err := r.Authenticator.AuthenticateToken(ctx, token)
+	if err != nil || !ok {
+		return refuse(err), nil
+	}
+	if len(asked) > 0 && len(asked.Intersect(response.Audiences)) == 0 {
+		return authenticationv1.TokenReviewStatus{}, apierrors.NewInternalError(errors.New("error validating audiences"))
+	}
+	return authenticationv1.TokenReviewStatus{
+		Authenticated: true,
+		User:          userInfo(response.User),
+		Audiences:     response.Audiences,
+	}, nil
+}
+
+// firstWord reads the token as it would be read from an Authorization header behind "Bearer ": blanks around it do not
+// count, and what follows it after a blank doesn't either. A token that begins with a blank is no credential at all.
+func firstWord(token string) (string, bool) {
+	if token[0] == ' ' {
+		return "", false
+	}
+	token = strings.TrimRightFunc(token, unicode.IsSpace)
+	word, _, _ := strings.Cut(token, " ")
+	return word, strings.TrimSpace(word) != ""
+}
+
+func refuse(err error) authenticationv1.TokenReviewStatus {
+	reasons := []error{errInvalid}
+	if err != nil {
+		reasons = append(reasons, err)
+	}
+	return authenticationv1.TokenReviewStatus{Error: utilerrors.NewAggregate(reasons).Error()}
+}
+
+func userInfo(info user.Info) authenticationv1.UserInfo {
+	out := authenticationv1.UserInfo{Username: info.GetName(), UID: info.GetUID(), Groups: info.GetGroups()}
+	for key, values := range info.GetExtra() {
+		if out.Extra == nil {
+			out.Extra = map[string]authenticationv1.ExtraValue{}
+		}
+		out.Extra[key] = values
+	}
+	return out
+}
+
+// valueless is a context that ends with another one and carries nothing of it: warnings and audit annotations that
+// arise while a token is reviewed belong to the token, not to whoever has it reviewed.
+type valueless struct{ context.Context }
+
+func withoutValues(ctx context.Context) context.Context { return valueless{ctx} }
+
+// Value knows no key.
+func (valueless) Value(any) any { return nil }
