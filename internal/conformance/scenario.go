@@ -88,17 +88,18 @@ type Want struct {
 // Load reads every .json file in dir and below, in the order of their paths.
 func Load(dir string) ([]*Scenario, error) {
 	var scenarios []*Scenario
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	folder := os.DirFS(dir)
+	err := fs.WalkDir(folder, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".json") {
 			return err
 		}
-		text, err := os.ReadFile(path)
+		text, err := fs.ReadFile(folder, path)
 		if err != nil {
 			return err
 		}
 		sc, err := parse(text)
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return fmt.Errorf("%s: %w", filepath.Join(dir, path), err)
 		}
 		scenarios = append(scenarios, sc)
 		return nil

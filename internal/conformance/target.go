@@ -4,7 +4,8 @@
 // A [Scenario] is a short story: create a service account, get a token, have it reviewed, delete the account, see the
 // token refused. The answers in testdata/scenarios were recorded from a real kube-apiserver (v1.36.2), those under
 // openshift/ from a real OpenShift oauth-apiserver (of Kubernetes 1.34) together with it; those in testdata/decided are
-// Mintmark's own decisions, where it is stricter on purpose. testdata/variants holds stories for servers with other flags.
+// Mintmark's own decisions, where it is stricter on purpose. testdata/variants holds stories for servers with other flags;
+// the keys there were made for them and are published with them, their certificates good until 2120 unless meant not to be.
 //
 // What differs from run to run is replaced by placeholders on both sides before comparing. Variables come back as
 // {{name}}, and the rest is
