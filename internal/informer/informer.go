@@ -73,7 +73,7 @@ func New[T any](resource schema.GroupResource, clusterScoped bool, record func(r
 // Resource is the resource that is viewed.
 func (i *Informer[T]) Resource() schema.GroupResource { return i.resource }
 
-// OnChange adds a handler. It must be called before Run.
+// OnChange adds a handler. It is told of what happens from then on; what is there already is in Keys.
 func (i *Informer[T]) OnChange(h Handler) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -1,0 +1,60 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/informer"
+)
+
+const (
+	bootstrapTokenType  corev1.SecretType = "bootstrap.kubernetes.io/token"
+	bootstrapExpiration                   = "expiration" // the key in the data, RFC 3339
+)
+
+// newBootstrapTokenController makes the token-cleaner-controller. It is for tidiness: an expired bootstrap token doesn't
+// authenticate anyway. Its keys are bootstrap token secrets.
+func newBootstrapTokenController(cfg *Config) func(context.Context) {
+	queue := newLoop[informer.Key]()
+	cfg.Index.Secrets.OnChange(func(key informer.Key, obj runtime.Object) {
+		secret, ok := obj.(*corev1.Secret)
+		if ok && key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapTokenType {
+			queue.Add(key)
+		}
+	})
+	return func(ctx context.Context) {
+		tokens := cfg.Index.Secrets.Keys(func(key informer.Key, secret boundobject.Secret) bool {
+			return key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapTokenType
+		})
+		queue.run(ctx, tokens, cfg.removeBootstrapToken)
+	}
+}
+
+func (cfg *Config) removeBootstrapToken(ctx context.Context, key informer.Key) (time.Duration, error) {
+	obj, err := cfg.Index.Secrets.Object(ctx, key.Namespace, key.Name)
+	if err != nil {
+		return 0, ignoreNotFound(err)
+	}
+	secret := obj.(*corev1.Secret)
+	expiration := string(secret.Data[bootstrapExpiration])
+	if secret.Type != bootstrapTokenType || secret.DeletionTimestamp != nil || expiration == "" {
+		return 0, nil
+	}
+	// What can't be read counts as expired, as it does for authentication.
+	if end, err := time.Parse(time.RFC3339, expiration); err == nil {
+		if left := end.Sub(cfg.Now()); left > 0 {
+			return left, nil
+		}
+	}
+	if err := cfg.Client.CoreV1().Secrets(key.Namespace).Delete(ctx, key.Name, unchanged(secret)); err != nil {
+		return 0, ignoreNotFound(err)
+	}
+	klog.FromContext(ctx).V(2).Info("Deleted an expired bootstrap token", "secret", klog.KObj(secret))
+	return 0, nil
+}

@@ -1,0 +1,119 @@
+// Package controller owns the controllers that a cluster has around service accounts, of those in
+// kube-controller-manager: default accounts, token secrets, the end of namespaces and pods, and the cleaners of old tokens.
+//
+// Each controller is a queue of keys and one worker. Events and timers only put keys into the queue; the worker reads
+// the object as it is stored and does what is missing, through the API. All writes insist on the version or the UID that
+// the decision was made about. So it doesn't matter how often a key comes, or how many replicas run the same controllers.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/boundobject"
+)
+
+// Signer signs the claims of the tokens that live in secrets. It must be safe for concurrent use.
+type Signer interface {
+	Sign(ctx context.Context, claims []byte) (string, error)
+}
+
+// Config is what the controllers work with.
+type Config struct {
+	// Controllers are the names of those that run, as from Select. None run by default.
+	Controllers sets.Set[string]
+	// Client writes, through the API. It should not be rate limited.
+	Client kubernetes.Interface
+	// Index is what the controllers read and what tells them of changes. Its views are in step with the storage before
+	// Run is called.
+	Index *boundobject.Index
+	// Signer signs the tokens in secrets. Without one, the serviceaccount-token-controller does not run.
+	Signer Signer
+	// RootCA is what is written into token secrets as ca.crt, in PEM. An empty one is not written.
+	RootCA []byte
+	// LegacyTokenCleanUpPeriod is how long a listed token secret must be unused before it is marked invalid, and again
+	// before it is deleted. 365 days by default.
+	LegacyTokenCleanUpPeriod time.Duration
+	// Now is the clock, time.Now by default.
+	Now func() time.Time
+}
+
+// constructors makes the controllers, by their names in kube-controller-manager. A constructor begins to listen to
+// changes, and returns the function that runs the controller until the context ends.
+var constructors = map[string]func(*Config) func(context.Context){
+	"serviceaccount-controller":                      newServiceAccountController,
+	"serviceaccount-token-controller":                newTokenController,
+	"namespace-controller":                           newNamespaceController,
+	"pod-garbage-collector-controller":               newPodController,
+	"token-cleaner-controller":                       newBootstrapTokenController,
+	"legacy-serviceaccount-token-cleaner-controller": newLegacyTokenController,
+}
+
+// Names returns the names of all controllers, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(constructors)) }
+
+// Select reads a list of controllers in the syntax of kube-controller-manager's --controllers: "*" stands for all, "foo"
+// for the one of that name, "-foo" leaves it out, whatever the order. An empty list selects none.
+func Select(list []string) (sets.Set[string], error) {
+	selected, excluded, named := sets.New[string](), sets.New[string](), sets.New[string]()
+	for _, item := range list {
+		name, exclude := strings.CutPrefix(item, "-")
+		_, known := constructors[name]
+		switch {
+		case item == "*":
+			selected.Insert(Names()...)
+		case !known:
+			return nil, fmt.Errorf("%q is not a controller; the controllers are %s", name, strings.Join(Names(), ", "))
+		case exclude:
+			excluded.Insert(name)
+		default:
+			named.Insert(name)
+		}
+	}
+	if both := named.Intersection(excluded); both.Len() > 0 {
+		return nil, fmt.Errorf("the list of controllers both names and excludes %s", strings.Join(sets.List(both), ", "))
+	}
+	return selected.Union(named).Difference(excluded), nil
+}
+
+// Run runs the selected controllers until the context ends, and returns when all of them have stopped.
+//
+// The views of the index keep telling the controllers of changes after that, to no effect. So Run once per index.
+func Run(ctx context.Context, cfg Config) error {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.LegacyTokenCleanUpPeriod == 0 {
+		cfg.LegacyTokenCleanUpPeriod = 365 * 24 * time.Hour
+	}
+	if cfg.LegacyTokenCleanUpPeriod < 0 {
+		return errors.New("the clean-up period of legacy tokens is negative")
+	}
+	ctx = withoutBodies(ctx)
+	var running sync.WaitGroup
+	for _, name := range sets.List(cfg.Controllers) {
+		construct, known := constructors[name]
+		if !known {
+			return fmt.Errorf("%q is not a controller", name)
+		}
+		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
+		run := construct(&cfg)
+		if run == nil {
+			logger.Info("Controller does not run for want of what it works with")
+			continue
+		}
+		running.Go(func() { run(klog.NewContext(ctx, logger)) })
+	}
+	running.Wait()
+	return nil
+}

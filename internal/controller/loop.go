@@ -1,0 +1,102 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+)
+
+// A key that fails is tried again, first at once and then ever later.
+const (
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = time.Minute
+)
+
+// settle does what is to be done about a key. It asks to be called again after a while with a duration, or soon with an
+// error.
+type settle[K comparable] func(ctx context.Context, key K) (again time.Duration, err error)
+
+// pending is the error of a key that waits for others to act: nothing to report.
+type pending string
+
+func (p pending) Error() string { return string(p) }
+
+// loop is the queue of a controller. Its one worker settles a key at a time.
+type loop[K comparable] struct {
+	workqueue.TypedRateLimitingInterface[K]
+}
+
+func newLoop[K comparable]() loop[K] {
+	return loop[K]{workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstRetry, lastRetry))}
+}
+
+// run settles keys, those of now and those that come, until the context ends.
+func (l loop[K]) run(ctx context.Context, now []K, settle settle[K]) {
+	stop := context.AfterFunc(ctx, l.ShutDown)
+	defer stop()
+	for _, key := range now {
+		l.Add(key)
+	}
+	for ctx.Err() == nil && l.next(ctx, settle) {
+	}
+}
+
+func (l loop[K]) next(ctx context.Context, settle settle[K]) bool {
+	key, end := l.Get()
+	if end {
+		return false
+	}
+	defer l.Done(key)
+	again, err := guard(ctx, key, settle)
+	if err != nil && ctx.Err() == nil {
+		report(ctx, key, err)
+		l.AddRateLimited(key)
+		return true
+	}
+	l.Forget(key)
+	if again > 0 {
+		l.AddAfter(key, again)
+	}
+	return true
+}
+
+// report logs why a key is not settled. Others wrote first, or have yet to write: that is daily life.
+func report[K comparable](ctx context.Context, key K, err error) {
+	logger := klog.FromContext(ctx)
+	if _, waits := err.(pending); waits || apierrors.IsConflict(err) {
+		logger.V(4).Info("Trying again", "key", key, "reason", err.Error())
+		return
+	}
+	logger.Error(err, "Trying again", "key", key)
+}
+
+// guard turns a panic into an error: a broken controller must not take the server down.
+func guard[K comparable](ctx context.Context, key K, settle settle[K]) (again time.Duration, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return settle(ctx, key)
+}
+
+// ignoreNotFound is for writes to what may be gone by then.
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// unchanged makes a delete fail with a conflict if the object is not what was read.
+func unchanged(obj metav1.Object) metav1.DeleteOptions {
+	uid, version := obj.GetUID(), obj.GetResourceVersion()
+	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}}
+}
