@@ -19,6 +19,8 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/mintmark/mintmark/internal/options"
 )
 
 const (
@@ -27,7 +29,7 @@ const (
 	// request with a query as an unusual one.
 	requestTimeout = 30 * time.Second
 
-	defaultDataDir = "./mintmark-data"
+	defaultDataDir = options.DefaultDataDir
 	kubeconfigEnv  = "KUBECONFIG"
 )
 

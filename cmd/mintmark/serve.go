@@ -1,19 +1,98 @@
 package main
 
 import (
-	"errors"
+	"context"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	_ "k8s.io/component-base/logs/json/register" // for --logging-format=json
+	"k8s.io/component-base/term"
+
+	"github.com/mintmark/mintmark/internal/apiserver"
+	"github.com/mintmark/mintmark/internal/options"
 )
 
 // newServeCommand is the server's command line.
-func newServeCommand(_ streams) *cobra.Command {
-	return &cobra.Command{
+func newServeCommand(s streams) *cobra.Command {
+	opts, logging := options.New(), logsapi.NewLoggingConfiguration()
+	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Args:  noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("this build has no server in it")
+		Long: `Runs the server until it is told to stop (SIGTERM, SIGINT); requests in flight are answered first.
+
+Without any flags it keeps its state in ./mintmark-data and listens on https://127.0.0.1:7443. The first
+start makes what is missing: a certificate authority, a serving certificate, a signing key and the
+kubeconfig of an administrator.`,
+		Example: `  # Serve on this machine
+  mintmark serve
+
+  # Serve for others, as the issuer that they know
+  mintmark serve --bind-address 0.0.0.0 --external-hostname tokens.example.com \
+    --service-account-issuer https://tokens.example.com:7443`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logs.InitLogs()
+			defer logs.FlushLogs()
+			if err := logsapi.ValidateAndApply(logging, nil); err != nil {
+				return usageErrorf(cmd, "%w", err)
+			}
+			cfg, err := opts.Config()
+			if err != nil {
+				return usageErrorf(cmd, "%w", err)
+			}
+			return serve(cmd.Context(), cfg, s)
 		},
 	}
+	groups := opts.Flags()
+	logsapi.AddFlags(logging, groups.FlagSet("logging"))
+	for _, name := range groups.Order {
+		groups.FlagSets[name].SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
+		cmd.Flags().AddFlagSet(groups.FlagSets[name])
+	}
+	width, _, _ := term.TerminalSize(s.out)
+	cliflag.SetUsageAndHelpFunc(cmd, groups, width)
+	_ = cmd.MarkFlagDirname("data-dir")
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if strings.HasSuffix(f.Name, "-file") {
+			_ = cmd.MarkFlagFilename(f.Name)
+		}
+	})
+	return cmd
+}
+
+// serve runs the server and says, once it is ready, what to do with it.
+func serve(ctx context.Context, cfg apiserver.Config, s streams) error {
+	server, err := apiserver.New(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	select {
+	case <-server.Ready():
+		_, _ = fmt.Fprint(s.out, greeting(server)) // nobody is left to tell
+	case err := <-done:
+		return err
+	}
+	return <-done
+}
+
+func greeting(server *apiserver.Server) string {
+	var text strings.Builder
+	for _, file := range server.Made() {
+		fmt.Fprintf(&text, "made %s\n", file)
+	}
+	fmt.Fprintf(&text, `serving %s as issuer %s
+
+In another terminal:
+  export KUBECONFIG=%s
+  kubectl create token default                            # a token for the account "default"
+  mintmark token create default | mintmark token review - # the same without kubectl, reviewed
+`, server.URL(), server.Issuer(), server.Kubeconfig())
+	return text.String()
 }

@@ -74,7 +74,9 @@ func New(cfg Config) (*Union, error) {
 // newTokens joins the authenticators of tokens. Those that know nothing of audiences are asked only about this server's.
 func newTokens(cfg Config) (authenticator.Token, error) {
 	var tokens []authenticator.Token
-	unaware := func(t authenticator.Token) { tokens = append(tokens, authenticator.WrapAudienceAgnosticToken(cfg.APIAudiences, t)) }
+	unaware := func(t authenticator.Token) {
+		tokens = append(tokens, authenticator.WrapAudienceAgnosticToken(cfg.APIAudiences, t))
+	}
 	if cfg.TokenFile != "" {
 		static, err := tokenfile.NewCSV(cfg.TokenFile)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 
 func TestWritesSurviveARestart(t *testing.T) {
 	for name, dir := range map[string]string{
-		"short name": t.TempDir(),
+		"short name":                 t.TempDir(),
 		"name too long for a socket": filepath.Join(t.TempDir(), strings.Repeat("long", 30)),
 	} {
 		t.Run(name, func(t *testing.T) {

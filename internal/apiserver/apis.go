@@ -1,0 +1,51 @@
+package apiserver
+
+import (
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/openid"
+	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/scheme"
+	"github.com/mintmark/mintmark/internal/tokenrequest"
+	"github.com/mintmark/mintmark/internal/tokenreview"
+)
+
+// installAPIs serves the API groups.
+func (s *Server) installAPIs(storage generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer) error {
+	core, err := registry.Core(storage)
+	if err != nil {
+		return err
+	}
+	core["serviceaccounts/token"] = registry.NewTokenRequests(issuer)
+	coreGroup := genericapiserver.NewDefaultAPIGroupInfo(corev1.GroupName, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
+	coreGroup.VersionedResourcesStorageMap[corev1.SchemeGroupVersion.Version] = core
+	if err := s.generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, &coreGroup); err != nil {
+		return err
+	}
+	authentication := genericapiserver.NewDefaultAPIGroupInfo(authenticationv1.GroupName, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
+	authentication.VersionedResourcesStorageMap[authenticationv1.SchemeGroupVersion.Version] = map[string]rest.Storage{
+		"tokenreviews":       registry.NewTokenReviews(reviewer),
+		"selfsubjectreviews": registry.SelfSubjectReviews{},
+	}
+	return s.generic.InstallAPIGroups(&authentication)
+}
+
+// installDocuments serves the issuer's documents. An issuer that has none can still issue.
+func (s *Server) installDocuments() {
+	documents, err := openid.New(openid.Config{
+		Issuer:          s.keys.issuers[0],
+		KeySetURL:       s.cfg.Tokens.KeySetURL,
+		ExternalAddress: s.address,
+		Keys:            s.keys.accepted,
+	})
+	if err != nil {
+		klog.Background().Info("The issuer's documents are not served: relying parties can't discover this issuer", "issuer", s.keys.issuers[0], "reason", err.Error())
+		return
+	}
+	documents.Install(s.generic.Handler.GoRestfulContainer)
+}

@@ -1,0 +1,62 @@
+// Package apiserver builds the server: the one place where store, keys, authentication, authorization, API groups and
+// controllers are put together.
+package apiserver
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+)
+
+// Config is what a server is built from. It has been validated: see the options package.
+type Config struct {
+	// DataDir holds certificates, keys and the embedded store.
+	DataDir string
+	// Controllers are the controllers that run in the process, by name.
+	Controllers sets.Set[string]
+
+	Server  *genericoptions.ServerRunOptions
+	Serving *genericoptions.SecureServingOptions
+	// Storage names the servers of an external etcd; without any the embedded one runs.
+	Storage *genericoptions.EtcdOptions
+	Audit   *genericoptions.AuditOptions
+	Tracing *genericoptions.TracingOptions
+
+	Tokens         Tokens
+	Authentication Authentication
+}
+
+// Tokens says how service account tokens are issued and which are accepted.
+type Tokens struct {
+	// Issuers are those whose tokens are accepted; the first issues. Without any, the server's own URL is the issuer.
+	Issuers []string
+	// APIAudiences are the audiences of this server. Without any, they are the issuers.
+	APIAudiences []string
+	// SigningKeyFile holds the private key that signs. Without one, a key in the data directory is used.
+	SigningKeyFile string
+	// KeyFiles hold the keys whose tokens are accepted. Without any, it is the signing key alone.
+	KeyFiles []string
+	// KeySetURL is where the key set is said to be; empty means at this server.
+	KeySetURL string
+	// Lookup has legacy tokens compared with their secrets.
+	Lookup bool
+	// MaxExpiration shortens what is asked for; 0 means no limit.
+	MaxExpiration time.Duration
+	// ExtendExpiration has tokens that pods mount live for a year.
+	ExtendExpiration bool
+}
+
+// Authentication says whose requests are let in.
+type Authentication struct {
+	// ClientCAFile is a PEM bundle of further authorities whose client certificates are accepted.
+	ClientCAFile string
+	// TokenFile is a CSV file of static tokens.
+	TokenFile string
+	// BootstrapTokens accepts bootstrap tokens.
+	BootstrapTokens bool
+	// Anonymous lets in requests without credentials; what they may do is another matter.
+	Anonymous bool
+	// PublicIssuer lets everybody read the issuer's documents.
+	PublicIssuer bool
+}

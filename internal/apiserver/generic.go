@@ -1,0 +1,126 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apimachineryversion "k8s.io/apimachinery/pkg/version"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/rest"
+	basecompatibility "k8s.io/component-base/compatibility"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/scheme"
+	"github.com/mintmark/mintmark/internal/scheme/openapi"
+)
+
+// gitVersion is the Kubernetes version whose API is served, marked as ours.
+const gitVersion = "v1.37.2+mintmark"
+
+// genericConfig is the configuration of the library's server.
+func (s *Server) genericConfig() (*genericapiserver.Config, error) {
+	c := genericapiserver.NewConfig(scheme.Codecs)
+	if err := s.cfg.Server.ApplyTo(c); err != nil {
+		return nil, err
+	}
+	c.EffectiveVersion = effectiveVersion{c.EffectiveVersion}
+	if err := s.cfg.Serving.ApplyTo(&c.SecureServing); err != nil {
+		return nil, err
+	}
+	c.ExternalAddress = s.address
+	if err := s.cfg.Storage.ApplyTo(c); err != nil {
+		return nil, err
+	}
+	c.RESTOptionsGetter = viewedStorage{RESTOptionsGetter: c.RESTOptionsGetter, views: s.views()}
+	if err := s.cfg.Audit.ApplyTo(c); err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Tracing.ApplyTo(nil, c); err != nil {
+		return nil, err
+	}
+	namer := openapinamer.NewDefinitionNamer(scheme.Scheme)
+	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
+	c.OpenAPIConfig.Info.Title = "Mintmark"
+	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
+	c.OpenAPIV3Config.Info.Title = "Mintmark"
+	// The library insists on a client of its own. Nothing uses it: the server's components have one that does not go
+	// through the network, so there is no token that would open every door.
+	c.LoopbackClientConfig = &rest.Config{}
+	c.AddReadyzChecks(healthz.NamedCheck("live-index", s.indexReady))
+	return c, nil
+}
+
+// indexReady says whether everything stored has been read.
+func (s *Server) indexReady(*http.Request) error {
+	for _, view := range s.views() {
+		select {
+		case <-view.Synced():
+		default:
+			return errors.New(view.Resource().String() + " not read yet")
+		}
+	}
+	return nil
+}
+
+func (s *Server) waitForIndex(ctx context.Context) error {
+	for _, view := range s.views() {
+		if err := informer.WaitForSync(ctx, view); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addStartHooks has the server become ready when its index is complete and the system's namespaces are there.
+func (s *Server) addStartHooks(background context.Context, running *sync.WaitGroup) {
+	s.generic.AddPostStartHookOrDie("start-system-namespaces", func(genericapiserver.PostStartHookContext) error {
+		if err := s.waitForIndex(background); err != nil {
+			return err
+		}
+		for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
+			if _, ok := s.index.Namespaces.Get("", name); ok {
+				continue
+			}
+			namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+			_, err := s.client.CoreV1().Namespaces().Create(background, namespace, metav1.CreateOptions{})
+			if err != nil && !apierrors.IsAlreadyExists(err) {
+				return err
+			}
+		}
+		close(s.ready)
+		return nil
+	})
+	s.generic.AddPostStartHookOrDie("start-controllers", func(genericapiserver.PostStartHookContext) error {
+		running.Go(func() {
+			if s.waitForIndex(background) != nil {
+				return // the server is stopping
+			}
+			if err := controller.Run(background, s.controllers()); err != nil {
+				klog.FromContext(background).Error(err, "The controllers stopped")
+			}
+		})
+		return nil
+	})
+}
+
+// effectiveVersion tells clients which Kubernetes they talk to, instead of how the library was built.
+type effectiveVersion struct {
+	basecompatibility.EffectiveVersion
+}
+
+// Info is what /version answers.
+func (v effectiveVersion) Info() *apimachineryversion.Info {
+	info := v.EffectiveVersion.Info()
+	info.GitVersion = gitVersion
+	info.GitCommit, info.GitTreeState, info.BuildDate = "", "", ""
+	return info
+}

@@ -1,0 +1,113 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/mintmark/mintmark/internal/boundobject"
+)
+
+// internalKey marks the context of a request that the server makes of itself. No request from outside can carry it.
+type internalKey struct{}
+
+// internalUser is the server itself.
+type internalUser struct{}
+
+// AuthenticateRequest knows the requests of the server's own components.
+func (internalUser) AuthenticateRequest(request *http.Request) (*authenticator.Response, bool, error) {
+	if request.Context().Value(internalKey{}) == nil {
+		return nil, false, nil
+	}
+	return &authenticator.Response{User: &user.DefaultInfo{
+		Name:   user.APIServerUser,
+		Groups: []string{user.AllAuthenticated, user.SystemPrivilegedGroup},
+	}}, true, nil
+}
+
+// newInternalClient returns the client of the server's own components. Its requests pass the whole chain of the
+// server, audit included, and no network.
+func newInternalClient(handler http.Handler) (kubernetes.Interface, error) {
+	return kubernetes.NewForConfig(&rest.Config{
+		Host:          "https://mintmark.internal",
+		Transport:     inProcess{handler},
+		QPS:           -1,
+		UserAgent:     "mintmark",
+		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
+	})
+}
+
+// inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.
+type inProcess struct{ handler http.Handler }
+
+// RoundTrip answers a request.
+func (t inProcess) RoundTrip(request *http.Request) (*http.Response, error) {
+	inner := request.Clone(context.WithValue(request.Context(), internalKey{}, true))
+	inner.RequestURI, inner.RemoteAddr = request.URL.RequestURI(), "127.0.0.1:0"
+	if inner.Body == nil {
+		inner.Body = http.NoBody
+	}
+	answer := &answer{header: http.Header{}}
+	t.handler.ServeHTTP(answer, inner)
+	answer.WriteHeader(http.StatusOK)
+	return &http.Response{
+		Status:        http.StatusText(answer.status),
+		StatusCode:    answer.status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        answer.header,
+		Body:          io.NopCloser(&answer.body),
+		ContentLength: int64(answer.body.Len()),
+		Request:       request,
+	}, nil
+}
+
+// answer keeps what a handler writes.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header is the header of the answer.
+func (a *answer) Header() http.Header { return a.header }
+
+// WriteHeader keeps the first status.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+// Write keeps a part of the body.
+func (a *answer) Write(part []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(part)
+}
+
+// Flush has nothing to do.
+func (a *answer) Flush() {}
+
+// markUsed notes on a secret the day on which its token was last used. The uid makes sure that it is that secret.
+func (s *Server) markUsed(ctx context.Context, namespace, name, uid, day string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid":    uid,
+		"labels": map[string]string{boundobject.LastUsedLabel: day},
+	}})
+	if err != nil {
+		return err
+	}
+	_, err = s.client.CoreV1().Secrets(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
+}

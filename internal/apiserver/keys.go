@@ -1,0 +1,71 @@
+package apiserver
+
+import (
+	"crypto"
+	"fmt"
+	"slices"
+
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+
+	"github.com/mintmark/mintmark/internal/datadir"
+	"github.com/mintmark/mintmark/internal/signer"
+)
+
+// keys is who issues, who is believed, and by which keys.
+type keys struct {
+	issuers   []string
+	audiences authenticator.Audiences
+	signer    *signer.Signer
+	accepted  *signer.KeySet
+	// made is the file of a signing key that this start has made.
+	made string
+}
+
+func (s *Server) loadKeys() (*keys, error) {
+	tokens := s.cfg.Tokens
+	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences}
+	if len(k.issuers) == 0 {
+		k.issuers = []string{"https://" + s.address}
+	}
+	if len(k.audiences) == 0 {
+		k.audiences = slices.Clone(k.issuers)
+	}
+	key, err := s.signingKey(k)
+	if err != nil {
+		return nil, err
+	}
+	if k.signer, err = signer.NewSigner(key); err != nil {
+		return nil, fmt.Errorf("failed to build token generator: %w", err)
+	}
+	var public []crypto.PublicKey
+	for _, file := range tokens.KeyFiles {
+		found, err := signer.LoadPublicKeys(file)
+		if err != nil {
+			return nil, fmt.Errorf("--service-account-key-file: %w", err)
+		}
+		public = append(public, found...)
+	}
+	if len(tokens.KeyFiles) == 0 {
+		public = []crypto.PublicKey{k.signer.Public()}
+	}
+	if k.accepted, err = signer.NewKeySet(public); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func (s *Server) signingKey(k *keys) (crypto.Signer, error) {
+	if file := s.cfg.Tokens.SigningKeyFile; file != "" {
+		key, err := signer.LoadPrivateKey(file)
+		if err != nil {
+			return nil, fmt.Errorf("--service-account-signing-key-file: %w", err)
+		}
+		return key, nil
+	}
+	file := s.dir.Path(datadir.SigningKey)
+	key, made, err := signer.LoadOrCreate(file)
+	if made {
+		k.made = file
+	}
+	return key, err
+}

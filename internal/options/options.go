@@ -1,0 +1,165 @@
+// Package options reads the flags of "mintmark serve" into the validated configuration of a server. Flags that
+// kube-apiserver has keep its names and meaning.
+package options
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/mintmark/mintmark/internal/apiserver"
+	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/scheme"
+)
+
+const (
+	// DefaultDataDir is where a server keeps its state unless told otherwise.
+	DefaultDataDir = "./mintmark-data"
+	// DefaultPort is the port that it listens on.
+	DefaultPort = 7443
+	// storagePrefix is the key under which everything is stored in etcd.
+	storagePrefix = "/mintmark"
+)
+
+// Options is the flags. Its zero value is of no use: see New.
+type Options struct {
+	config apiserver.Config
+	// controllers as given: a list to be read by controller.Select.
+	controllers []string
+}
+
+// New returns the defaults.
+func New() *Options {
+	storage := storagebackend.NewDefaultConfig(storagePrefix, scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion))
+	o := &Options{
+		controllers: []string{"*"},
+		config: apiserver.Config{
+			DataDir: DefaultDataDir,
+			Server:  genericoptions.NewServerRunOptions(),
+			Serving: genericoptions.NewSecureServingOptions(),
+			Storage: genericoptions.NewEtcdOptions(storage),
+			Audit:   genericoptions.NewAuditOptions(),
+			Tracing: genericoptions.NewTracingOptions(),
+			Tokens:  apiserver.Tokens{Lookup: true},
+			Authentication: apiserver.Authentication{
+				Anonymous:    true,
+				PublicIssuer: true,
+			},
+		},
+	}
+	o.config.Serving.BindAddress = net.IPv4(127, 0, 0, 1)
+	o.config.Serving.BindPort = DefaultPort
+	o.config.Serving.Required = false
+	// Certificates are made by the data directory, for the library not to.
+	o.config.Serving.ServerCert.CertDirectory, o.config.Serving.ServerCert.PairName = "", ""
+	o.config.Storage.DefaultStorageMediaType = runtime.ContentTypeProtobuf
+	// What decisions need is in memory already; the rest is asked for too rarely to be held there a second time.
+	o.config.Storage.EnableWatchCache = false
+	// Nobody collects dependents here: a deletion "in the foreground" would wait for ever.
+	o.config.Storage.EnableGarbageCollection = false
+	return o
+}
+
+// Flags returns the flags in groups, for help to show them so.
+func (o *Options) Flags() cliflag.NamedFlagSets {
+	var groups cliflag.NamedFlagSets
+	o.addTokenFlags(groups.FlagSet("tokens"))
+	o.addAuthenticationFlags(groups.FlagSet("authentication"))
+	pick(groups.FlagSet("serving"), o.config.Serving.AddFlags, "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file", "tls-cipher-suites",
+		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
+		"http2-max-streams-per-connection", "permit-port-sharing", "permit-address-sharing", "disable-http2-serving")
+	o.addServerFlags(groups.FlagSet("server"))
+	o.addStorageFlags(groups.FlagSet("storage"))
+	o.config.Audit.AddFlags(groups.FlagSet("audit"))
+	o.config.Tracing.AddFlags(groups.FlagSet("tracing"))
+	return groups
+}
+
+func (o *Options) addTokenFlags(fs *pflag.FlagSet) {
+	t := &o.config.Tokens
+	fs.StringArrayVar(&t.Issuers, "service-account-issuer", nil,
+		"Issuer of service account tokens. May be given several times: the first issues, all are accepted. Default: the URL of this server.")
+	fs.StringSliceVar(&t.APIAudiences, "api-audiences", nil,
+		"Audiences of this server: those of tokens requested without any. Default: the issuers.")
+	fs.StringVar(&t.SigningKeyFile, "service-account-signing-key-file", "",
+		"PEM file of the private key that signs tokens: RSA of at least 2048 bits, or ECDSA on P-256, P-384 or P-521. Default: a P-256 key that is made in the data directory.")
+	fs.StringArrayVar(&t.KeyFiles, "service-account-key-file", nil,
+		"PEM file of keys whose tokens are accepted and which are published: public keys, certificates or private keys. May be given several times. Default: the signing key.")
+	fs.StringVar(&t.KeySetURL, "service-account-jwks-uri", "",
+		"https URL that the discovery document names as the place of the key set. Default: this server.")
+	fs.BoolVar(&t.Lookup, "service-account-lookup", true,
+		"Compare tokens that live in secrets with their secret. Other service account tokens are always looked up.")
+	fs.DurationVar(&t.MaxExpiration, "service-account-max-token-expiration", 0,
+		"Longest life of a token. A request for more is shortened, with a warning. 0 means no limit.")
+	fs.BoolVar(&t.ExtendExpiration, "service-account-extend-token-expiration", false,
+		"Let the tokens that pods mount live for a year, for clients that never read them again. kube-apiserver's default is true.")
+	fs.BoolVar(&o.config.Authentication.PublicIssuer, "anonymous-issuer-discovery", true,
+		"Let everybody read the issuer's documents: relying parties are strangers, and keys are public. With false, as in kube-apiserver, only service accounts may.")
+}
+
+func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
+	a := &o.config.Authentication
+	fs.StringVar(&a.ClientCAFile, "client-ca-file", "",
+		"PEM bundle of authorities whose client certificates are accepted, besides the one in the data directory. It is read again when it changes.")
+	fs.StringVar(&a.TokenFile, "token-auth-file", "",
+		`CSV file of static tokens: token,user name,user uid[,"group1,group2"].`)
+	fs.BoolVar(&a.BootstrapTokens, "enable-bootstrap-token-auth", false,
+		"Accept the tokens in secrets of type bootstrap.kubernetes.io/token in kube-system.")
+	fs.BoolVar(&a.Anonymous, "anonymous-auth", true,
+		"Let in requests without credentials, as system:anonymous. What they may do is another matter.")
+}
+
+func (o *Options) addServerFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.config.DataDir, "data-dir", DefaultDataDir,
+		"Directory of the embedded store, the certificates and the keys.")
+	fs.StringSliceVar(&o.controllers, "controllers", o.controllers,
+		"Controllers that run in the process. '*' is all of them, 'foo' adds the one of that name, '-foo' leaves it out; an empty list is none.")
+	pick(fs, o.config.Server.AddUniversalFlags, "advertise-address", "external-hostname", "cors-allowed-origins",
+		"strict-transport-security-directives", "max-requests-inflight", "max-mutating-requests-inflight", "request-timeout",
+		"min-request-timeout", "goaway-chance", "livez-grace-period", "shutdown-delay-duration", "shutdown-send-retry-after")
+}
+
+func (o *Options) addStorageFlags(fs *pflag.FlagSet) {
+	pick(fs, o.config.Storage.AddFlags, "etcd-servers", "etcd-prefix", "etcd-keyfile", "etcd-certfile", "etcd-cafile", "etcd-compaction-interval",
+		"etcd-healthcheck-timeout", "etcd-readycheck-timeout", "encryption-provider-config",
+		"encryption-provider-config-automatic-reload", "storage-media-type", "watch-cache")
+	fs.Lookup("etcd-servers").Usage = "Servers of an external etcd, comma separated. Default: an embedded one in the data directory, without a port."
+}
+
+// pick takes those flags of the library that mean something here; the others are refused as unknown.
+func pick(to *pflag.FlagSet, add func(*pflag.FlagSet), names ...string) {
+	library := pflag.NewFlagSet("", pflag.ContinueOnError)
+	add(library)
+	for _, name := range names {
+		to.AddFlag(library.Lookup(name))
+	}
+}
+
+// Config validates the flags and returns the configuration they make.
+func (o *Options) Config() (apiserver.Config, error) {
+	var errs []error
+	selected, err := controller.Select(o.controllers)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, o.validate()...)
+	if err := errors.Join(errs...); err != nil {
+		return apiserver.Config{}, err
+	}
+	cfg := o.config
+	cfg.Controllers = selected
+	return cfg, nil
+}
+
+// Bounds of --service-account-max-token-expiration.
+const (
+	minMaxTokenExpiration = time.Hour
+	maxMaxTokenExpiration = time.Duration(1<<32) * time.Second
+)

@@ -1,0 +1,84 @@
+package options
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// validate returns everything that is wrong with the flags, in the words of kube-apiserver where it has any.
+func (o *Options) validate() []error {
+	var errs []error
+	c := &o.config
+	if c.DataDir == "" {
+		errs = append(errs, errors.New("--data-dir must name a directory"))
+	}
+	errs = append(errs, o.validateTokens()...)
+	errs = append(errs, c.Server.Validate()...)
+	errs = append(errs, c.Serving.Validate()...)
+	errs = append(errs, c.Audit.Validate()...)
+	errs = append(errs, c.Tracing.Validate()...)
+	storage := *c.Storage
+	if len(storage.StorageConfig.Transport.ServerList) == 0 {
+		// The embedded etcd has an address only when it runs.
+		storage.StorageConfig.Transport.ServerList = []string{"unix:///embedded"}
+		errs = append(errs, validateEmbedded(storage.StorageConfig.Transport.KeyFile, storage.StorageConfig.Transport.CertFile, storage.StorageConfig.Transport.TrustedCAFile)...)
+	}
+	errs = append(errs, storage.Validate()...)
+	if cert := c.Serving.ServerCert.CertKey; (cert.CertFile == "") != (cert.KeyFile == "") {
+		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file go together: give both, or neither to have a certificate made"))
+	}
+	return errs
+}
+
+func validateEmbedded(files ...string) []error {
+	if slices.ContainsFunc(files, func(file string) bool { return file != "" }) {
+		return []error{errors.New("--etcd-keyfile, --etcd-certfile and --etcd-cafile are for an external etcd: name it with --etcd-servers, or leave them out")}
+	}
+	return nil
+}
+
+func (o *Options) validateTokens() []error {
+	t := &o.config.Tokens
+	errs := validateIssuers(t.Issuers)
+	if len(t.KeyFiles) > 0 && t.SigningKeyFile == "" {
+		errs = append(errs, errors.New("--service-account-key-file without --service-account-signing-key-file: the tokens that this server issues would not be accepted; give the signing key, too"))
+	}
+	if life := t.MaxExpiration; life != 0 && (life < minMaxTokenExpiration || life > maxMaxTokenExpiration) {
+		errs = append(errs, errors.New("the service-account-max-token-expiration must be between 1 hour and 2^32 seconds"))
+	}
+	if t.KeySetURL != "" {
+		parsed, err := url.Parse(t.KeySetURL)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("service-account-jwks-uri must be a valid URL: %w", err))
+		case parsed.Scheme != "https":
+			errs = append(errs, fmt.Errorf("service-account-jwks-uri requires https scheme, parsed as: %v", parsed.String()))
+		}
+	}
+	return errs
+}
+
+func validateIssuers(issuers []string) []error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, issuer := range issuers {
+		if issuer == "" {
+			errs = append(errs, errors.New("service-account-issuer should not be an empty string"))
+			continue
+		}
+		// An issuer need not be a URL; one that looks like a URL has to be.
+		if strings.Contains(issuer, ":") {
+			if _, err := url.Parse(issuer); err != nil {
+				errs = append(errs, fmt.Errorf("service-account-issuer %q contained a ':' but was not a valid URL: %w", issuer, err))
+			}
+		}
+		if seen[issuer] {
+			errs = append(errs, fmt.Errorf("service-account-issuer %q is already specified", issuer))
+		}
+		seen[issuer] = true
+	}
+	return errs
+}

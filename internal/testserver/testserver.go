@@ -1,0 +1,136 @@
+// Package testserver runs the whole server in a test: the flags of "mintmark serve", an etcd of its own, a port of its
+// own, in a temporary folder. Only tests import it.
+package testserver
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/mintmark/mintmark/internal/apiserver"
+	"github.com/mintmark/mintmark/internal/options"
+)
+
+// startTimeout bounds how long a start may take on a machine with much else to do.
+const startTimeout = time.Minute
+
+// Server is a server that runs until its test ends.
+type Server struct {
+	// URL is where it listens.
+	URL string
+	// RootCAs is the PEM by which it is known.
+	RootCAs []byte
+	// DataDir is its data directory.
+	DataDir string
+	// Kubeconfig is the file of its administrator.
+	Kubeconfig string
+
+	t    testing.TB
+	stop func() error
+}
+
+// Start runs a server with flags of "mintmark serve" and returns when it is ready. Unless the flags say otherwise it
+// has a data directory and a port of its own.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s, err := start(t, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("the server did not stop cleanly: %v", err)
+		}
+	})
+	return s
+}
+
+func start(t testing.TB, args []string) (*Server, error) {
+	opts := options.New()
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	groups := opts.Flags()
+	for _, group := range groups.Order {
+		flags.AddFlagSet(groups.FlagSets[group])
+	}
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]string{"data-dir": t.TempDir(), "secure-port": "0"} {
+		if !flags.Changed(name) {
+			if err := flags.Set(name, value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	cfg, err := opts.Config()
+	if err != nil {
+		return nil, err
+	}
+	return run(t, cfg)
+}
+
+func run(t testing.TB, cfg apiserver.Config) (*Server, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	server, err := apiserver.New(ctx, cfg)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	s := &Server{
+		URL:        server.URL(),
+		RootCAs:    server.RootCA(),
+		DataDir:    cfg.DataDir,
+		Kubeconfig: server.Kubeconfig(),
+		t:          t,
+		stop: func() error {
+			cancel()
+			return <-done
+		},
+	}
+	select {
+	case <-server.Ready():
+		return s, nil
+	case err := <-done:
+		cancel()
+		return nil, err
+	case <-time.After(startTimeout):
+		return nil, s.stop()
+	}
+}
+
+// AdminConfig returns the connection of the administrator.
+func (s *Server) AdminConfig() *rest.Config {
+	s.t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	config.QPS = -1
+	return config
+}
+
+// Admin returns the client of the administrator.
+func (s *Server) Admin() kubernetes.Interface { return s.client(s.AdminConfig()) }
+
+// As returns the client of whoever holds a token; nobody, if it is empty.
+func (s *Server) As(token string) kubernetes.Interface {
+	config := rest.AnonymousClientConfig(s.AdminConfig())
+	config.BearerToken = token
+	return s.client(config)
+}
+
+func (s *Server) client(config *rest.Config) kubernetes.Interface {
+	s.t.Helper()
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return client
+}
