@@ -1,10 +1,12 @@
 package controller
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -71,6 +73,19 @@ func TestNamespaceWaitsForFinalizers(t *testing.T) {
 		}
 		if n := c.did("delete-collection secrets"); n > 24*60+20 {
 			t.Errorf("%d attempts in a day", n)
+		}
+		if n := c.did("update namespaces/status"); n != 1 {
+			t.Errorf("told %d times what keeps the namespace, which is the same all the time", n)
+		}
+		var conditions []string
+		for _, condition := range must(c.CoreV1().Namespaces().Get(t.Context(), "team", metav1.GetOptions{}))(t).Status.Conditions {
+			conditions = append(conditions, fmt.Sprintf("%s=%s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message))
+		}
+		if diff := cmp.Diff([]string{
+			"NamespaceContentRemaining=True SomeResourcesRemain: Some resources are remaining: secrets. has 1 resource instances, pods. has 1 resource instances",
+			"NamespaceFinalizersRemaining=True SomeFinalizersRemain: Some content in the namespace has finalizers remaining: example.com/hold in 2 resource instances",
+		}, conditions); diff != "" {
+			t.Error(diff)
 		}
 
 		if _, err := c.drop("pods", must(c.get("pods", "team", "pod"))(t)); err != nil {

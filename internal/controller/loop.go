@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -70,7 +71,7 @@ func (l loop[K]) next(ctx context.Context, settle settle[K]) bool {
 // report logs why a key is not settled. Others wrote first, or have yet to write: that is daily life.
 func report[K comparable](ctx context.Context, key K, err error) {
 	logger := klog.FromContext(ctx)
-	if _, waits := err.(pending); waits || apierrors.IsConflict(err) {
+	if _, waits := errors.AsType[pending](err); waits || apierrors.IsConflict(err) {
 		logger.V(4).Info("Trying again", "key", key, "reason", err.Error())
 		return
 	}
