@@ -45,7 +45,8 @@ func (l loop[K]) run(ctx context.Context, now []K, settle settle[K]) {
 	for _, key := range now {
 		l.Add(key)
 	}
-	for ctx.Err() == nil && l.next(ctx, settle) {
+	for more := true; more && ctx.Err() == nil; {
+		more = l.next(ctx, settle)
 	}
 }
 
