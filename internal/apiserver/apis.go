@@ -22,17 +22,23 @@ func (s *Server) installAPIs(storage generic.RESTOptionsGetter, issuer *tokenreq
 		return err
 	}
 	core["serviceaccounts/token"] = registry.NewTokenRequests(issuer)
-	coreGroup := genericapiserver.NewDefaultAPIGroupInfo(corev1.GroupName, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
+	coreGroup := newGroup(corev1.GroupName)
 	coreGroup.VersionedResourcesStorageMap[corev1.SchemeGroupVersion.Version] = core
 	if err := s.generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, &coreGroup); err != nil {
 		return err
 	}
-	authentication := genericapiserver.NewDefaultAPIGroupInfo(authenticationv1.GroupName, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
+	authentication := newGroup(authenticationv1.GroupName)
 	authentication.VersionedResourcesStorageMap[authenticationv1.SchemeGroupVersion.Version] = map[string]rest.Storage{
 		"tokenreviews":       registry.NewTokenReviews(reviewer),
 		"selfsubjectreviews": registry.SelfSubjectReviews{},
 	}
 	return s.generic.InstallAPIGroups(&authentication)
+}
+
+func newGroup(name string) genericapiserver.APIGroupInfo {
+	group := genericapiserver.NewDefaultAPIGroupInfo(name, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
+	group.NegotiatedSerializer = scheme.Serializer
+	return group
 }
 
 // installDocuments serves the issuer's documents. An issuer that has none can still issue.

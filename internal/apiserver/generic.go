@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apimachineryversion "k8s.io/apimachinery/pkg/version"
+	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
@@ -32,12 +33,14 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	if err := s.cfg.Server.ApplyTo(c); err != nil {
 		return nil, err
 	}
+	c.Serializer = scheme.Serializer
 	c.EffectiveVersion = effectiveVersion{c.EffectiveVersion}
 	if err := s.cfg.Serving.ApplyTo(&c.SecureServing); err != nil {
 		return nil, err
 	}
 	c.ExternalAddress = s.address
-	if err := s.cfg.Storage.ApplyTo(c); err != nil {
+	s.cfg.Storage.StorageConfig.StorageObjectCountTracker = c.StorageObjectCountTracker
+	if err := s.cfg.Storage.ApplyWithStorageFactoryTo(s.newStorageFactory(), c); err != nil {
 		return nil, err
 	}
 	c.RESTOptionsGetter = viewedStorage{RESTOptionsGetter: c.RESTOptionsGetter, views: s.views()}
@@ -55,6 +58,8 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	// The library insists on a client of its own. Nothing uses it: the server's components have one that does not go
 	// through the network, so there is no token that would open every door.
 	c.LoopbackClientConfig = &rest.Config{}
+	c.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
+	c.BuildHandlerChainFunc = s.buildHandlerChain
 	c.AddReadyzChecks(healthz.NamedCheck("live-index", s.indexReady))
 	return c, nil
 }

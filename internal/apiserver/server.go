@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -150,6 +151,8 @@ func (s *Server) assemble() error {
 	if s.generic, err = generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate()); err != nil {
 		return err
 	}
+	// The index of paths is for /: elsewhere a path that isn't there is just that.
+	s.generic.Handler.NonGoRestfulMux.NotFoundHandler(http.NotFoundHandler())
 	issuer := tokenrequest.New(tokenrequest.Config{
 		Issuer:        s.keys.issuers[0],
 		APIAudiences:  audiences,

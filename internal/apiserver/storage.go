@@ -6,6 +6,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
+	serverstorage "k8s.io/apiserver/pkg/server/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+
+	"github.com/mintmark/mintmark/internal/scheme"
 )
 
 // view is an in-memory view of a resource, whatever it keeps.
@@ -18,6 +22,26 @@ type view interface {
 
 func (s *Server) views() []view {
 	return []view{s.index.Namespaces, s.index.ServiceAccounts, s.index.Secrets, s.index.Pods, s.index.Nodes}
+}
+
+// newStorageFactory says where and in which encoding each resource is stored.
+func (s *Server) newStorageFactory() serverstorage.StorageFactory {
+	return untypedStorage{serverstorage.NewDefaultStorageFactory(
+		s.cfg.Storage.StorageConfig, s.cfg.Storage.DefaultStorageMediaType, scheme.Codecs,
+		serverstorage.NewDefaultResourceEncodingConfig(scheme.Scheme), serverstorage.NewResourceConfig(), nil)}
+}
+
+// untypedStorage is storage whose objects come back without their kind.
+type untypedStorage struct{ serverstorage.StorageFactory }
+
+// NewConfig returns how a resource is stored.
+func (u untypedStorage) NewConfig(resource schema.GroupResource, example runtime.Object) (*storagebackend.ConfigForResource, error) {
+	config, err := u.StorageFactory.NewConfig(resource, example)
+	if err != nil {
+		return nil, err
+	}
+	config.Codec = scheme.Untyped(config.Codec)
+	return config, nil
 }
 
 // viewedStorage gives storage to resources, with the view of a resource in front where there is one.

@@ -17,6 +17,13 @@ var errInvalidated = errors.New("service account token has been invalidated")
 // kube-apiserver's (spec: bound-token checks of pkg/serviceaccount/claims.go).
 func (x *Index) Confirm(ctx context.Context, b Binding, now time.Time) error {
 	cut := now.Add(-Leeway)
+	// A token may be signed by a key of ours and yet name nobody. The texts are those of kube-apiserver's client.
+	if b.ServiceAccount.Name == "" {
+		return errors.New("resource name may not be empty")
+	}
+	if b.Namespace == "" {
+		return errors.New("an empty namespace may not be set when a resource name is provided")
+	}
 	account, err := current(ctx, x.ServiceAccounts, b.Namespace, b.ServiceAccount)
 	if err != nil {
 		return err

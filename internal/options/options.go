@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/mintmark/mintmark/internal/apiserver"
 	"github.com/mintmark/mintmark/internal/controller"
-	"github.com/mintmark/mintmark/internal/scheme"
 )
 
 const (
@@ -37,7 +35,7 @@ type Options struct {
 
 // New returns the defaults.
 func New() *Options {
-	storage := storagebackend.NewDefaultConfig(storagePrefix, scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion))
+	storage := storagebackend.NewDefaultConfig(storagePrefix, nil)
 	o := &Options{
 		controllers: []string{"*"},
 		config: apiserver.Config{

@@ -1,0 +1,58 @@
+package apiserver
+
+import (
+	"net/http"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
+	"k8s.io/apiserver/pkg/endpoints/handlers/negotiation"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"github.com/mintmark/mintmark/internal/scheme"
+)
+
+// buildHandlerChain is the library's chain of filters around handlers that answer, in two places, as the aggregator of
+// kube-apiserver does and not as a server behind it would.
+func (s *Server) buildHandlerChain(apis http.Handler, c *genericapiserver.Config) http.Handler {
+	groups := aggregated.WrapAggregatedDiscoveryToHandler(http.HandlerFunc(s.listGroups), c.AggregatedDiscoveryGroupManager, nil)
+	return genericapiserver.DefaultBuildHandlerChain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet && r.URL.Path == "/apis":
+			groups.ServeHTTP(w, r)
+		case r.URL.Path == "/openapi/v3":
+			apis.ServeHTTP(plainText{w}, r)
+		default:
+			apis.ServeHTTP(w, r)
+		}
+	}), c)
+}
+
+// listGroups answers /apis with a list that names its version.
+func (s *Server) listGroups(w http.ResponseWriter, r *http.Request) {
+	groups, err := s.generic.DiscoveryGroupManager.Groups(r.Context(), r)
+	if err != nil {
+		responsewriters.InternalError(w, r, err)
+		return
+	}
+	for i := range groups {
+		groups[i].ServerAddressByClientCIDRs = nil
+	}
+	responsewriters.WriteObjectNegotiated(scheme.Codecs, negotiation.DefaultEndpointRestrictions, schema.GroupVersion{}, w, r,
+		http.StatusOK, &metav1.APIGroupList{Groups: groups}, false)
+}
+
+// plainText is the answer with the index of the OpenAPI documents, which kube-apiserver doesn't mark as JSON.
+type plainText struct{ http.ResponseWriter }
+
+// WriteHeader sends the header.
+func (p plainText) WriteHeader(status int) {
+	if status == http.StatusOK {
+		p.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap returns the writer behind this one.
+func (p plainText) Unwrap() http.ResponseWriter { return p.ResponseWriter }
