@@ -15,6 +15,9 @@ func newLogger(quiet *atomic.Bool) *zap.Logger {
 	return zap.New(klogCore{LevelEnabler: zapcore.WarnLevel, quiet: quiet})
 }
 
+// early are complaints of a store so young that it has not yet noted its own format.
+var early = map[string]bool{"Failed to detect schema version": true, "failed to update storage version": true}
+
 // klogCore hands etcd's log records to the process's one log.
 type klogCore struct {
 	zapcore.LevelEnabler
@@ -44,7 +47,7 @@ func (c klogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 		pairs = append(pairs, key, fmt.Sprint(value))
 	}
 	logger := klog.Background().WithName("etcd")
-	if c.quiet.Load() {
+	if c.quiet.Load() || early[entry.Message] {
 		logger.V(4).Info(entry.Message, pairs...)
 		return nil
 	}
