@@ -102,6 +102,9 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 
 // verify checks the signature, or remembers that it was checked.
 func (a *Authenticator) verify(token string) (known facts, ours bool, err error) {
+	if _, _, _, ok := split(token); !ok {
+		return facts{}, false, nil
+	}
 	key := keyOf(token)
 	if known, ok := a.verified.get(key); ok {
 		return known, true, nil

@@ -30,16 +30,19 @@ var errSignature = errors.New("go-jose/go-jose: error in cryptographic primitive
 // ones do, can't be shown the same one in another spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
+// split finds the three parts of a token, and reports whether there are just three. It takes no memory: whatever isn't a
+// token at all is turned away here.
+func split(token string) (header, payload, signature string, ok bool) {
+	header, rest, _ := strings.Cut(token, ".")
+	payload, signature, ok = strings.Cut(rest, ".")
+	return header, payload, signature, ok && strings.IndexByte(signature, '.') < 0
+}
+
 // parseCompact takes a token apart. It reports false for what is no token of any service account, which another
-// authenticator may understand. It allocates nothing before the token is known to have three parts, and an issuer that
-// is asked for.
+// authenticator may understand.
 func parseCompact(token string, issuers func(string) bool) (compact, bool) {
-	header, rest, ok := strings.Cut(token, ".")
+	header, payload, signature, ok := split(token)
 	if !ok {
-		return compact{}, false
-	}
-	payload, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.IndexByte(signature, '.') >= 0 {
 		return compact{}, false
 	}
 	var c compact

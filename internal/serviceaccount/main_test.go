@@ -1,7 +1,6 @@
 package serviceaccount_test
 
 import (
-	"io"
 	"testing"
 
 	"k8s.io/klog/v2"
@@ -9,7 +8,6 @@ import (
 
 // TestMain keeps the log of the store out of the results.
 func TestMain(m *testing.M) {
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
+	klog.SetLogger(klog.Logger{})
 	m.Run()
 }
