@@ -142,7 +142,10 @@ func TestConfirmDeletionGrace(t *testing.T) {
 		mark    func(objects, time.Duration, *teststore.Store)
 		want    string
 	}{
-		{"account", bare, func(o objects, in time.Duration, s *teststore.Store) { mark(&o.account.ObjectMeta, in); s.Put(o.account) }, "service account ns/app has been deleted"},
+		{"account", bare, func(o objects, in time.Duration, s *teststore.Store) {
+			mark(&o.account.ObjectMeta, in)
+			s.Put(o.account)
+		}, "service account ns/app has been deleted"},
 		{"secret", toSecret, func(o objects, in time.Duration, s *teststore.Store) { mark(&o.secret.ObjectMeta, in); s.Put(o.secret) }, invalidated},
 		{"pod", toPod, func(o objects, in time.Duration, s *teststore.Store) { mark(&o.pod.ObjectMeta, in); s.Put(o.pod) }, invalidated},
 		{"node", toNode, func(o objects, in time.Duration, s *teststore.Store) { mark(&o.node.ObjectMeta, in); s.Put(o.node) }, invalidated},

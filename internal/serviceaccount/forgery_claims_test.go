@@ -9,7 +9,9 @@ import (
 // is read in any case, as kube-apiserver reads it; what counts afterwards is the exact name.
 func memberRows() []row {
 	own, foreign := quote(issuer), quote("https://forger.example")
-	first := func(m member) string { return issued(object(m, member{"", "1"})[:len(object(m))-1] + "," + goodClaims()[1:]) }
+	first := func(m member) string {
+		return issued(object(m, member{"", "1"})[:len(object(m))-1] + "," + goodClaims()[1:])
+	}
 	twice := func(name string) string {
 		return refused("json: duplicate key '" + name + "' in object")
 	}

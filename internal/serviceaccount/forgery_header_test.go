@@ -265,4 +265,3 @@ func rsaRows() []row {
 	}
 	return rows
 }
-
