@@ -41,6 +41,7 @@ type Server struct {
 	generic *genericapiserver.GenericAPIServer
 	client  kubernetes.Interface
 	ready   chan struct{}
+	drained <-chan struct{} // closed when the last request is answered
 }
 
 // New builds a server, from the ground up. What it has taken by then it gives back if it fails.
@@ -144,6 +145,7 @@ func (s *Server) assemble() error {
 	if err := generic.Authentication.ApplyClientCert(clientCA, generic.SecureServing); err != nil {
 		return err
 	}
+	s.drained = generic.DrainedNotify()
 	generic.Authentication.APIAudiences = audiences
 	generic.Authentication.Authenticator = union.Requests
 	generic.Authorization.Authorizer = authz.New(authz.Config{PublicIssuer: s.cfg.Authentication.PublicIssuer})
@@ -191,7 +193,11 @@ func (s *Server) Run(ctx context.Context) error {
 		running.Go(func() { view.Run(background) })
 	}
 	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
-	s.addStartHooks(background, &running)
+	s.prepare(background, &running)
+	go func() {
+		<-s.drained
+		finish()
+	}()
 	err := s.generic.PrepareRun().RunWithContext(ctx)
 	finish()
 	running.Wait()

@@ -63,7 +63,7 @@ spec: {serviceAccountName: app, containers: [{name: main, image: none}]}
 `
 
 func TestPodGetsItsNodeByBinding(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, "a")
 	s.run(
 		step{request: "POST /api/v1/namespaces/a/pods", body: web, status: 201, want: `{spec: {nodeName: null}, status: {phase: Pending}}`},
 		step{
@@ -107,7 +107,7 @@ func TestPodGetsItsNodeByBinding(t *testing.T) {
 }
 
 func TestPodGoesWithGrace(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, "a")
 	s.run(
 		step{request: "POST /api/v1/namespaces/a/pods", body: web, status: 201},
 		step{request: "POST /api/v1/namespaces/a/pods/web/binding", body: `{metadata: {name: web}, target: {name: worker}}`, status: 201},
@@ -141,7 +141,7 @@ func TestPodGoesWithGrace(t *testing.T) {
 
 // Upstream, admission would give the pod an account and a volume with a token.
 func TestPodGetsDefaultsOnly(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, "a")
 	s.run(step{
 		request: "POST /api/v1/namespaces/a/pods", body: `{metadata: {name: web}, spec: {containers: [{name: main, image: none}]}}`, status: 201,
 		want: `
@@ -170,7 +170,7 @@ status: {phase: Pending, qosClass: BestEffort}
 }
 
 func TestDeletionsAnswer(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, "a")
 	for _, test := range []struct{ path, kind, want string }{
 		{"/api/v1/namespaces/a/serviceaccounts", "", `{kind: ServiceAccount, metadata: {name: x}}`},
 		{"/api/v1/namespaces/a/secrets", "", `{kind: Status, status: Success, details: {name: x, kind: secrets}}`},

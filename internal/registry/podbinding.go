@@ -97,6 +97,8 @@ func (s *podBindingStorage) bind(ctx context.Context, binding *corev1.Binding, d
 				return nil, err
 			}
 			pod.Spec.NodeName = binding.Target.Name
+			// Where the pod might have gone is of no interest any more.
+			pod.Status.NominatedNodeName = ""
 			pod.Labels = merged(pod.Labels, binding.Labels)
 			pod.Annotations = merged(pod.Annotations, binding.Annotations)
 			setScheduled(&pod.Status)

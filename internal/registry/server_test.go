@@ -6,95 +6,36 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
-	"k8s.io/apiserver/pkg/endpoints/openapi"
-	"k8s.io/apiserver/pkg/registry/generic"
-	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
-	"k8s.io/apiserver/pkg/registry/rest"
-	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/storage/storagebackend"
-	"k8s.io/apiserver/pkg/util/compatibility"
-	restclient "k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
-	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/registry"
-	"github.com/mintmark/mintmark/internal/scheme"
-	definitions "github.com/mintmark/mintmark/internal/scheme/openapi"
+	"github.com/mintmark/mintmark/internal/testserver"
 )
 
-// server is the generic server over a store of its own, with the core resources and nothing else: everybody may do
-// everything.
+// server is a whole server without controllers, spoken to by its administrator.
 type server struct {
-	t   *testing.T
-	url string
+	t      *testing.T
+	url    string
+	client *http.Client
 }
 
-func newServer(t *testing.T) server {
+// newServer starts a server and makes namespaces in it.
+func newServer(t *testing.T, namespaces ...string) server {
 	t.Helper()
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
-	member, err := etcd.Start(t.Context(), etcd.Config{Dir: t.TempDir()})
+	t.Parallel()
+	running := testserver.Start(t, "--controllers=")
+	client, err := rest.HTTPClientFor(running.AdminConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(member.Close)
-	resources, err := registry.Core(storageIn(member.Endpoint()))
-	if err != nil {
-		t.Fatal(err)
+	s := server{t, running.URL, client}
+	for _, name := range namespaces {
+		s.run(step{request: "POST /api/v1/namespaces", body: `metadata: {name: ` + name + `}`, status: 201})
 	}
-	config := genericapiserver.NewConfig(scheme.Codecs)
-	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
-	config.ExternalAddress = "localhost:443"
-	config.LoopbackClientConfig = &restclient.Config{}
-	config.LegacyAPIGroupPrefixes = sets.NewString("/api")
-	config.Authorization.Authorizer = authorizerfactory.NewAlwaysAllowAuthorizer()
-	config.Authentication.Authenticator = authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
-		return &authenticator.Response{User: &user.DefaultInfo{Name: "someone"}}, true, nil
-	})
-	namer := openapi.NewDefinitionNamer(scheme.Scheme)
-	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions.GetOpenAPIDefinitions, namer)
-	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions.GetOpenAPIDefinitions, namer)
-	config.EnableMetrics, config.EnableProfiling = false, false
-	generic, err := config.Complete(nil).New("test", genericapiserver.NewEmptyDelegate())
-	if err != nil {
-		t.Fatal(err)
-	}
-	group := genericapiserver.NewDefaultAPIGroupInfo("", scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
-	group.VersionedResourcesStorageMap = map[string]map[string]rest.Storage{"v1": resources}
-	if err := generic.InstallLegacyAPIGroup("/api", &group); err != nil {
-		t.Fatal(err)
-	}
-	generic.PrepareRun()
-	t.Cleanup(generic.Destroy)
-	front := httptest.NewServer(generic.Handler)
-	t.Cleanup(front.Close)
-	return server{t, front.URL}
-}
-
-// storageIn keeps every resource in the etcd at endpoint, behind the library's cache.
-type storageIn string
-
-func (endpoint storageIn) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
-	config := storagebackend.NewDefaultConfig("/registry", scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion))
-	config.Transport.ServerList = []string{string(endpoint)}
-	return generic.RESTOptions{
-		StorageConfig:           config.ForResource(resource),
-		Decorator:               genericregistry.StorageWithCacher(),
-		DeleteCollectionWorkers: 1,
-		ResourcePrefix:          resource.Resource,
-	}, nil
+	return s
 }
 
 // step is a request and what must come back. Bodies are YAML; the answer may hold more than want, and null there says
@@ -149,7 +90,7 @@ func (s server) do(request, body string, headers ...string) (answer any, status 
 		name, value, _ := strings.Cut(header, ": ")
 		r.Header.Set(name, value)
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := s.client.Do(r)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -14,10 +14,8 @@ const (
 )
 
 func TestFieldSelectors(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, "a", "b")
 	s.run(
-		step{request: "POST /api/v1/namespaces", body: `metadata: {name: a}`, status: 201},
-		step{request: "POST /api/v1/namespaces", body: `metadata: {name: b}`, status: 201},
 		step{request: "POST /api/v1/nodes", body: `{metadata: {name: up}}`, status: 201},
 		step{request: "POST /api/v1/nodes", body: `{metadata: {name: down}, spec: {unschedulable: true}}`, status: 201},
 		step{request: "POST /api/v1/namespaces/a/secrets", body: `{metadata: {name: plain}}`, status: 201},
@@ -69,7 +67,7 @@ func TestFieldSelectors(t *testing.T) {
 }
 
 func TestPatches(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, "a")
 	s.run(
 		step{request: "POST /api/v1/namespaces/a/secrets", body: `{metadata: {name: s}, stringData: {a: eins}}`, status: 201, want: `data: {a: ZWlucw==}`},
 		step{
@@ -109,7 +107,7 @@ func TestPatches(t *testing.T) {
 }
 
 func TestDeleteCollection(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, "a")
 	s.run(
 		step{request: "POST /api/v1/namespaces/a/serviceaccounts", body: `metadata: {name: goes, labels: {go: now}}`, status: 201},
 		step{request: "POST /api/v1/namespaces/a/serviceaccounts", body: `metadata: {name: stays}`, status: 201},
@@ -117,12 +115,15 @@ func TestDeleteCollection(t *testing.T) {
 			request: "DELETE /api/v1/namespaces/a/serviceaccounts?labelSelector=go%3Dnow", status: 200,
 			want: `{kind: ServiceAccountList, items: [{metadata: {name: goes}}]}`,
 		},
-		step{request: "GET /api/v1/namespaces/a/serviceaccounts", status: 200, want: `items: [{metadata: {name: stays}}]`},
+		step{
+			request: "GET /api/v1/namespaces/a/serviceaccounts", status: 200,
+			want: `{kind: ServiceAccountList, items: [{kind: null, apiVersion: null, metadata: {name: stays}}]}`,
+		},
 	)
 }
 
 func TestTables(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, "a")
 	s.run(
 		step{request: "POST /api/v1/namespaces/a/pods", body: web, status: 201},
 		step{
@@ -150,7 +151,7 @@ rows: [{cells: [web, 0/1, Pending, "0", 0s, <none>, <none>, <none>, <none>], obj
 }
 
 func TestUpdates(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, "a")
 	s.run(
 		step{request: "POST /api/v1/nodes", body: `{metadata: {name: worker}, status: {capacity: {cpu: "1"}}}`, status: 201, want: `status: {allocatable: {cpu: "1"}}`},
 		step{
