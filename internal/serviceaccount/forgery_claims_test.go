@@ -180,6 +180,8 @@ func shapeRows() []row {
 		{"claims: good", issued(goodClaims()), accepted},
 		{"claims: the other issuer", claim("iss", quote(otherIssuer)), accepted},
 		{"claims: a foreign issuer", claim("iss", `"https://forger.example"`), notOurs},
+		{"claims: a foreign issuer and its key", sealed("stranger", goodHeader("stranger"), goodClaims(member{"iss", `"https://forger.example"`})), notOurs},
+		{"claims: a foreign issuer and a foreign key", sealed("stranger", goodHeader("P-256"), goodClaims(member{"iss", `"https://forger.example"`})), notOurs},
 		{"claims: the issuer and a slash", claim("iss", quote(issuer+"/")), notOurs},
 		{"claims: the issuer in capitals", claim("iss", quote(strings.ToUpper(issuer))), notOurs},
 		{"claims: no issuer", claim("iss", ""), notOurs},
