@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -15,95 +16,138 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// known knows one token, and says of others what its error says.
-type known struct {
-	token     string
-	audiences authenticator.Audiences
-	err       error
+// knows is an authenticator that knows one token, and notes what it was asked.
+type knows struct {
+	token    string
+	response *authenticator.Response
+	err      error
+	// as it was asked
+	presented string
+	asked     authenticator.Audiences
+	calls     int
 }
 
-func (k known) AuthenticateToken(_ context.Context, token string) (*authenticator.Response, bool, error) {
-	if token != k.token {
+func (k *knows) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	k.calls++
+	k.presented = token
+	k.asked, _ = authenticator.AudiencesFrom(ctx)
+	audit.AddAuditAnnotation(ctx, "of-the-token", "x")
+	if k.err != nil || token != k.token {
 		return nil, false, k.err
 	}
-	return &authenticator.Response{Audiences: k.audiences, User: &user.DefaultInfo{Name: "jane"}}, true, nil
+	return k.response, true, nil
 }
 
-func reviewer(k known) *tokenreview.Reviewer {
-	return tokenreview.New(tokenreview.Config{Authenticator: k, APIAudiences: authenticator.Audiences{"api"}})
+func newReviewer(k *knows) *tokenreview.Reviewer {
+	if k.response == nil {
+		k.response = &authenticator.Response{
+			Audiences: authenticator.Audiences{"api"},
+			User: &user.DefaultInfo{
+				Name: "jane", UID: "7", Groups: []string{"staff"}, Extra: map[string][]string{"room": {"2", "3"}},
+			},
+		}
+	}
+	return tokenreview.New(tokenreview.Config{Authenticator: k, APIAudiences: authenticator.Audiences{"api", "other"}})
 }
 
+func TestReview(t *testing.T) {
+	k := &knows{token: "good"}
+	got, err := newReviewer(k).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: "good"})
+	want := authenticationv1.TokenReviewStatus{
+		Authenticated: true,
+		User: authenticationv1.UserInfo{
+			Username: "jane", UID: "7", Groups: []string{"staff"},
+			Extra: map[string]authenticationv1.ExtraValue{"room": {"2", "3"}},
+		},
+		Audiences: []string{"api"},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+	if diff := cmp.Diff(authenticator.Audiences{"api", "other"}, k.asked); diff != "" {
+		t.Errorf("audiences that the authenticator was asked for (-want +got):\n%s", diff)
+	}
+}
+
+func TestReviewOfNoToken(t *testing.T) {
+	k := &knows{}
+	got, err := newReviewer(k).Review(t.Context(), &authenticationv1.TokenReviewSpec{})
+	if !apierrors.IsBadRequest(err) || err.Error() != "token is required for TokenReview in authentication" || k.calls > 0 {
+		t.Errorf("error %v after %d calls", err, k.calls)
+	}
+	if got.Authenticated {
+		t.Error("authenticated")
+	}
+}
+
+// TestWhiteSpaceIsNoCredential: a text that carries no token is refused before any authenticator sees it.
 func TestWhiteSpaceIsNoCredential(t *testing.T) {
-	for _, token := range []string{" ", "  ", "\n", " good", "\t"} {
-		// Even an authenticator that takes anything for a token is not asked.
-		for _, k := range []known{{token: "good", audiences: authenticator.Audiences{"api"}}, {token: "", audiences: authenticator.Audiences{"api"}}} {
-			status, err := reviewer(k).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: token})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(authenticationv1.TokenReviewStatus{Error: "invalid bearer token"}, status); diff != "" {
-				t.Errorf("%q:\n%s", token, diff)
-			}
+	for _, token := range []string{" ", "  ", "\t", "\n", "\r\n", " \t\n", "\u00a0", " good", "  good", "\u2003"} {
+		k := &knows{token: ""}
+		got, err := newReviewer(k).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: token})
+		if diff := cmp.Diff(authenticationv1.TokenReviewStatus{Error: "invalid bearer token"}, got); err != nil || diff != "" {
+			t.Errorf("%q: error %v (-want +got):\n%s", token, err, diff)
+		}
+		if k.calls > 0 {
+			t.Errorf("%q: an authenticator was asked", token)
 		}
 	}
 }
 
-func TestFirstWordIsTheToken(t *testing.T) {
-	for _, token := range []string{"good", "good\n", "good ", "good trailing words"} {
-		status, err := reviewer(known{token: "good", audiences: authenticator.Audiences{"api"}}).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: token})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !status.Authenticated || status.User.Username != "jane" {
-			t.Errorf("%q is refused: %s", token, status.Error)
+// TestFirstWord: a token is read as it would be read from an Authorization header.
+func TestFirstWord(t *testing.T) {
+	for token, want := range map[string]string{
+		"good": "good", "good ": "good", "good\n": "good", "good \t\r\n": "good", "good x": "good", "good  x y": "good",
+		"good\tx": "good\tx", "\tgood": "\tgood", "Bearer good": "Bearer",
+	} {
+		k := &knows{token: "good"}
+		got, err := newReviewer(k).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: token})
+		if err != nil || k.presented != want || got.Authenticated != (want == "good") {
+			t.Errorf("%q was read as %q: authenticated %t, error %v", token, k.presented, got.Authenticated, err)
 		}
 	}
 }
 
-func TestReasonsOfARefusal(t *testing.T) {
-	for name, row := range map[string]struct {
+// TestRefusal: the reason stands behind the text that all refusals have, and nothing stands beside it.
+func TestRefusal(t *testing.T) {
+	for name, test := range map[string]struct {
 		err  error
 		want string
 	}{
-		"nobody knows it": {nil, "invalid bearer token"},
-		"a reason":        {errors.New("service account token has expired"), "[invalid bearer token, service account token has expired]"},
-		"the same reason": {errors.New("invalid bearer token"), "invalid bearer token"},
+		"unknown":     {nil, "invalid bearer token"},
+		"one reason":  {errors.New("too old"), "[invalid bearer token, too old]"},
+		"two reasons": {utilerrors.NewAggregate([]error{errors.New("a"), errors.New("b")}), "[invalid bearer token, a, b]"},
+		"twice":       {utilerrors.NewAggregate([]error{errors.New("a"), errors.New("a")}), "[invalid bearer token, a]"},
 	} {
-		status, err := reviewer(known{token: "good", err: row.err}).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: "bad"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(authenticationv1.TokenReviewStatus{Error: row.want}, status); diff != "" {
-			t.Errorf("%s:\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := newReviewer(&knows{token: "good", err: test.err}).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: "bad"})
+			if diff := cmp.Diff(authenticationv1.TokenReviewStatus{Error: test.want}, got); err != nil || diff != "" {
+				t.Errorf("error %v (-want +got):\n%s", err, diff)
+			}
+		})
 	}
 }
 
-func TestNoVerdict(t *testing.T) {
-	if _, err := reviewer(known{}).Review(t.Context(), &authenticationv1.TokenReviewSpec{}); !apierrors.IsBadRequest(err) {
-		t.Errorf("without a token: %v, want BadRequest", err)
+// TestAskedAudiences: what is asked for reaches the authenticator as it is, and an answer for none of it is no verdict.
+func TestAskedAudiences(t *testing.T) {
+	k := &knows{token: "good"}
+	_, err := newReviewer(k).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: "good", Audiences: []string{"vault", "api"}})
+	if diff := cmp.Diff(authenticator.Audiences{"vault", "api"}, k.asked); err != nil || diff != "" {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
 	}
-	// An authenticator that forgets the audiences must not turn "for somebody" into "for you".
-	_, err := reviewer(known{token: "good"}).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: "good", Audiences: []string{"vault"}})
-	if !apierrors.IsInternalError(err) {
-		t.Errorf("without audiences in the answer: %v, want InternalError", err)
+	got, err := newReviewer(k).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: "good", Audiences: []string{"vault"}})
+	if !apierrors.IsInternalError(err) || got.Authenticated {
+		t.Errorf("for an audience that the authenticator did not confirm: authenticated %t, error %v", got.Authenticated, err)
 	}
 }
 
-// TestNothingLeaksOutOfAReview has the authenticator write audit annotations: those of the reviewed token are not those
-// of the request to review it.
-func TestNothingLeaksOutOfAReview(t *testing.T) {
+// TestNotesStayWithTheToken: what a reviewed token would leave in an audit record is not left in that of the reviewer.
+func TestNotesStayWithTheToken(t *testing.T) {
 	ctx := audit.WithAuditContext(t.Context())
-	var seen context.Context
-	r := tokenreview.New(tokenreview.Config{Authenticator: authenticator.TokenFunc(
-		func(ctx context.Context, _ string) (*authenticator.Response, bool, error) {
-			seen = ctx
-			return nil, false, nil
-		})})
-	if _, err := r.Review(ctx, &authenticationv1.TokenReviewSpec{Token: "x"}); err != nil {
+	if _, err := newReviewer(&knows{token: "good"}).Review(ctx, &authenticationv1.TokenReviewSpec{Token: "good"}); err != nil {
 		t.Fatal(err)
 	}
-	if audit.AuditContextFrom(ctx) == nil || audit.AuditContextFrom(seen) != nil {
-		t.Error("the review writes into the audit record of the request")
+	if notes := audit.AuditContextFrom(ctx).GetEventAnnotations(); len(notes) > 0 {
+		t.Errorf("annotations %v", notes)
 	}
 }
