@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -110,6 +111,25 @@ func TestReviewAfterAcknowledgedDelete(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSentStatusIsDropped sends a verdict along with a bad token and must not get it back.
+func TestSentStatusIsDropped(t *testing.T) {
+	t.Parallel()
+	admin := testserver.Start(t, "--controllers=").Admin()
+	sent := &authenticationv1.TokenReview{
+		Spec: authenticationv1.TokenReviewSpec{Token: "bad"},
+		Status: authenticationv1.TokenReviewStatus{
+			Authenticated: true, User: authenticationv1.UserInfo{Username: "admin", Groups: []string{"system:masters"}}, Audiences: []string{"a"},
+		},
+	}
+	got, err := admin.AuthenticationV1().TokenReviews().Create(t.Context(), sent, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(authenticationv1.TokenReviewStatus{Error: "invalid bearer token"}, got.Status); diff != "" {
+		t.Error(diff)
 	}
 }
 
