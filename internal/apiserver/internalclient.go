@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 )
@@ -108,6 +109,8 @@ func (s *Server) markUsed(ctx context.Context, namespace, name, uid, day string)
 	if err != nil {
 		return err
 	}
+	// The client logs bodies, and the secret that comes back has the token in it.
+	ctx = klog.NewContext(ctx, klog.Logger{})
 	_, err = s.client.CoreV1().Secrets(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
 	return err
 }

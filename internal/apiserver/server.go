@@ -23,6 +23,7 @@ import (
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/etcd"
+	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
@@ -136,6 +137,8 @@ func (s *Server) assemble() error {
 	if err := s.installAPIs(generic.RESTOptionsGetter, issuer, reviewer); err != nil {
 		return err
 	}
+	// It is not part of the API, so the index of paths doesn't name it.
+	s.generic.Handler.NonGoRestfulMux.UnlistedHandle(registry.WebhookPath, registry.NewWebhook(reviewer))
 	s.installDocuments()
 	s.client, err = newInternalClient(s.generic.Handler.FullHandlerChain)
 	return err
