@@ -23,10 +23,24 @@ func (s *Server) buildHandlerChain(apis http.Handler, c *genericapiserver.Config
 			groups.ServeHTTP(w, r)
 		case r.URL.Path == "/openapi/v3":
 			apis.ServeHTTP(plainText{w}, r)
+		case r.Method == http.MethodGet && r.URL.Path == customResourcesPath:
+			listCustomResources(w)
 		default:
 			apis.ServeHTTP(w, r)
 		}
 	}), c)
+}
+
+// customResourcesPath is where kubectl asks for custom resources before it validates a kind that can't be patched, such
+// as a TokenReview. Without an answer it would refuse to create one.
+const customResourcesPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+// listCustomResources answers that there are no custom resources.
+func listCustomResources(w http.ResponseWriter) {
+	responsewriters.WriteRawJSON(http.StatusOK, metav1.PartialObjectMetadataList{
+		TypeMeta: metav1.TypeMeta{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinitionList"},
+		Items:    []metav1.PartialObjectMetadata{},
+	}, w)
 }
 
 // listGroups answers /apis with a list that names its version.

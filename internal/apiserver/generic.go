@@ -90,8 +90,9 @@ func (s *Server) waitForIndex(ctx context.Context) error {
 	return nil
 }
 
-// addStartHooks has the server become ready when its index is complete and the system's namespaces are there.
-func (s *Server) addStartHooks(background context.Context, running *sync.WaitGroup) {
+// prepare has the server become ready when its index is complete and the system's namespaces are there, and the
+// controllers start then.
+func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
 	s.generic.AddPostStartHookOrDie("start-system-namespaces", func(genericapiserver.PostStartHookContext) error {
 		if err := s.waitForIndex(background); err != nil {
 			return err
@@ -109,16 +110,15 @@ func (s *Server) addStartHooks(background context.Context, running *sync.WaitGro
 		close(s.ready)
 		return nil
 	})
-	s.generic.AddPostStartHookOrDie("start-controllers", func(genericapiserver.PostStartHookContext) error {
-		running.Go(func() {
-			if s.waitForIndex(background) != nil {
-				return // the server is stopping
-			}
-			if err := controller.Run(background, s.controllers()); err != nil {
-				klog.FromContext(background).Error(err, "The controllers stopped")
-			}
-		})
-		return nil
+	running.Go(func() {
+		select {
+		case <-s.ready:
+		case <-background.Done():
+			return
+		}
+		if err := controller.Run(background, s.controllers()); err != nil {
+			klog.FromContext(background).Error(err, "The controllers stopped")
+		}
 	})
 }
 

@@ -40,9 +40,10 @@ type Server struct {
 	index   *boundobject.Index
 	generic *genericapiserver.GenericAPIServer
 	client  kubernetes.Interface
+	ready   chan struct{}
+	drained <-chan struct{} // closed when the last request is answered
 	// identities are nil until they are known.
 	identities *authn.Union
-	ready      chan struct{}
 }
 
 // New builds a server, from the ground up. What it has taken by then it gives back if it fails.
@@ -118,6 +119,7 @@ func (s *Server) assemble() error {
 	if s.identities, err = s.authenticate(generic); err != nil {
 		return err
 	}
+	s.drained = generic.DrainedNotify()
 	generic.Authorization.Authorizer = authz.New(authz.Config{PublicIssuer: s.cfg.Authentication.PublicIssuer})
 	generic.AdmissionControl = admission.NewChainHandler(mintmarkadmission.NamespaceLifecycle{Namespaces: s.index.Namespaces})
 	if s.generic, err = generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate()); err != nil {
@@ -166,7 +168,11 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
 	running.Go(func() { s.identities.Run(background) })
-	s.addStartHooks(background, &running)
+	s.prepare(background, &running)
+	go func() {
+		<-s.drained
+		finish()
+	}()
 	err := s.generic.PrepareRun().RunWithContext(ctx)
 	finish()
 	running.Wait()

@@ -1,7 +1,7 @@
 // Package etcd runs the embedded etcd member that holds all of Mintmark's state when no external cluster is named.
 //
-// The member has no network: clients and peers reach it through Unix sockets in the data directory. It syncs its log
-// before it acknowledges a write, so what was acknowledged survives a kill.
+// The member has no network: clients reach it through a Unix socket in the data directory, and peers not at all. It syncs
+// its log before it acknowledges a write, so what was acknowledged survives a kill.
 package etcd
 
 import (
@@ -10,11 +10,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
 // startTimeout bounds how long a start may take: replaying a long log from a slow disk is the worst case.
@@ -33,6 +33,8 @@ type Config struct {
 type Member struct {
 	etcd    *embed.Etcd
 	sockets *socketDir
+	// quiet is set while the member starts and stops, when it warns of what is only on its way.
+	quiet *atomic.Bool
 }
 
 // Start runs the member and returns when it accepts reads and writes.
@@ -44,16 +46,19 @@ func Start(ctx context.Context, cfg Config) (*Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	running, err := embed.StartEtcd(embedConfig(cfg.Dir, sockets.path))
+	quiet := &atomic.Bool{}
+	quiet.Store(true)
+	running, err := embed.StartEtcd(embedConfig(cfg.Dir, sockets.path, newLogger(quiet)))
 	if err != nil {
 		sockets.remove()
 		return nil, fmt.Errorf("the embedded etcd in %s does not start: %w", cfg.Dir, err)
 	}
-	m := &Member{etcd: running, sockets: sockets}
+	m := &Member{etcd: running, sockets: sockets, quiet: quiet}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	select {
 	case <-running.Server.ReadyNotify():
+		quiet.Store(false)
 		return m, nil
 	case err := <-running.Err():
 		m.Close()
@@ -66,7 +71,7 @@ func Start(ctx context.Context, cfg Config) (*Member, error) {
 
 // Endpoint is the address under which a client in this machine reaches the member.
 func (m *Member) Endpoint() string {
-	address := socketURL(m.sockets.path, "client")
+	address := socketURL(m.sockets.path)
 	return address.String()
 }
 
@@ -75,17 +80,20 @@ func (m *Member) Failed() <-chan error { return m.etcd.Err() }
 
 // Close ends the member after its log is on disk.
 func (m *Member) Close() {
+	m.quiet.Store(true)
 	m.etcd.Close()
 	m.sockets.remove()
 }
 
-func embedConfig(dir, sockets string) *embed.Config {
-	client, peer := socketURL(sockets, "client"), socketURL(sockets, "peer")
+func embedConfig(dir, sockets string, logger *zap.Logger) *embed.Config {
+	client := socketURL(sockets)
+	// A single member is never called by a peer, so it listens for none. Its own address is a name for it, no more.
+	peer := url.URL{Scheme: "http", Host: "127.0.0.1:2380"}
 	cfg := embed.NewConfig()
 	cfg.Name = "mintmark"
 	cfg.Dir = filepath.Join(dir, "member")
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = nil, []url.URL{peer}
 	cfg.InitialCluster = cfg.Name + "=" + peer.String()
 	// One member has nobody to wait for: with short ticks it elects itself at once.
 	cfg.TickMs, cfg.ElectionMs = 10, 100
@@ -94,11 +102,6 @@ func embedConfig(dir, sockets string) *embed.Config {
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
 	cfg.AutoCompactionRetention = "0"
 	cfg.EnableGRPCGateway = false
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newLogger())
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 	return cfg
-}
-
-// newLogger passes on warnings and errors only: a healthy member has nothing to say that the server doesn't say.
-func newLogger() *zap.Logger {
-	return zap.New(klogCore{LevelEnabler: zapcore.WarnLevel})
 }

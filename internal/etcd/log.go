@@ -2,15 +2,27 @@ package etcd
 
 import (
 	"fmt"
+	"sync/atomic"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/klog/v2"
 )
+
+// newLogger passes on warnings and errors, for a healthy member has nothing to say that the server doesn't say. While it
+// is quiet these too are for the curious alone.
+func newLogger(quiet *atomic.Bool) *zap.Logger {
+	return zap.New(klogCore{LevelEnabler: zapcore.WarnLevel, quiet: quiet})
+}
+
+// early are complaints of a store so young that it has not yet noted its own format.
+var early = map[string]bool{"Failed to detect schema version": true, "failed to update storage version": true}
 
 // klogCore hands etcd's log records to the process's one log.
 type klogCore struct {
 	zapcore.LevelEnabler
 	fields []zapcore.Field
+	quiet  *atomic.Bool
 }
 
 func (c klogCore) With(fields []zapcore.Field) zapcore.Core {
@@ -35,6 +47,10 @@ func (c klogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 		pairs = append(pairs, key, fmt.Sprint(value))
 	}
 	logger := klog.Background().WithName("etcd")
+	if c.quiet.Load() || early[entry.Message] {
+		logger.V(4).Info(entry.Message, pairs...)
+		return nil
+	}
 	if entry.Level >= zapcore.ErrorLevel {
 		logger.Error(nil, entry.Message, pairs...)
 	} else {

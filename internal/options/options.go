@@ -139,6 +139,9 @@ func pick(to *pflag.FlagSet, add func(*pflag.FlagSet), names ...string) {
 // Config validates the flags and returns the configuration they make.
 func (o *Options) Config() (apiserver.Config, error) {
 	var errs []error
+	if err := o.config.Server.ComponentGlobalsRegistry.Set(); err != nil {
+		errs = append(errs, err)
+	}
 	selected, err := controller.Select(o.controllers)
 	if err != nil {
 		errs = append(errs, err)
