@@ -86,7 +86,7 @@ func TestReasonsDontRepeatTokens(t *testing.T) {
 
 func TestPeek(t *testing.T) {
 	for token, want := range map[string]string{
-		"e30.eyJpc3MiOiJhIn0.c2ln": "a",
+		"e30.eyJpc3MiOiJhIn0.c2ln":                         "a",
 		"e30.eyJpc3MiOiJhY2NvdW50cy5nb29nbGUuY29tIn0.c2ln": "https://accounts.google.com",
 		"e30.e30.c2ln": "",
 	} {
