@@ -66,7 +66,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.keys, err = s.loadKeys(); err != nil {
 		return nil, err
 	}
-	return s, s.assemble()
+	if err = s.assemble(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // startStore runs the embedded etcd, unless there is another.
@@ -169,10 +172,13 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
 	running.Go(func() { s.identities.Run(background) })
 	s.prepare(background, &running)
-	go func() {
-		<-s.drained
-		finish()
-	}()
+	running.Go(func() {
+		select {
+		case <-s.drained:
+			finish()
+		case <-background.Done():
+		}
+	})
 	err := s.generic.PrepareRun().RunWithContext(ctx)
 	finish()
 	running.Wait()
