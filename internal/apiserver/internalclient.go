@@ -14,9 +14,9 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/controller"
 )
 
 // internalKey marks the context of a request that the server makes of itself. No request from outside can carry it.
@@ -116,8 +116,6 @@ func (s *Server) markUsed(ctx context.Context, namespace, name, uid, day string)
 	if err != nil {
 		return err
 	}
-	// The client logs bodies, and the secret that comes back has the token in it.
-	ctx = klog.NewContext(ctx, klog.Logger{})
-	_, err = s.client.CoreV1().Secrets(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	_, err = s.client.CoreV1().Secrets(namespace).Patch(controller.WithoutBodies(ctx), name, types.MergePatchType, patch, metav1.PatchOptions{})
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -31,10 +32,12 @@ func startPeers(folder string) (stop func(), err error) {
 		return func() {}, err
 	}
 	var running []*http.Server
+	var serving sync.WaitGroup
 	stop = func() {
 		for _, server := range running {
 			_ = server.Close() // nobody waits for the end of what it was doing
 		}
+		serving.Wait() // a server that had hardly begun still holds its port
 	}
 	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "server.crt"), filepath.Join(folder, "server.key"))
 	if err != nil {
@@ -53,7 +56,7 @@ func startPeers(folder string) (stop func(), err error) {
 			ErrorLog:          log.New(io.Discard, "", 0), // refused handshakes, which are part of some stories
 		}
 		running = append(running, server)
-		go func() { _ = server.ServeTLS(listener, "", "") }() // until stop
+		serving.Go(func() { _ = server.ServeTLS(listener, "", "") }) // until stop
 	}
 	return stop, nil
 }

@@ -7,15 +7,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/informer"
-)
-
-const (
-	bootstrapTokenType  corev1.SecretType = "bootstrap.kubernetes.io/token"
-	bootstrapExpiration                   = "expiration" // the key in the data, RFC 3339
 )
 
 // newBootstrapTokenController makes the token-cleaner-controller. It is for tidiness: an expired bootstrap token doesn't
@@ -24,13 +20,13 @@ func newBootstrapTokenController(cfg *Config) func(context.Context) {
 	queue := newLoop[informer.Key]()
 	cfg.Index.Secrets.OnChange(func(key informer.Key, obj runtime.Object) {
 		secret, ok := obj.(*corev1.Secret)
-		if ok && key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapTokenType {
+		if ok && key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapapi.SecretTypeBootstrapToken {
 			queue.Add(key)
 		}
 	})
 	return func(ctx context.Context) {
 		tokens := cfg.Index.Secrets.Keys(func(key informer.Key, secret boundobject.Secret) bool {
-			return key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapTokenType
+			return key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapapi.SecretTypeBootstrapToken
 		})
 		queue.run(ctx, tokens, cfg.removeBootstrapToken)
 	}
@@ -42,8 +38,8 @@ func (cfg *Config) removeBootstrapToken(ctx context.Context, key informer.Key) (
 		return 0, ignoreNotFound(err)
 	}
 	secret := obj.(*corev1.Secret)
-	expiration := string(secret.Data[bootstrapExpiration])
-	if secret.Type != bootstrapTokenType || secret.DeletionTimestamp != nil || expiration == "" {
+	expiration := string(secret.Data[bootstrapapi.BootstrapTokenExpirationKey])
+	if secret.Type != bootstrapapi.SecretTypeBootstrapToken || secret.DeletionTimestamp != nil || expiration == "" {
 		return 0, nil
 	}
 	// What can't be read counts as expired, as it does for authentication.

@@ -99,15 +99,14 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.LegacyTokenCleanUpPeriod < 0 {
 		return errors.New("the clean-up period of legacy tokens is negative")
 	}
-	ctx = withoutBodies(ctx)
+	if unknown := cfg.Controllers.Difference(sets.KeySet(constructors)); unknown.Len() > 0 {
+		return fmt.Errorf("%q is not a controller", sets.List(unknown)[0])
+	}
+	ctx = WithoutBodies(ctx)
 	var running sync.WaitGroup
 	for _, name := range sets.List(cfg.Controllers) {
-		construct, known := constructors[name]
-		if !known {
-			return fmt.Errorf("%q is not a controller", name)
-		}
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
-		run := construct(&cfg)
+		run := constructors[name](&cfg)
 		if run == nil {
 			logger.Info("Controller does not run for want of what it works with")
 			continue

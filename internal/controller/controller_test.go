@@ -1,11 +1,11 @@
 package controller
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -120,7 +120,7 @@ func TestPanicIsAnError(t *testing.T) {
 
 func TestTokensAreNotLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log shared
 		c := newCluster(t)
 		c.logger = textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log), textlogger.Verbosity(10)))
 		// As client-go does.
@@ -145,18 +145,36 @@ func TestTokensAreNotLogged(t *testing.T) {
 }
 
 func TestBodiesAreNotLogged(t *testing.T) {
-	var log bytes.Buffer
+	var log shared
 	loud := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log), textlogger.Verbosity(10)))
-	logger := klog.FromContext(withoutBodies(klog.NewContext(context.Background(), loud)))
+	logger := klog.FromContext(WithoutBodies(klog.NewContext(context.Background(), loud)))
 	logger = klog.LoggerWithValues(klog.LoggerWithName(logger.WithCallDepth(1), "name"), "key", "value")
 	logger.V(7).Info("request")
 	logger.V(8).Info("body")
 	if got := log.String(); !strings.Contains(got, "request") || strings.Contains(got, "body") {
 		t.Errorf("the log is:\n%s", got)
 	}
-	if silent := klog.FromContext(withoutBodies(klog.NewContext(context.Background(), klog.Logger{}))); silent.Enabled() {
+	if silent := klog.FromContext(WithoutBodies(klog.NewContext(context.Background(), klog.Logger{}))); silent.Enabled() {
 		t.Error("a logger that discards everything now writes")
 	}
+}
+
+// shared is a log that all controllers write to.
+type shared struct {
+	mu  sync.Mutex
+	log strings.Builder
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.Write(p)
+}
+
+func (s *shared) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
 }
 
 type signerFunc func(claims []byte) (string, error)

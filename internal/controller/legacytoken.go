@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -65,6 +66,9 @@ func (cfg *Config) cleanLegacyTokens(ctx context.Context) error {
 // from its first day: that is when kube-system was made. The day itself may have been half over, so the next one counts.
 func (cfg *Config) legacyTokensTracked(ctx context.Context) (time.Time, error) {
 	obj, err := cfg.Index.Namespaces.Object(ctx, "", metav1.NamespaceSystem)
+	if apierrors.IsNotFound(err) {
+		return time.Time{}, pending("the namespace kube-system is yet to be made")
+	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("since when legacy tokens are tracked: %w", err)
 	}
@@ -115,7 +119,7 @@ func withoutMentioned(names sets.Set[string], spec *corev1.PodSpec) error {
 	}
 	for decoder := json.NewDecoder(bytes.NewReader(raw)); ; {
 		token, err := decoder.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -1,12 +1,16 @@
 package controller
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clienttesting "k8s.io/client-go/testing"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 
 	"github.com/mintmark/mintmark/internal/informer"
 )
@@ -71,6 +75,19 @@ func TestNamespaceWaitsForFinalizers(t *testing.T) {
 		}
 		if n := c.did("delete-collection secrets"); n > 24*60+20 {
 			t.Errorf("%d attempts in a day", n)
+		}
+		if n := c.did("update namespaces/status"); n != 1 {
+			t.Errorf("told %d times what keeps the namespace, which is the same all the time", n)
+		}
+		var conditions []string
+		for _, condition := range must(c.CoreV1().Namespaces().Get(t.Context(), "team", metav1.GetOptions{}))(t).Status.Conditions {
+			conditions = append(conditions, fmt.Sprintf("%s=%s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message))
+		}
+		if diff := cmp.Diff([]string{
+			"NamespaceContentRemaining=True SomeResourcesRemain: Some resources are remaining: secrets. has 1 resource instances, pods. has 1 resource instances",
+			"NamespaceFinalizersRemaining=True SomeFinalizersRemain: Some content in the namespace has finalizers remaining: example.com/hold in 2 resource instances",
+		}, conditions); diff != "" {
+			t.Error(diff)
 		}
 
 		if _, err := c.drop("pods", must(c.get("pods", "team", "pod"))(t)); err != nil {
@@ -160,15 +177,15 @@ func TestBootstrapTokenIsDeletedWhenItExpires(t *testing.T) {
 			must(c.CoreV1().Secrets(namespace).Create(t.Context(), secret, metav1.CreateOptions{}))(t)
 		}
 		in := func(d time.Duration) string { return time.Now().Add(d).Format(time.RFC3339) }
-		add("kube-system", "before", in(time.Hour), bootstrapTokenType)
-		add("kube-system", "expired", in(-time.Hour), bootstrapTokenType)
+		add("kube-system", "before", in(time.Hour), bootstrapapi.SecretTypeBootstrapToken)
+		add("kube-system", "expired", in(-time.Hour), bootstrapapi.SecretTypeBootstrapToken)
 		c.run(t, Config{}, "token-cleaner-controller")
-		add("kube-system", "after", in(time.Hour), bootstrapTokenType)
-		add("kube-system", "extended", in(time.Hour), bootstrapTokenType)
-		add("kube-system", "forever", "", bootstrapTokenType)
-		add("kube-system", "garbled", "tomorrow", bootstrapTokenType)
+		add("kube-system", "after", in(time.Hour), bootstrapapi.SecretTypeBootstrapToken)
+		add("kube-system", "extended", in(time.Hour), bootstrapapi.SecretTypeBootstrapToken)
+		add("kube-system", "forever", "", bootstrapapi.SecretTypeBootstrapToken)
+		add("kube-system", "garbled", "tomorrow", bootstrapapi.SecretTypeBootstrapToken)
 		add("kube-system", "opaque", in(time.Hour), corev1.SecretTypeOpaque)
-		add("team", "elsewhere", in(time.Hour), bootstrapTokenType)
+		add("team", "elsewhere", in(time.Hour), bootstrapapi.SecretTypeBootstrapToken)
 
 		present := func(when string, want ...string) {
 			t.Helper()
@@ -197,4 +214,69 @@ func TestBootstrapTokenIsDeletedWhenItExpires(t *testing.T) {
 		time.Sleep(time.Hour)
 		present("after two hours", "forever", "opaque", "elsewhere")
 	})
+}
+
+// TestNothingIsDeletedThatHasChanged lets someone else be faster than each controller that deletes.
+func TestNothingIsDeletedThatHasChanged(t *testing.T) {
+	for name, test := range map[string]struct {
+		controller, resource, namespace, name string
+		add                                   func(*testing.T, *cluster)
+		change                                func(*testing.T, *cluster)
+	}{
+		"a bootstrap token that is extended": {
+			"token-cleaner-controller", "secrets", "kube-system", "x", func(t *testing.T, c *cluster) {
+				must(c.create("secrets", "kube-system", &corev1.Secret{
+					ObjectMeta: metav1.ObjectMeta{Name: "x"}, Type: bootstrapapi.SecretTypeBootstrapToken,
+					Data: bytesOf("expiration", time.Now().Format(time.RFC3339)),
+				}))(t)
+			}, func(t *testing.T, c *cluster) {
+				secret := must(c.get("secrets", "kube-system", "x"))(t).(*corev1.Secret)
+				secret.Data = bytesOf("expiration", time.Now().Add(365*24*time.Hour).Format(time.RFC3339))
+				must(c.put("secrets", secret))(t)
+			},
+		},
+		"a pod that is another": {
+			"pod-garbage-collector-controller", "pods", "team", "x", func(t *testing.T, c *cluster) {
+				c.addPod(t, "team", "x")
+				must(c.delete("pods", "team", "x", metav1.DeleteOptions{}))(t)
+			}, func(t *testing.T, c *cluster) {
+				must(c.drop("pods", must(c.get("pods", "team", "x"))(t)))(t)
+				must(c.create("pods", "team", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "x"}}))(t)
+			},
+		},
+		"a token secret that is given to another account": {
+			"serviceaccount-token-controller", "secrets", "team", "x", func(t *testing.T, c *cluster) {
+				c.addAccount(t, "team", "robot")
+				c.addTokenSecret(t, "team", "x", "nobody")
+			}, func(t *testing.T, c *cluster) {
+				secret := must(c.get("secrets", "team", "x"))(t).(*corev1.Secret)
+				secret.Annotations[corev1.ServiceAccountNameKey] = "robot"
+				must(c.put("secrets", secret))(t)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t)
+				test.add(t, c)
+				changed := false
+				c.before = func(action clienttesting.Action) error {
+					if action.Matches("delete", test.resource) && !changed {
+						changed = true
+						c.mu.Lock()
+						defer c.mu.Unlock()
+						test.change(t, c)
+					}
+					return nil
+				}
+				c.run(t, Config{Signer: signing("a.b.c")}, test.controller)
+				time.Sleep(time.Hour)
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				if _, err := c.get(test.resource, test.namespace, test.name); err != nil || !changed {
+					t.Errorf("changed %t, and then: %v", changed, err)
+				}
+			})
+		})
+	}
 }

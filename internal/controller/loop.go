@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -44,7 +45,8 @@ func (l loop[K]) run(ctx context.Context, now []K, settle settle[K]) {
 	for _, key := range now {
 		l.Add(key)
 	}
-	for ctx.Err() == nil && l.next(ctx, settle) {
+	for more := true; more && ctx.Err() == nil; {
+		more = l.next(ctx, settle)
 	}
 }
 
@@ -70,7 +72,7 @@ func (l loop[K]) next(ctx context.Context, settle settle[K]) bool {
 // report logs why a key is not settled. Others wrote first, or have yet to write: that is daily life.
 func report[K comparable](ctx context.Context, key K, err error) {
 	logger := klog.FromContext(ctx)
-	if _, waits := err.(pending); waits || apierrors.IsConflict(err) {
+	if _, waits := errors.AsType[pending](err); waits || apierrors.IsConflict(err) {
 		logger.V(4).Info("Trying again", "key", key, "reason", err.Error())
 		return
 	}

@@ -2,65 +2,19 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/client-go/kubernetes"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/informer"
 )
-
-// contents are the resources that live in namespaces, in the order in which they are deleted: accounts first, since all
-// tokens end with them. Whatever namespaced resource the server serves must be here, or it outlives its namespace.
-var contents = []content{
-	contentOf("serviceaccounts", func(c kubernetes.Interface, namespace string) typedcorev1.ServiceAccountInterface {
-		return c.CoreV1().ServiceAccounts(namespace)
-	}),
-	contentOf("secrets", func(c kubernetes.Interface, namespace string) typedcorev1.SecretInterface {
-		return c.CoreV1().Secrets(namespace)
-	}),
-	contentOf("pods", func(c kubernetes.Interface, namespace string) typedcorev1.PodInterface {
-		return c.CoreV1().Pods(namespace)
-	}),
-}
-
-// content is one resource in namespaces.
-type content struct {
-	resource string
-	// remove deletes all objects of the resource in a namespace and reports whether some are still there.
-	remove func(ctx context.Context, client kubernetes.Interface, namespace string) (left bool, err error)
-}
-
-// collection is what any typed client of a resource can do with all objects of a namespace; L is their list.
-type collection[L runtime.Object] interface {
-	DeleteCollection(ctx context.Context, options metav1.DeleteOptions, list metav1.ListOptions) error
-	List(ctx context.Context, list metav1.ListOptions) (L, error)
-}
-
-func contentOf[C collection[L], L runtime.Object](resource string, in func(kubernetes.Interface, string) C) content {
-	return content{resource: resource, remove: func(ctx context.Context, client kubernetes.Interface, namespace string) (bool, error) {
-		objects := in(client, namespace)
-		// Without grace: there is no kubelet that would see pods through theirs.
-		if err := objects.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}, metav1.ListOptions{}); err != nil {
-			return false, fmt.Errorf("deleting %s: %w", resource, err)
-		}
-		list, err := objects.List(ctx, metav1.ListOptions{Limit: 1})
-		if err != nil {
-			return false, fmt.Errorf("listing %s: %w", resource, err)
-		}
-		return meta.LenList(list) > 0, nil
-	}}
-}
 
 // namespaceController is the namespace-controller. Its keys are names of namespaces.
 type namespaceController struct {
@@ -133,18 +87,18 @@ func (c *namespaceController) empty(ctx context.Context, name string) (time.Dura
 		c.untrack(name)
 		return 0, nil
 	}
-	var held []string
+	var held []remainder
 	for _, content := range contents {
 		left, err := content.remove(ctx, c.Client, name)
 		if err != nil {
 			return 0, err
 		}
-		if left {
-			held = append(held, content.resource)
+		if left.count > 0 {
+			held = append(held, left)
 		}
 	}
 	if len(held) > 0 {
-		return 0, pending(fmt.Sprintf("the namespace still holds %v", held))
+		return 0, c.tell(ctx, namespace, held)
 	}
 	namespace.Spec.Finalizers = slices.DeleteFunc(namespace.Spec.Finalizers, func(f corev1.FinalizerName) bool {
 		return f == corev1.FinalizerKubernetes
@@ -154,4 +108,16 @@ func (c *namespaceController) empty(ctx context.Context, name string) (time.Dura
 	}
 	klog.FromContext(ctx).V(2).Info("Emptied a namespace that is being deleted", "namespace", name)
 	return 0, nil
+}
+
+// tell says in the status of a namespace what keeps it, and then waits for that to go.
+func (c *namespaceController) tell(ctx context.Context, namespace *corev1.Namespace, held []remainder) error {
+	waiting := pending(describe(held))
+	if !setConditions(&namespace.Status, held, metav1.NewTime(c.Now())) {
+		return waiting
+	}
+	if _, err := c.Client.CoreV1().Namespaces().UpdateStatus(ctx, namespace, metav1.UpdateOptions{}); err != nil {
+		return ignoreNotFound(err)
+	}
+	return waiting
 }

@@ -38,10 +38,8 @@ func TestTerminatingNamespaceGetsNoAccount(t *testing.T) {
 		c := newCluster(t)
 		c.addNamespace(t, "team")
 		c.addNamespace(t, "slow")
-		for _, name := range []string{"team"} {
-			if err := c.CoreV1().Namespaces().Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
-				t.Fatal(err)
-			}
+		if err := c.CoreV1().Namespaces().Delete(t.Context(), "team", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
 		}
 		// Admission may know of a deletion before the controller does.
 		c.before = func(action clienttesting.Action) error {

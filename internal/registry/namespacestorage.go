@@ -38,15 +38,18 @@ var _ interface {
 	rest.ResetFieldsStrategy
 } = (*namespaceStorage)(nil)
 
-func (s *namespaceStorage) New() runtime.Object                    { return s.store.New() }
-func (s *namespaceStorage) NewList() runtime.Object                { return s.store.NewList() }
-func (s *namespaceStorage) Destroy()                               { s.store.Destroy() }
-func (s *namespaceStorage) ReadinessCheck() error                  { return s.store.ReadinessCheck() }
-func (s *namespaceStorage) NamespaceScoped() bool                  { return s.store.NamespaceScoped() }
-func (s *namespaceStorage) ShortNames() []string                   { return []string{"ns"} }
-func (s *namespaceStorage) GetSingularName() string                { return s.store.GetSingularName() }
+func (s *namespaceStorage) New() runtime.Object     { return s.store.New() }
+func (s *namespaceStorage) NewList() runtime.Object { return s.store.NewList() }
+func (s *namespaceStorage) Destroy()                { s.store.Destroy() }
+func (s *namespaceStorage) ReadinessCheck() error   { return s.store.ReadinessCheck() }
+
+func (s *namespaceStorage) NamespaceScoped() bool   { return s.store.NamespaceScoped() }
+func (s *namespaceStorage) ShortNames() []string    { return []string{"ns"} }
+func (s *namespaceStorage) GetSingularName() string { return s.store.GetSingularName() }
+
 func (s *namespaceStorage) StorageVersion() runtime.GroupVersioner { return s.store.StorageVersion() }
-func (s *namespaceStorage) DeleteReturnsDeletedObject() bool       { return s.store.ReturnDeletedObject }
+
+func (s *namespaceStorage) DeleteReturnsDeletedObject() bool { return s.store.ReturnDeletedObject }
 
 func (s *namespaceStorage) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return s.store.GetResetFields()
@@ -114,7 +117,7 @@ func pinToUID(ns *corev1.Namespace, options *metav1.DeleteOptions) error {
 	want := options.Preconditions
 	conflict := func(what string, wanted, found any) error {
 		return apierrors.NewConflict(corev1.Resource("namespaces"), ns.Name,
-			fmt.Errorf("Precondition failed: %s in precondition: %v, %s in object meta: %v", what, wanted, what, found)) //nolint:staticcheck // the text is the API's
+			fmt.Errorf("Precondition failed: %s in precondition: %v, %s in object meta: %v", what, wanted, what, found))
 	}
 	switch {
 	case want.UID == nil:

@@ -79,7 +79,7 @@ func (nodeStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) [
 
 func warnOfNodeFields(node *corev1.Node) []string {
 	var warnings []string
-	if node.Spec.ConfigSource != nil {
+	if node.Spec.ConfigSource != nil { //nolint:staticcheck // clients may still send it
 		warnings = append(warnings, "spec.configSource: the feature is no longer supported")
 	}
 	if node.Spec.DoNotUseExternalID != "" {

@@ -167,19 +167,29 @@ func TestPodUpdate(t *testing.T) {
   "tolerations": [
 `},
 		{"node", func(s *corev1.PodSpec) { s.NodeName = "worker" }, frozen},
-		{"containers", func(s *corev1.PodSpec) {
-			s.Containers = append(s.Containers, s.Containers[0])
-			s.Containers[1].Name = "b"
+		{
+			"containers", func(s *corev1.PodSpec) {
+				s.Containers = append(s.Containers, s.Containers[0])
+				s.Containers[1].Name = "b"
+			},
+			invalid + `spec.containers: Forbidden: pod updates may not add or remove containers`,
 		},
-			invalid + `spec.containers: Forbidden: pod updates may not add or remove containers`},
-		{"no deadline", func(s *corev1.PodSpec) { s.ActiveDeadlineSeconds = nil },
-			invalid + `spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value`},
-		{"later deadline", func(s *corev1.PodSpec) { *s.ActiveDeadlineSeconds = 11 },
-			invalid + `spec.activeDeadlineSeconds: Invalid value: 11: must be less than or equal to previous value`},
-		{"fewer tolerations", func(s *corev1.PodSpec) { s.Tolerations = nil },
-			invalid + `spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds`},
-		{"gates", func(s *corev1.PodSpec) { s.SchedulingGates = []corev1.PodSchedulingGate{{Name: "x"}} },
-			invalid + `spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'x'`},
+		{
+			"no deadline", func(s *corev1.PodSpec) { s.ActiveDeadlineSeconds = nil },
+			invalid + `spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value`,
+		},
+		{
+			"later deadline", func(s *corev1.PodSpec) { *s.ActiveDeadlineSeconds = 11 },
+			invalid + `spec.activeDeadlineSeconds: Invalid value: 11: must be less than or equal to previous value`,
+		},
+		{
+			"fewer tolerations", func(s *corev1.PodSpec) { s.Tolerations = nil },
+			invalid + `spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds`,
+		},
+		{
+			"gates", func(s *corev1.PodSpec) { s.SchedulingGates = []corev1.PodSchedulingGate{{Name: "x"}} },
+			invalid + `spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'x'`,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			old := newPod(t, old)

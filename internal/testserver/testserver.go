@@ -51,6 +51,16 @@ func Start(t testing.TB, args ...string) *Server {
 }
 
 func start(t testing.TB, args []string) (*Server, error) {
+	cfg, err := Config(t, args...)
+	if err != nil {
+		return nil, err
+	}
+	return run(t, cfg)
+}
+
+// Config returns the configuration with which Start would run a server, or why it could not.
+func Config(t testing.TB, args ...string) (apiserver.Config, error) {
+	t.Helper()
 	opts := options.New()
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	groups := opts.Flags()
@@ -58,20 +68,16 @@ func start(t testing.TB, args []string) (*Server, error) {
 		flags.AddFlagSet(groups.FlagSets[group])
 	}
 	if err := flags.Parse(args); err != nil {
-		return nil, err
+		return apiserver.Config{}, err
 	}
 	for name, value := range map[string]string{"data-dir": t.TempDir(), "secure-port": "0"} {
 		if !flags.Changed(name) {
 			if err := flags.Set(name, value); err != nil {
-				return nil, err
+				return apiserver.Config{}, err
 			}
 		}
 	}
-	cfg, err := opts.Config()
-	if err != nil {
-		return nil, err
-	}
-	return run(t, cfg)
+	return opts.Config()
 }
 
 func run(t testing.TB, cfg apiserver.Config) (*Server, error) {

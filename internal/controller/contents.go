@@ -1,0 +1,151 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+)
+
+// contents are the resources that live in namespaces, in the order in which they are deleted: accounts first, since all
+// tokens end with them. Whatever namespaced resource the server serves must be here, or it outlives its namespace.
+var contents = []content{
+	contentOf("serviceaccounts", func(c kubernetes.Interface, namespace string) typedcorev1.ServiceAccountInterface {
+		return c.CoreV1().ServiceAccounts(namespace)
+	}),
+	contentOf("secrets", func(c kubernetes.Interface, namespace string) typedcorev1.SecretInterface {
+		return c.CoreV1().Secrets(namespace)
+	}),
+	contentOf("pods", func(c kubernetes.Interface, namespace string) typedcorev1.PodInterface {
+		return c.CoreV1().Pods(namespace)
+	}),
+}
+
+// content is one resource in namespaces.
+type content struct {
+	resource string
+	// remove deletes all objects of the resource in a namespace and returns what is still there.
+	remove func(ctx context.Context, client kubernetes.Interface, namespace string) (remainder, error)
+}
+
+// collection is what any typed client of a resource can do with all objects of a namespace; L is their list.
+type collection[L runtime.Object] interface {
+	DeleteCollection(ctx context.Context, options metav1.DeleteOptions, list metav1.ListOptions) error
+	List(ctx context.Context, list metav1.ListOptions) (L, error)
+}
+
+// remainder is what finalizers keep of a resource.
+type remainder struct {
+	resource   string
+	count      int
+	finalizers map[string]int // how many objects hold each, of the first few
+}
+
+// remainderPage is how many objects are looked at to find out what keeps them.
+const remainderPage = 100
+
+func contentOf[C collection[L], L runtime.Object](resource string, in func(kubernetes.Interface, string) C) content {
+	return content{resource: resource, remove: func(ctx context.Context, client kubernetes.Interface, namespace string) (remainder, error) {
+		objects := in(client, namespace)
+		// Without grace: there is no kubelet that would see pods through theirs.
+		if err := objects.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}, metav1.ListOptions{}); err != nil {
+			return remainder{}, fmt.Errorf("deleting %s: %w", resource, err)
+		}
+		list, err := objects.List(ctx, metav1.ListOptions{Limit: remainderPage})
+		if err != nil {
+			return remainder{}, fmt.Errorf("listing %s: %w", resource, err)
+		}
+		left := remainder{resource: resource, finalizers: map[string]int{}}
+		return left, left.add(list)
+	}}
+}
+
+func (r *remainder) add(list runtime.Object) error {
+	page, err := meta.ListAccessor(list)
+	if err != nil {
+		return err
+	}
+	if more := page.GetRemainingItemCount(); more != nil {
+		r.count += int(*more)
+	}
+	return meta.EachListItem(list, func(obj runtime.Object) error {
+		accessor, err := meta.Accessor(obj)
+		if err != nil {
+			return err
+		}
+		r.count++
+		for _, finalizer := range accessor.GetFinalizers() {
+			r.finalizers[finalizer]++
+		}
+		return nil
+	})
+}
+
+// describe says what there is left, in kube-controller-manager's words.
+func describe(held []remainder) string {
+	var parts []string
+	for _, left := range held {
+		parts = append(parts, fmt.Sprintf("%s. has %d resource instances", left.resource, left.count))
+	}
+	return "Some resources are remaining: " + strings.Join(parts, ", ")
+}
+
+// describeFinalizers says what keeps that, in kube-controller-manager's words; nothing, if nothing does.
+func describeFinalizers(held []remainder) string {
+	counts := map[string]int{}
+	for _, left := range held {
+		for finalizer, count := range left.finalizers {
+			counts[finalizer] += count
+		}
+	}
+	if len(counts) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, finalizer := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s in %d resource instances", finalizer, counts[finalizer]))
+	}
+	return "Some content in the namespace has finalizers remaining: " + strings.Join(parts, ", ")
+}
+
+// setConditions says in the status of a namespace what keeps it, for those who wonder, and reports whether that is news.
+func setConditions(status *corev1.NamespaceStatus, held []remainder, now metav1.Time) bool {
+	changed := setCondition(status, now, corev1.NamespaceCondition{
+		Type: corev1.NamespaceContentRemaining, Status: corev1.ConditionTrue,
+		Reason: "SomeResourcesRemain", Message: describe(held),
+	})
+	finalizers := corev1.NamespaceCondition{
+		Type: corev1.NamespaceFinalizersRemaining, Status: corev1.ConditionFalse,
+		Reason: "ContentHasNoFinalizers", Message: "All content-preserving finalizers finished",
+	}
+	if text := describeFinalizers(held); text != "" {
+		finalizers.Status, finalizers.Reason, finalizers.Message = corev1.ConditionTrue, "SomeFinalizersRemain", text
+	}
+	return setCondition(status, now, finalizers) || changed
+}
+
+func setCondition(status *corev1.NamespaceStatus, now metav1.Time, want corev1.NamespaceCondition) bool {
+	want.LastTransitionTime = now
+	for i := range status.Conditions {
+		found := &status.Conditions[i]
+		if found.Type != want.Type {
+			continue
+		}
+		if found.Status == want.Status {
+			want.LastTransitionTime = found.LastTransitionTime
+		}
+		changed := found.Status != want.Status || found.Reason != want.Reason || found.Message != want.Message
+		*found = want
+		return changed
+	}
+	status.Conditions = append(status.Conditions, want)
+	return true
+}
