@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/controller"
 )
 
 // internalKey marks the context of a request that the server makes of itself. No request from outside can carry it.
@@ -108,6 +109,6 @@ func (s *Server) markUsed(ctx context.Context, namespace, name, uid, day string)
 	if err != nil {
 		return err
 	}
-	_, err = s.client.CoreV1().Secrets(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	_, err = s.client.CoreV1().Secrets(namespace).Patch(controller.WithoutBodies(ctx), name, types.MergePatchType, patch, metav1.PatchOptions{})
 	return err
 }
