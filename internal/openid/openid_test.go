@@ -61,7 +61,13 @@ func serve(t *testing.T, cfg openid.Config) *httptest.Server {
 	return server
 }
 
-func get(t *testing.T, method, url, accept string) (*http.Response, string) {
+// fetch reads a document.
+func fetch(t *testing.T, client *http.Client, url, accept string) (*http.Response, string) {
+	t.Helper()
+	return send(t, client, http.MethodGet, url, accept)
+}
+
+func send(t *testing.T, client *http.Client, method, url, accept string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
 	if err != nil {
@@ -70,7 +76,7 @@ func get(t *testing.T, method, url, accept string) (*http.Response, string) {
 	if accept != "" {
 		request.Header.Set("Accept", accept)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,14 +101,14 @@ func TestDocuments(t *testing.T) {
 	}
 	order := []crypto.PublicKey{onCurve(t, elliptic.P521()), rsaKey.Public(), onCurve(t, elliptic.P256()), onCurve(t, elliptic.P256())}
 	server := serve(t, openid.Config{Issuer: "https://issuer.example/tenant/", ExternalAddress: "[::1]:443", Keys: keySet(t, order...)})
-	response, body := get(t, http.MethodGet, server.URL+configurationPath, "")
+	response, body := fetch(t, http.DefaultClient, server.URL+configurationPath, "")
 	const want = `{"issuer":"https://issuer.example/tenant/","jwks_uri":"https://[::1]:443/openid/v1/jwks","response_types_supported":["id_token"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","ES512","RS256"]}`
 	if body != want {
 		t.Errorf("the configuration is %s", body)
 	}
 	checkHeaders(t, response, "application/json")
 
-	response, body = get(t, http.MethodGet, server.URL+keySetPath, "")
+	response, body = fetch(t, http.DefaultClient, server.URL+keySetPath, "")
 	checkHeaders(t, response, "application/jwk-set+json")
 	var set struct {
 		Keys []struct{ Use, Kty, Kid, Crv, Alg string }
@@ -125,7 +131,7 @@ func TestDocuments(t *testing.T) {
 	if diff := cmp.Diff([]string{"sig ES512 EC P-521", "sig RS256 RSA", "sig ES256 EC P-256", "sig ES256 EC P-256"}, got); diff != "" {
 		t.Errorf("keys, in the order of configuration (-want +got):\n%s", diff)
 	}
-	if _, again := get(t, http.MethodGet, server.URL+keySetPath, ""); again != body || strings.HasSuffix(body, "\n") {
+	if _, again := fetch(t, http.DefaultClient, server.URL+keySetPath, ""); again != body || strings.HasSuffix(body, "\n") {
 		t.Error("the key set is not the same each time, or ends with a newline")
 	}
 }
@@ -169,7 +175,7 @@ func TestNegotiation(t *testing.T) {
 		{http.MethodDelete, configurationPath, "", http.StatusMethodNotAllowed},
 		{http.MethodGet, keySetPath + "/x", "", http.StatusNotFound},
 	} {
-		response, _ := get(t, test.method, server.URL+test.path, test.accept)
+		response, _ := send(t, http.DefaultClient, test.method, server.URL+test.path, test.accept)
 		if response.StatusCode != test.want {
 			t.Errorf("%s %s, Accept %q: status %d, want %d", test.method, test.path, test.accept, response.StatusCode, test.want)
 		}
@@ -211,7 +217,7 @@ func TestNoDocuments(t *testing.T) {
 // TestKeySetElsewhere: the URL that is given is published as it is.
 func TestKeySetElsewhere(t *testing.T) {
 	server := serve(t, openid.Config{Issuer: "https://issuer.example", KeySetURL: "https://keys.example/x?y=z", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P256()))})
-	if _, body := get(t, http.MethodGet, server.URL+configurationPath, ""); !strings.Contains(body, `"jwks_uri":"https://keys.example/x?y=z"`) {
+	if _, body := fetch(t, http.DefaultClient, server.URL+configurationPath, ""); !strings.Contains(body, `"jwks_uri":"https://keys.example/x?y=z"`) {
 		t.Errorf("the configuration is %s", body)
 	}
 }
