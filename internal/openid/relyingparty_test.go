@@ -147,16 +147,16 @@ func TestServed(t *testing.T) {
 		{configurationPath, "application/jwk-set+json", "", http.StatusNotAcceptable},
 		{"/tenant" + configurationPath, "", "", http.StatusForbidden}, // somebody else serves it there
 	} {
-		response, body := fetch(t, client, server.URL+test.path, test.accept)
-		if response.StatusCode != test.status {
-			t.Errorf("%s, Accept %q: status %s, want %d", test.path, test.accept, response.Status, test.status)
+		response := fetch(t, client, server.URL+test.path, test.accept)
+		if response.status != test.status {
+			t.Errorf("%s, Accept %q: status %d, want %d", test.path, test.accept, response.status, test.status)
 		}
 		if test.status == http.StatusOK {
 			checkHeaders(t, response, test.mediaType)
 		}
 		if test.path == configurationPath && test.status == http.StatusOK &&
-			!strings.HasPrefix(body, `{"issuer":"https://issuer.example/tenant","jwks_uri":"https://keys.example/jwks",`) {
-			t.Errorf("the configuration is %s", body)
+			!strings.HasPrefix(response.body, `{"issuer":"https://issuer.example/tenant","jwks_uri":"https://keys.example/jwks",`) {
+			t.Errorf("the configuration is %s", response.body)
 		}
 	}
 }
@@ -166,8 +166,8 @@ func TestNotServed(t *testing.T) {
 	server := testserver.Start(t, "--service-account-issuer=http://issuer.example")
 	client := trusting(t, server)
 	for _, path := range []string{configurationPath, keySetPath} {
-		if response, _ := fetch(t, client, server.URL+path, ""); response.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: status %s, want 404", path, response.Status)
+		if response := fetch(t, client, server.URL+path, ""); response.status != http.StatusNotFound {
+			t.Errorf("%s: status %d, want 404", path, response.status)
 		}
 	}
 	accounts := server.Admin().CoreV1().ServiceAccounts("default")

@@ -75,6 +75,46 @@ func TestRememberedTokenEnds(t *testing.T) {
 	s.check(t, row{token: token, want: refused("service account UID (u2) does not match claim (u1)")})
 }
 
+// counting counts the signatures that are checked.
+type counting struct {
+	serviceaccount.KeySet
+	checked int
+}
+
+func (c *counting) Verify(algorithm, id string, signed, signature []byte) error {
+	c.checked++
+	return c.KeySet.Verify(algorithm, id, signed, signature)
+}
+
+// TestSignatureIsCheckedOnce: a good signature is remembered, a bad one is not, and none is taken for another.
+func TestSignatureIsCheckedOnce(t *testing.T) {
+	var keys *counting
+	s := newServer(t, func(c *serviceaccount.Config) {
+		keys = &counting{KeySet: c.Keys}
+		c.Keys = keys
+	})
+	good, other := issued(goodClaims()), issued(goodClaims(member{"jti", `"9b4b"`}))
+	forged := good[:strings.LastIndex(good, ".")+1] + other[strings.LastIndex(other, ".")+1:]
+	for _, step := range []struct {
+		name, token, want string
+		checked           int
+	}{
+		{"at first", good, accepted, 1},
+		{"again", good, accepted, 1},
+		{"another token", other, accepted, 2},
+		{"the first, with the signature of the other", forged, badSignature, 3},
+		{"that again", forged, badSignature, 4},
+		{"the first again", good, accepted, 4},
+	} {
+		if got := s.review(step.token); got.Error != step.want {
+			t.Errorf("%s: error %q, want %q", step.name, got.Error, step.want)
+		}
+		if keys.checked != step.checked {
+			t.Errorf("%s: %d signatures were checked, want %d", step.name, keys.checked, step.checked)
+		}
+	}
+}
+
 // TestAudiencesOfReview: a review is told those of the audiences it asked for that the token is good for, in the order
 // in which it asked.
 func TestAudiencesOfReview(t *testing.T) {
@@ -169,6 +209,10 @@ func TestIdentity(t *testing.T) {
 		{
 			"bound to a pod on a node", bound("pod", `{"name":"p","uid":"u5"}`, member{"node", `{"name":"node9","uid":"gone"}`}),
 			extra("credential-id", "JTI=8a3a", "pod-name", "p", "pod-uid", "u5", "node-name", "node9", "node-uid", "gone"),
+		},
+		{
+			"bound to a pod on a node that is not named", bound("pod", `{"name":"p","uid":"u5"}`, member{"node", `{}`}),
+			extra("credential-id", "JTI=8a3a", "pod-name", "p", "pod-uid", "u5"),
 		},
 		{"bound to a node", bound("node", `{"name":"node1","uid":"u6"}`), extra("credential-id", "JTI=8a3a", "node-name", "node1", "node-uid", "u6")},
 	} {

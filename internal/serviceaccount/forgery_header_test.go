@@ -69,6 +69,7 @@ func headerRows() []row {
 		{"crit: in another case", ours(member{"Crit", `["exp"]`}), accepted},
 		{"crit: with an unknown kid", unknown(member{"crit", `["exp"]`}), noKey},
 		{"crit: a text, with an unknown kid", unknown(member{"crit", `"exp"`}), noKey},
+		{"crit: a text, without a kid, signed by the forger", theirs(member{"crit", `"exp"`}), refused("json: cannot unmarshal string into Go value of type []string")},
 		{"crit: signed by the forger", theirs(kid, member{"crit", `["exp"]`}), badSignature},
 		{"b64: true", ours(member{"b64", `true`}), accepted},
 		{"b64: false", ours(member{"b64", `false`}), badSignature},
