@@ -95,7 +95,7 @@ func (s *Server) waitForIndex(ctx context.Context) error {
 // there. The controllers start then.
 func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
 	namespaces := make(chan struct{})
-	s.generic.AddPostStartHookOrDie("start-system-namespaces", func(genericapiserver.PostStartHookContext) error {
+	s.addStartHook(background, "start-system-namespaces", func() error {
 		if err := s.waitForIndex(background); err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
 		close(namespaces)
 		return nil
 	})
-	s.generic.AddPostStartHookOrDie("rbac/bootstrap-roles", func(genericapiserver.PostStartHookContext) error {
+	s.addStartHook(background, "rbac/bootstrap-roles", func() error {
 		select {
 		case <-namespaces:
 		case <-background.Done():
@@ -133,6 +133,17 @@ func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
 		if err := controller.Run(background, s.controllers()); err != nil {
 			klog.FromContext(background).Error(err, "The controllers stopped")
 		}
+	})
+}
+
+// addStartHook has something done before the server is ready. What fails because the server is stopping has not failed:
+// the library would end the process for it.
+func (s *Server) addStartHook(background context.Context, name string, hook func() error) {
+	s.generic.AddPostStartHookOrDie(name, func(genericapiserver.PostStartHookContext) error {
+		if err := hook(); err != nil && background.Err() == nil {
+			return err
+		}
+		return nil
 	})
 }
 

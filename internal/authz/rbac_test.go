@@ -84,7 +84,8 @@ func TestReasons(t *testing.T) {
 		{user.DefaultInfo{Name: "alice"}, "", "", authorizer.DecisionNoOpinion},
 		{user.DefaultInfo{Name: "dev"}, "ns", "", authorizer.DecisionNoOpinion},
 		{
-			user.DefaultInfo{Name: "carol", Groups: []string{"lost"}}, "ns",
+			user.DefaultInfo{Name: "carol", Groups: []string{"lost"}},
+			"ns",
 			`RBAC: [clusterrole.rbac.authorization.k8s.io "vanished" not found, role.rbac.authorization.k8s.io "gone" not found]`, authorizer.DecisionNoOpinion,
 		},
 	} {

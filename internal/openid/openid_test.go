@@ -61,7 +61,20 @@ func serve(t *testing.T, cfg openid.Config) *httptest.Server {
 	return server
 }
 
-func get(t *testing.T, method, url, accept string) (status int, header http.Header, body string) {
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// fetch reads a document.
+func fetch(t *testing.T, client *http.Client, url, accept string) answer {
+	t.Helper()
+	return send(t, client, http.MethodGet, url, accept)
+}
+
+func send(t *testing.T, client *http.Client, method, url, accept string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
 	if err != nil {
@@ -70,16 +83,16 @@ func get(t *testing.T, method, url, accept string) (status int, header http.Head
 	if accept != "" {
 		request.Header.Set("Accept", accept)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response.StatusCode, response.Header, string(text)
+	return answer{response.StatusCode, response.Header, string(body)}
 }
 
 const (
@@ -95,19 +108,19 @@ func TestDocuments(t *testing.T) {
 	}
 	order := []crypto.PublicKey{onCurve(t, elliptic.P521()), rsaKey.Public(), onCurve(t, elliptic.P256()), onCurve(t, elliptic.P256())}
 	server := serve(t, openid.Config{Issuer: "https://issuer.example/tenant/", ExternalAddress: "[::1]:443", Keys: keySet(t, order...)})
-	status, header, body := get(t, http.MethodGet, server.URL+configurationPath, "")
+	response := fetch(t, http.DefaultClient, server.URL+configurationPath, "")
 	const want = `{"issuer":"https://issuer.example/tenant/","jwks_uri":"https://[::1]:443/openid/v1/jwks","response_types_supported":["id_token"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","ES512","RS256"]}`
-	if body != want {
-		t.Errorf("the configuration is %s", body)
+	if response.body != want {
+		t.Errorf("the configuration is %s", response.body)
 	}
-	checkHeaders(t, status, header, "application/json")
+	checkHeaders(t, response, "application/json")
 
-	status, header, body = get(t, http.MethodGet, server.URL+keySetPath, "")
-	checkHeaders(t, status, header, "application/jwk-set+json")
+	response = fetch(t, http.DefaultClient, server.URL+keySetPath, "")
+	checkHeaders(t, response, "application/jwk-set+json")
 	var set struct {
 		Keys []struct{ Use, Kty, Kid, Crv, Alg string }
 	}
-	if err := json.Unmarshal([]byte(body), &set); err != nil {
+	if err := json.Unmarshal([]byte(response.body), &set); err != nil {
 		t.Fatal(err)
 	}
 	var got, ids []string
@@ -125,20 +138,20 @@ func TestDocuments(t *testing.T) {
 	if diff := cmp.Diff([]string{"sig ES512 EC P-521", "sig RS256 RSA", "sig ES256 EC P-256", "sig ES256 EC P-256"}, got); diff != "" {
 		t.Errorf("keys, in the order of configuration (-want +got):\n%s", diff)
 	}
-	if _, _, again := get(t, http.MethodGet, server.URL+keySetPath, ""); again != body || strings.HasSuffix(body, "\n") {
+	if again := fetch(t, http.DefaultClient, server.URL+keySetPath, ""); again.body != response.body || strings.HasSuffix(again.body, "\n") {
 		t.Error("the key set is not the same each time, or ends with a newline")
 	}
 }
 
-func checkHeaders(t *testing.T, status int, header http.Header, mediaType string) {
+func checkHeaders(t *testing.T, response answer, mediaType string) {
 	t.Helper()
-	if status != http.StatusOK {
-		t.Errorf("status %d", status)
+	if response.status != http.StatusOK {
+		t.Errorf("status %d", response.status)
 	}
 	for name, want := range map[string]string{
 		"Content-Type": mediaType, "Cache-Control": "public, max-age=3600", "ETag": "", "Last-Modified": "",
 	} {
-		if got := header.Get(name); got != want {
+		if got := response.header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
@@ -169,9 +182,9 @@ func TestNegotiation(t *testing.T) {
 		{http.MethodDelete, configurationPath, "", http.StatusMethodNotAllowed},
 		{http.MethodGet, keySetPath + "/x", "", http.StatusNotFound},
 	} {
-		status, _, _ := get(t, test.method, server.URL+test.path, test.accept)
-		if status != test.want {
-			t.Errorf("%s %s, Accept %q: status %d, want %d", test.method, test.path, test.accept, status, test.want)
+		response := send(t, http.DefaultClient, test.method, server.URL+test.path, test.accept)
+		if response.status != test.want {
+			t.Errorf("%s %s, Accept %q: status %d, want %d", test.method, test.path, test.accept, response.status, test.want)
 		}
 	}
 }
@@ -211,7 +224,7 @@ func TestNoDocuments(t *testing.T) {
 // TestKeySetElsewhere: the URL that is given is published as it is.
 func TestKeySetElsewhere(t *testing.T) {
 	server := serve(t, openid.Config{Issuer: "https://issuer.example", KeySetURL: "https://keys.example/x?y=z", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P256()))})
-	if _, _, body := get(t, http.MethodGet, server.URL+configurationPath, ""); !strings.Contains(body, `"jwks_uri":"https://keys.example/x?y=z"`) {
-		t.Errorf("the configuration is %s", body)
+	if got := fetch(t, http.DefaultClient, server.URL+configurationPath, ""); !strings.Contains(got.body, `"jwks_uri":"https://keys.example/x?y=z"`) {
+		t.Errorf("the configuration is %s", got.body)
 	}
 }

@@ -131,3 +131,57 @@ func trusting(t *testing.T, server *testserver.Server) *http.Client {
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
+
+// TestServed reads the documents as a stranger reads them from a whole server: that sends other headers with everything
+// else.
+func TestServed(t *testing.T) {
+	server := testserver.Start(t, "--service-account-jwks-uri=https://keys.example/jwks", "--service-account-issuer=https://issuer.example/tenant", "--service-account-issuer=https://old.example")
+	client := trusting(t, server)
+	for _, test := range []struct {
+		path, accept, mediaType string
+		status                  int
+	}{
+		{configurationPath, "", "application/json", http.StatusOK},
+		{keySetPath, "", "application/jwk-set+json", http.StatusOK},
+		{keySetPath, "application/json", "", http.StatusNotAcceptable},
+		{configurationPath, "application/jwk-set+json", "", http.StatusNotAcceptable},
+		{"/tenant" + configurationPath, "", "", http.StatusForbidden}, // somebody else serves it there
+	} {
+		response := fetch(t, client, server.URL+test.path, test.accept)
+		if response.status != test.status {
+			t.Errorf("%s, Accept %q: status %d, want %d", test.path, test.accept, response.status, test.status)
+		}
+		if test.status == http.StatusOK {
+			checkHeaders(t, response, test.mediaType)
+		}
+		if test.path == configurationPath && test.status == http.StatusOK &&
+			!strings.HasPrefix(response.body, `{"issuer":"https://issuer.example/tenant","jwks_uri":"https://keys.example/jwks",`) {
+			t.Errorf("the configuration is %s", response.body)
+		}
+	}
+}
+
+// TestNotServed: an issuer at which nobody could look is good for tokens, and has no documents.
+func TestNotServed(t *testing.T) {
+	server := testserver.Start(t, "--service-account-issuer=http://issuer.example")
+	client := trusting(t, server)
+	for _, path := range []string{configurationPath, keySetPath} {
+		if response := fetch(t, client, server.URL+path, ""); response.status != http.StatusNotFound {
+			t.Errorf("%s: status %d, want 404", path, response.status)
+		}
+	}
+	accounts := server.Admin().CoreV1().ServiceAccounts("default")
+	if _, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "app"}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	request, err := accounts.CreateToken(t.Context(), "app", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	review, err := server.Admin().AuthenticationV1().TokenReviews().Create(t.Context(), &authenticationv1.TokenReview{
+		Spec: authenticationv1.TokenReviewSpec{Token: request.Status.Token},
+	}, metav1.CreateOptions{})
+	if err != nil || !review.Status.Authenticated {
+		t.Errorf("its token is not accepted: %q, %v", review.Status.Error, err)
+	}
+}

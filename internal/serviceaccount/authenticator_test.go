@@ -13,6 +13,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
@@ -74,6 +75,46 @@ func TestRememberedTokenEnds(t *testing.T) {
 	s.check(t, row{token: token, want: refused("service account UID (u2) does not match claim (u1)")})
 }
 
+// counting counts the signatures that are checked.
+type counting struct {
+	serviceaccount.KeySet
+	checked int
+}
+
+func (c *counting) Verify(algorithm, id string, signed, signature []byte) error {
+	c.checked++
+	return c.KeySet.Verify(algorithm, id, signed, signature)
+}
+
+// TestSignatureIsCheckedOnce: a good signature is remembered, a bad one is not, and none is taken for another.
+func TestSignatureIsCheckedOnce(t *testing.T) {
+	var keys *counting
+	s := newServer(t, func(c *serviceaccount.Config) {
+		keys = &counting{KeySet: c.Keys}
+		c.Keys = keys
+	})
+	good, other := issued(goodClaims()), issued(goodClaims(member{"jti", `"9b4b"`}))
+	forged := good[:strings.LastIndex(good, ".")+1] + other[strings.LastIndex(other, ".")+1:]
+	for _, step := range []struct {
+		name, token, want string
+		checked           int
+	}{
+		{"at first", good, accepted, 1},
+		{"again", good, accepted, 1},
+		{"another token", other, accepted, 2},
+		{"the first, with the signature of the other", forged, badSignature, 3},
+		{"that again", forged, badSignature, 4},
+		{"the first again", good, accepted, 4},
+	} {
+		if got := s.review(step.token); got.Error != step.want {
+			t.Errorf("%s: error %q, want %q", step.name, got.Error, step.want)
+		}
+		if keys.checked != step.checked {
+			t.Errorf("%s: %d signatures were checked, want %d", step.name, keys.checked, step.checked)
+		}
+	}
+}
+
 // TestAudiencesOfReview: a review is told those of the audiences it asked for that the token is good for, in the order
 // in which it asked.
 func TestAudiencesOfReview(t *testing.T) {
@@ -108,6 +149,40 @@ func TestAudiencesOfReview(t *testing.T) {
 	}
 }
 
+// TestAudiencesOfCaller: whoever calls with a token, and isn't asked for audiences, must be for those of the server.
+func TestAudiencesOfCaller(t *testing.T) {
+	s := newServer(t)
+	response, ok, err := s.reviewer.Authenticator.AuthenticateToken(t.Context(), issued(goodClaims(member{"aud", `["vault","other"]`})))
+	if err != nil || !ok {
+		t.Fatalf("authenticated %t, error %v", ok, err)
+	}
+	if diff := cmp.Diff(authenticator.Audiences{"other"}, response.Audiences); diff != "" {
+		t.Errorf("audiences (-want +got):\n%s", diff)
+	}
+	_, ok, err = s.reviewer.Authenticator.AuthenticateToken(t.Context(), issued(goodClaims(member{"aud", `["vault"]`})))
+	if want := `token audiences ["vault"] is invalid for the target audiences ["api" "other"]`; ok || err == nil || err.Error() != want {
+		t.Errorf("authenticated %t, error %v", ok, err)
+	}
+}
+
+// TestWithoutAudiences: a server that has no audiences, and is asked for none, looks at none.
+func TestWithoutAudiences(t *testing.T) {
+	s := newServer(t, func(c *serviceaccount.Config) { c.APIAudiences = nil })
+	s.check(t, row{token: issued(goodClaims()), want: accepted})
+}
+
+// TestLegacyIssuerAsIssuer: an operator may call the issuer as that of legacy tokens is called. Then both readings of a
+// token are tried, and the reasons of both are told.
+func TestLegacyIssuerAsIssuer(t *testing.T) {
+	s := newServer(t, func(c *serviceaccount.Config) { c.Issuers = []string{serviceaccount.LegacyIssuer} })
+	s.check(t, row{token: issued(goodClaims(member{"iss", quote(serviceaccount.LegacyIssuer)})), want: accepted})
+	legacy := issued(legacyClaims())
+	s.check(t, row{token: legacy, want: refused("Token has been invalidated, resource name may not be empty")})
+	s.store.Put(secretOf(legacy))
+	s.check(t, row{token: legacy, want: accepted})
+	s.check(t, row{token: issued(goodClaims()), want: notOurs})
+}
+
 // TestIdentity: who somebody is comes from the claims that Kubernetes adds, and from nothing else.
 func TestIdentity(t *testing.T) {
 	s := newServer(t)
@@ -134,6 +209,10 @@ func TestIdentity(t *testing.T) {
 		{
 			"bound to a pod on a node", bound("pod", `{"name":"p","uid":"u5"}`, member{"node", `{"name":"node9","uid":"gone"}`}),
 			extra("credential-id", "JTI=8a3a", "pod-name", "p", "pod-uid", "u5", "node-name", "node9", "node-uid", "gone"),
+		},
+		{
+			"bound to a pod on a node that is not named", bound("pod", `{"name":"p","uid":"u5"}`, member{"node", `{}`}),
+			extra("credential-id", "JTI=8a3a", "pod-name", "p", "pod-uid", "u5"),
 		},
 		{"bound to a node", bound("node", `{"name":"node1","uid":"u6"}`), extra("credential-id", "JTI=8a3a", "node-name", "node1", "node-uid", "u6")},
 	} {
@@ -236,6 +315,10 @@ func TestLegacyNotes(t *testing.T) {
 			if diff := cmp.Diff(test.notes, notes); diff != "" {
 				t.Errorf("audit annotations (-want +got):\n%s", diff)
 			}
+			const advice = "Use tokens from the TokenRequest API or manually created secret-based tokens instead of auto-generated secret-based tokens."
+			if warned := slices.Equal(s.warned, []string{advice}); warned != (test.generated && !test.marked) || !warned && len(s.warned) > 0 {
+				t.Errorf("warnings %q", s.warned)
+			}
 			counted := []string{"serviceaccount_legacy_tokens_total"}
 			for _, name := range test.counted {
 				counted = append(counted, "serviceaccount_"+name)
@@ -257,11 +340,16 @@ func (s *server) notes(token string) map[string]string {
 	s.t.Helper()
 	ctx := audit.WithAuditContext(authenticator.WithAudiences(context.Background(), audiences))
 	event := audit.AuditContextFrom(ctx)
+	s.warned = nil
+	ctx = warning.WithWarningRecorder(ctx, s)
 	if _, _, err := s.reviewer.Authenticator.AuthenticateToken(ctx, token); err != nil && !strings.Contains(err.Error(), "marked invalid") {
 		s.t.Fatal(err)
 	}
 	return event.GetEventAnnotations()
 }
+
+// AddWarning takes in a warning for the one who presented a token.
+func (s *server) AddWarning(_, text string) { s.warned = append(s.warned, text) }
 
 // counters returns the metrics of service account tokens.
 func counters(t *testing.T) map[string]float64 {

@@ -103,6 +103,8 @@ type server struct {
 	clock time.Time
 	// used are the secrets that were marked as used.
 	used []string
+	// warned are the warnings that came with the last token whose notes were asked for.
+	warned []string
 }
 
 // newServer returns a server with the service account ns/app of UID u1. The options change its configuration.

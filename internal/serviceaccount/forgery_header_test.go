@@ -63,11 +63,13 @@ func headerRows() []row {
 		{"crit: empty", ours(member{"crit", `[]`}), accepted},
 		{"crit: null", ours(member{"crit", `null`}), accepted},
 		{"crit: a text", ours(member{"crit", `"exp"`}), refused("json: cannot unmarshal string into Go value of type []string")},
+		{"crit: a text, without a kid", sealed("P-256", object(alg, member{"crit", `"exp"`}), goodClaims()), refused("json: cannot unmarshal string into Go value of type []string")},
 		{"crit: a number", ours(member{"crit", `[1]`}), refused("json: cannot unmarshal number into Go value of type string")},
 		{"crit: an object", ours(member{"crit", `{"exp":1}`}), refused("json: cannot unmarshal object into Go value of type []string")},
 		{"crit: in another case", ours(member{"Crit", `["exp"]`}), accepted},
 		{"crit: with an unknown kid", unknown(member{"crit", `["exp"]`}), noKey},
 		{"crit: a text, with an unknown kid", unknown(member{"crit", `"exp"`}), noKey},
+		{"crit: a text, without a kid, signed by the forger", theirs(member{"crit", `"exp"`}), refused("json: cannot unmarshal string into Go value of type []string")},
 		{"crit: signed by the forger", theirs(kid, member{"crit", `["exp"]`}), badSignature},
 		{"b64: true", ours(member{"b64", `true`}), accepted},
 		{"b64: false", ours(member{"b64", `false`}), badSignature},
@@ -217,6 +219,7 @@ func signatureRows() []row {
 		add("a byte short", good[:len(good)-1], badSignature)
 		add("a byte long", append(good[:len(good):len(good)], 0), badSignature)
 		add("a zero in front", append([]byte{0}, good...), badSignature)
+		add("a zero between r and s", append(append(good[:size:size], 0), good[size:]...), badSignature)
 		add("each half a byte longer", append(append([]byte{0}, good[:size]...), append([]byte{0}, good[size:]...)...), badSignature)
 		add("r alone", good[:size], badSignature)
 		add("twice", append(good[:len(good):len(good)], good...), badSignature)

@@ -208,6 +208,11 @@ func TestLegacyOfAnotherReplica(t *testing.T) {
 	s.check(t, row{token: second, want: accepted})
 	other.Put(teststore.Account("ns", "app", "u3"))
 	s.check(t, row{token: second, want: accepted}) // until the watch says so
-	other.Put(secretOf(issued(legacyClaims(member{"kubernetes.io/serviceaccount/service-account.uid", `"u3"`}))))
-	s.check(t, row{token: issued(legacyClaims(member{"kubernetes.io/serviceaccount/service-account.uid", `"u4"`})), want: refused("Token does not match server's copy")})
+	uid := func(uid string) string {
+		return issued(legacyClaims(member{"kubernetes.io/serviceaccount/service-account.uid", quote(uid)}))
+	}
+	third := uid("u3")
+	other.Put(secretOf(third))
+	s.check(t, row{token: third, want: accepted})
+	s.check(t, row{token: uid("u4"), want: refused("Token does not match server's copy")})
 }

@@ -204,9 +204,10 @@ func TestValidateSeesDefaults(t *testing.T) {
 	issuer := newIssuer(t, nil)
 	request := &authenticationv1.TokenRequest{}
 	request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{Kind: "Pod", Name: "gone"}
+	request.Status.Token = "sent by the client"
 	refusal := errors.New("not today")
 	err := issuer.Issue(t.Context(), "ns", "app", request, func(_ context.Context, r *authenticationv1.TokenRequest) error {
-		if r.Name != "app" || r.Namespace != "ns" || r.UID != "u1" || len(r.Spec.Audiences) != 2 || *r.Spec.ExpirationSeconds != 3600 {
+		if r.Name != "app" || r.Namespace != "ns" || r.UID != "u1" || len(r.Spec.Audiences) != 2 || *r.Spec.ExpirationSeconds != 3600 || r.Status.Token != "" {
 			t.Errorf("it saw %v", r)
 		}
 		return refusal

@@ -66,9 +66,6 @@ func (r *Reviewer) Review(ctx context.Context, spec *authenticationv1.TokenRevie
 // firstWord reads the token as it would be read from an Authorization header behind "Bearer ": blanks around it do not
 // count, and what follows it after a blank doesn't either. A token that begins with a blank is no credential at all.
 func firstWord(token string) (string, bool) {
-	if token[0] == ' ' {
-		return "", false
-	}
 	token = strings.TrimRightFunc(token, unicode.IsSpace)
 	word, _, _ := strings.Cut(token, " ")
 	return word, strings.TrimSpace(word) != ""

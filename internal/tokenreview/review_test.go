@@ -128,6 +128,17 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
+// TestErrorIsNoVerdictForIt: an authenticator that names somebody and yet gives an error has not accepted the token.
+func TestErrorIsNoVerdictForIt(t *testing.T) {
+	contradictory := authenticator.TokenFunc(func(context.Context, string) (*authenticator.Response, bool, error) {
+		return &authenticator.Response{User: &user.DefaultInfo{Name: "jane"}}, true, errors.New("too old")
+	})
+	got, err := tokenreview.New(tokenreview.Config{Authenticator: contradictory}).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: "x"})
+	if diff := cmp.Diff(authenticationv1.TokenReviewStatus{Error: "[invalid bearer token, too old]"}, got); err != nil || diff != "" {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+}
+
 // TestAskedAudiences: what is asked for reaches the authenticator as it is, and an answer for none of it is no verdict.
 func TestAskedAudiences(t *testing.T) {
 	k := &knows{token: "good"}
