@@ -96,10 +96,10 @@ func (f *Flags) read() (*apiserverconfig.AuthorizationConfiguration, error) {
 	config := &apiserverconfig.AuthorizationConfiguration{}
 	for _, mode := range f.Modes {
 		a := apiserverconfig.AuthorizerConfiguration{Type: apiserverconfig.AuthorizerType(mode), Name: strings.ToLower(mode)}
-		switch {
-		case mode == "ABAC":
+		switch mode {
+		case "ABAC":
 			return nil, errors.New("authorization mode ABAC is not supported: its policy file can be written as roles and bindings")
-		case mode == ModeWebhook:
+		case ModeWebhook:
 			if f.WebhookConfigFile == "" {
 				return nil, errors.New("authorization-mode Webhook's authorization config file not passed")
 			}

@@ -2,8 +2,10 @@ package authz
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -81,8 +83,11 @@ func TestReasons(t *testing.T) {
 		{user.DefaultInfo{Name: "alice"}, "other", "", authorizer.DecisionNoOpinion},
 		{user.DefaultInfo{Name: "alice"}, "", "", authorizer.DecisionNoOpinion},
 		{user.DefaultInfo{Name: "dev"}, "ns", "", authorizer.DecisionNoOpinion},
-		{user.DefaultInfo{Name: "carol", Groups: []string{"lost"}}, "ns",
-			`RBAC: [clusterrole.rbac.authorization.k8s.io "vanished" not found, role.rbac.authorization.k8s.io "gone" not found]`, authorizer.DecisionNoOpinion},
+		{
+			user.DefaultInfo{Name: "carol", Groups: []string{"lost"}},
+			"ns",
+			`RBAC: [clusterrole.rbac.authorization.k8s.io "vanished" not found, role.rbac.authorization.k8s.io "gone" not found]`, authorizer.DecisionNoOpinion,
+		},
 	} {
 		decision, reason, err := x.authorize(t.Context(), token(&test.user, test.ns, "app"))
 		if decision != test.want || reason != test.reason || err != nil {
@@ -170,4 +175,24 @@ func crowded(bindings int) *Index {
 		x.set(newBinding(namespace, fmt.Sprintf("b-%d", i), "Role", fmt.Sprintf("r-%d", i), delegate))
 	}
 	return x
+}
+
+// The default cluster roles: of kube-apiserver's those that concern what Mintmark is there for.
+func TestDefaultRoles(t *testing.T) {
+	want := []string{
+		"admin", "cluster-admin", "edit",
+		"system:aggregate-to-admin", "system:aggregate-to-edit", "system:aggregate-to-view", "system:auth-delegator", "system:basic-user",
+		"system:controller:clusterrole-aggregation-controller", "system:controller:legacy-service-account-token-cleaner",
+		"system:controller:root-ca-cert-publisher", "system:controller:service-account-controller", "system:discovery",
+		"system:kube-controller-manager", "system:kube-scheduler", "system:monitoring", "system:node", "system:public-info-viewer",
+		"system:service-account-issuer-discovery", "view",
+	}
+	var got []string
+	for _, role := range defaultClusterRoles() {
+		got = append(got, role.Name)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -215,7 +215,7 @@ func TestAggregation(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		for !(has("view") == want && has("edit") == want && has("admin") == want) {
+		for has("view") != want || has("edit") != want || has("admin") != want {
 			select {
 			case <-time.After(10 * time.Millisecond):
 			case <-ctx.Done():

@@ -40,10 +40,8 @@ func (o *Options) authorizers() ([]apiserverconfig.AuthorizerConfiguration, erro
 	z := o.authorization
 	defaults := authz.DefaultFlags()
 	if z.ConfigFile != "" {
-		others := z
-		others.ConfigFile = ""
-		if !slices.Equal(others.Modes, defaults.Modes) || others.WebhookConfigFile != defaults.WebhookConfigFile ||
-			others.WebhookVersion != defaults.WebhookVersion || others.AllowedTTL != defaults.AllowedTTL || others.RefusedTTL != defaults.RefusedTTL {
+		if !slices.Equal(z.Modes, defaults.Modes) || z.WebhookConfigFile != defaults.WebhookConfigFile ||
+			z.WebhookVersion != defaults.WebhookVersion || z.AllowedTTL != defaults.AllowedTTL || z.RefusedTTL != defaults.RefusedTTL {
 			return nil, fmt.Errorf("--%s can not be specified when --%s or --authorization-webhook-* flags are defined", configFlag, modeFlag)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -37,7 +36,7 @@ type clusterRoleStrategy struct{ rbacStrategy }
 
 func (clusterRoleStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	role := obj.(*rbacv1.ClusterRole)
-	errs := validateMetadata(&role.ObjectMeta, false, path.ValidatePathSegmentName)
+	errs := validateMetadata(&role.ObjectMeta, false, validateRoleName)
 	errs = append(errs, validateRules(role.Rules, false)...)
 	return append(errs, validateAggregation(role.AggregationRule)...)
 }

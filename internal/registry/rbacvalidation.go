@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -82,7 +82,7 @@ func validateRoleBinding(role rbacv1.RoleRef, subjects []rbacv1.Subject, namespa
 	if role.Name == "" {
 		errs = append(errs, field.Required(roleRefPath.Child("name"), ""))
 	} else {
-		errs = append(errs, problems(roleRefPath.Child("name"), role.Name, validateRoleName)...)
+		errs = append(errs, problems(roleRefPath.Child("name"), role.Name, content.IsPathSegmentName)...)
 	}
 	for i := range subjects {
 		errs = append(errs, validateSubject(&subjects[i], namespaced, subjectsPath.Index(i))...)
@@ -130,5 +130,10 @@ func validateRoleRefUpdate(role, old rbacv1.RoleRef) field.ErrorList {
 	return field.ErrorList{field.Invalid(roleRefPath, shown, "cannot change roleRef")}
 }
 
-// validateRoleName allows whatever fits into a path.
-func validateRoleName(name string) []string { return path.ValidatePathSegmentName(name, false) }
+// validateRoleName allows whatever fits into a path; with prefix, what a generated name may begin with.
+func validateRoleName(name string, prefix bool) []string {
+	if prefix {
+		return content.IsPathSegmentPrefix(name)
+	}
+	return content.IsPathSegmentName(name)
+}

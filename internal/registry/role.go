@@ -4,7 +4,6 @@ import (
 	"context"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -35,7 +34,7 @@ type roleStrategy struct{ rbacStrategy }
 
 func (roleStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	role := obj.(*rbacv1.Role)
-	errs := validateMetadata(&role.ObjectMeta, true, path.ValidatePathSegmentName)
+	errs := validateMetadata(&role.ObjectMeta, true, validateRoleName)
 	return append(errs, validateRules(role.Rules, true)...)
 }
 

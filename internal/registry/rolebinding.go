@@ -4,7 +4,6 @@ import (
 	"context"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -36,7 +35,7 @@ type roleBindingStrategy struct{ rbacStrategy }
 
 func (roleBindingStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	binding := obj.(*rbacv1.RoleBinding)
-	errs := validateMetadata(&binding.ObjectMeta, true, path.ValidatePathSegmentName)
+	errs := validateMetadata(&binding.ObjectMeta, true, validateRoleName)
 	return append(errs, validateRoleBinding(binding.RoleRef, binding.Subjects, true, "Role", "ClusterRole")...)
 }
 
