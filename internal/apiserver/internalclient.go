@@ -116,6 +116,7 @@ func (s *Server) markUsed(ctx context.Context, namespace, name, uid, day string)
 	if err != nil {
 		return err
 	}
+	// The secret that comes back has the token in it.
 	_, err = s.client.CoreV1().Secrets(namespace).Patch(controller.WithoutBodies(ctx), name, types.MergePatchType, patch, metav1.PatchOptions{})
 	return err
 }
