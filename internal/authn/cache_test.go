@@ -47,7 +47,7 @@ func TestKeysAreUnambiguous(t *testing.T) {
 		return a.token == b.token && a.limited == b.limited && slices.Equal(a.audiences, b.audiences)
 	}
 	property := func(text string, seed uint64) bool {
-		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // repeatable
+		random := rand.New(rand.NewPCG(seed, 0))
 		for range 8 {
 			// The same text, cut in different places.
 			q, rest := question{limited: random.IntN(4) > 0}, text
@@ -213,7 +213,7 @@ func TestStoreIsBounded(t *testing.T) {
 	c := newCache(&counted{say: func(_ context.Context, token string) (*authenticator.Response, bool, error) {
 		return &authenticator.Response{User: &user.DefaultInfo{
 			Name:   token,
-			Groups: []string{strings.Repeat("g", rand.IntN(2000))}, //nolint:gosec // any size will do
+			Groups: []string{strings.Repeat("g", rand.IntN(2000))},
 			Extra:  map[string][]string{"key": {strings.Repeat("e", rand.IntN(2000))}},
 		}}, true, nil
 	}}, cacheConfig{Store: store, SuccessTTL: time.Hour})

@@ -25,7 +25,7 @@ func newConfigurationCodecs() serializer.CodecFactory {
 
 // ReadConfiguration reads the file of --authentication-config. What is in it has yet to be validated.
 func ReadConfiguration(file string) (*apiserver.AuthenticationConfiguration, error) {
-	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}

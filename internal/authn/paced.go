@@ -3,6 +3,7 @@ package authn
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"sync"
@@ -32,14 +33,15 @@ type document struct {
 	body   []byte
 }
 
-// maxDocuments bounds what is kept: the discovery document and the key set, and as many more.
-const maxDocuments = 4
+// maxDocuments and maxDocument bound what is kept: the discovery document and the key set, and as many more.
+const maxDocuments, maxDocument = 4, 128 << 10
 
 func newPaced(base http.RoundTripper) *paced {
 	return &paced{base: base, limit: rate.NewLimiter(fetchesPerSecond, fetchBurst), last: map[string]*document{}}
 }
 
-// RoundTrip reads a document. What needs a credential is no document, and is passed on.
+// RoundTrip reads a document. What needs a credential, or is not JSON, is none and is passed on: claims of one user, which
+// an issuer may keep at a place of their own (OpenID Connect Core 1.0 section 5.6.2).
 func (p *paced) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method != http.MethodGet || request.Header.Get("Authorization") != "" {
 		return p.base.RoundTrip(request)
@@ -64,7 +66,7 @@ func (p *paced) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	p.mu.Lock()
-	if known != nil || len(p.last) < maxDocuments {
+	if len(body) <= maxDocument && json.Valid(body) && (known != nil || len(p.last) < maxDocuments) {
 		p.last[url] = &document{header: response.Header.Clone(), body: body}
 	}
 	p.mu.Unlock()

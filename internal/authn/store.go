@@ -54,8 +54,8 @@ func (s *cacheStore) key(token string, audiences authenticator.Audiences, limite
 	hash := hmac.New(sha256.New, s.secret[:])
 	var length [8]byte
 	number := func(n int) {
-		binary.BigEndian.PutUint64(length[:], uint64(n)) //nolint:gosec // lengths are not negative
-		_, _ = hash.Write(length[:])                     // never fails
+		binary.BigEndian.PutUint64(length[:], uint64(n))
+		_, _ = hash.Write(length[:]) // never fails
 	}
 	text := func(t string) {
 		number(len(t))

@@ -15,6 +15,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
@@ -154,6 +155,7 @@ func TestAsWebhookOfAKubeAPIServer(t *testing.T) {
 		}
 	}
 	t.Run("who may ask", func(t *testing.T) { whoMayAsk(t, s, forCluster) })
+	t.Run("a reviewer may", func(t *testing.T) { reviewerMayAsk(t, s, forCluster) })
 	t.Run("bodies", func(t *testing.T) { webhookBodies(t, s, forCluster) })
 }
 
@@ -168,6 +170,22 @@ func whoMayAsk(t *testing.T, s *testserver.Server, token string) {
 		if ok || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v %v", caller, ok, err)
 		}
+	}
+}
+
+// The role that docs/webhook.md gives to a kube-apiserver is enough.
+func reviewerMayAsk(t *testing.T, s *testserver.Server, token string) {
+	_, err := s.Admin().RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "cluster-webhook"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:auth-delegator"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "nobody"}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := kubeAPIServer(t, clusterConfig(t, s, "nobodytoken"), "v1beta1")
+	if _, ok, err := client.AuthenticateToken(t.Context(), token); !ok || err != nil {
+		t.Error(ok, err)
 	}
 }
 
