@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 
@@ -20,6 +21,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/scheme/openapi"
 )
@@ -47,6 +49,10 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	if err := s.cfg.Audit.ApplyTo(c); err != nil {
 		return nil, err
 	}
+	if c.AuditPolicyRuleEvaluator != nil {
+		c.AuditPolicyRuleEvaluator = withoutTokens{c.AuditPolicyRuleEvaluator}
+	}
+	c.RequestInfoResolver = registry.WebhookRequests{RequestInfoResolver: genericapiserver.NewRequestInfoResolver(c)}
 	if err := s.cfg.Tracing.ApplyTo(nil, c); err != nil {
 		return nil, err
 	}
@@ -85,9 +91,10 @@ func (s *Server) waitForIndex(ctx context.Context) error {
 	return nil
 }
 
-// prepare has the server become ready when its index is complete and the system's namespaces are there, and the
-// controllers start then.
+// prepare has the server become ready when its index is complete, and the system's namespaces and the default roles are
+// there. The controllers start then.
 func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
+	namespaces := make(chan struct{})
 	s.generic.AddPostStartHookOrDie("start-system-namespaces", func(genericapiserver.PostStartHookContext) error {
 		if err := s.waitForIndex(background); err != nil {
 			return err
@@ -101,6 +108,18 @@ func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
 			if err != nil && !apierrors.IsAlreadyExists(err) {
 				return err
 			}
+		}
+		close(namespaces)
+		return nil
+	})
+	s.generic.AddPostStartHookOrDie("rbac/bootstrap-roles", func(genericapiserver.PostStartHookContext) error {
+		select {
+		case <-namespaces:
+		case <-background.Done():
+			return background.Err()
+		}
+		if err := s.roles.Bootstrap(background, s.client); err != nil {
+			return fmt.Errorf("storing the default roles: %w", err)
 		}
 		close(s.ready)
 		return nil

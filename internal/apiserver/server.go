@@ -23,30 +23,34 @@ import (
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/serviceaccount"
+	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
 // Server is a server that has been built and can be run once.
 type Server struct {
-	cfg     Config
-	dir     *datadir.Dir
-	member  *etcd.Member // nil with an external etcd
-	address string       // host and port under which others reach the server
-	wanted  datadir.Wanted
-	files   *datadir.Files
-	keys    *keys
-	index   *boundobject.Index
-	generic *genericapiserver.GenericAPIServer
-	client  kubernetes.Interface
-	ready   chan struct{}
-	drained <-chan struct{} // closed when the last request is answered
+	cfg        Config
+	dir        *datadir.Dir
+	member     *etcd.Member // nil with an external etcd
+	address    string       // host and port under which others reach the server
+	wanted     datadir.Wanted
+	files      *datadir.Files
+	keys       *keys
+	index      *boundobject.Index
+	roles      *authz.Index
+	authorizer *authz.Authorizer
+	generic    *genericapiserver.GenericAPIServer
+	client     kubernetes.Interface
+	ready      chan struct{}
+	drained    <-chan struct{} // closed when the last request is answered
+	// identities are nil until they are known.
+	identities *authn.Union
 }
 
 // New builds a server, from the ground up. What it has taken by then it gives back if it fails.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
-	s := &Server{cfg: cfg, index: boundobject.NewIndex(), ready: make(chan struct{})}
+	s := &Server{cfg: cfg, index: boundobject.NewIndex(), roles: authz.NewIndex(), ready: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -64,7 +68,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.keys, err = s.loadKeys(); err != nil {
 		return nil, err
 	}
-	return s, s.assemble()
+	if err = s.assemble(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // startStore runs the embedded etcd, unless there is another.
@@ -110,46 +117,27 @@ func (s *Server) listen() error {
 
 // assemble puts the rooms together.
 func (s *Server) assemble() error {
-	audiences := s.keys.audiences
-	accounts := serviceaccount.New(serviceaccount.Config{
-		Issuers:      s.keys.issuers,
-		APIAudiences: audiences,
-		Keys:         s.keys.accepted,
-		Index:        s.index,
-		LegacyLookup: s.cfg.Tokens.Lookup,
-		MarkUsed:     s.markUsed,
-	})
-	clientCA, err := s.clientCA()
-	if err != nil {
-		return err
-	}
-	identities := authn.Config{
-		APIAudiences:    audiences,
-		Internal:        internalUser{},
-		ClientCA:        clientCA.VerifyOptions,
-		TokenFile:       s.cfg.Authentication.TokenFile,
-		ServiceAccounts: accounts,
-		Anonymous:       s.cfg.Authentication.Anonymous,
-	}
-	if s.cfg.Authentication.BootstrapTokens {
-		identities.BootstrapTokens = s.index.Secrets
-	}
-	union, err := authn.New(identities)
-	if err != nil {
-		return err
-	}
 	generic, err := s.genericConfig()
 	if err != nil {
 		return err
 	}
-	if err := generic.Authentication.ApplyClientCert(clientCA, generic.SecureServing); err != nil {
+	if s.identities, err = s.authenticate(generic); err != nil {
 		return err
 	}
 	s.drained = generic.DrainedNotify()
-	generic.Authentication.APIAudiences = audiences
-	generic.Authentication.Authenticator = union.Requests
-	generic.Authorization.Authorizer = authz.New(authz.Config{PublicIssuer: s.cfg.Authentication.PublicIssuer})
-	generic.AdmissionControl = admission.NewChainHandler(mintmarkadmission.NamespaceLifecycle{Namespaces: s.index.Namespaces})
+	nodes := authz.NewNodeRelations()
+	s.index.Pods.OnChange(nodes.Changed)
+	s.authorizer, err = authz.New(authz.Config{
+		Authorizers:  s.cfg.Authorizers,
+		Index:        s.roles,
+		Nodes:        nodes,
+		PublicIssuer: s.cfg.Authentication.PublicIssuer,
+	})
+	if err != nil {
+		return err
+	}
+	generic.Authorization.Authorizer, generic.RuleResolver = s.authorizer, s.authorizer
+	generic.AdmissionControl = s.admission()
 	if s.generic, err = generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate()); err != nil {
 		return err
 	}
@@ -157,19 +145,30 @@ func (s *Server) assemble() error {
 	s.generic.Handler.NonGoRestfulMux.NotFoundHandler(http.NotFoundHandler())
 	issuer := tokenrequest.New(tokenrequest.Config{
 		Issuer:        s.keys.issuers[0],
-		APIAudiences:  audiences,
+		APIAudiences:  s.keys.audiences,
 		MaxExpiration: s.cfg.Tokens.MaxExpiration,
 		Extend:        s.cfg.Tokens.ExtendExpiration,
 		Index:         s.index,
 		Signer:        s.keys.signer,
 	})
-	reviewer := tokenreview.New(tokenreview.Config{Authenticator: union.Tokens, APIAudiences: audiences})
+	reviewer := tokenreview.New(tokenreview.Config{Authenticator: s.identities.Tokens, APIAudiences: s.keys.audiences})
 	if err := s.installAPIs(generic.RESTOptionsGetter, issuer, reviewer); err != nil {
 		return err
 	}
+	// It is not part of the API, so the index of paths doesn't name it.
+	s.generic.Handler.NonGoRestfulMux.UnlistedHandle(registry.WebhookPath, registry.NewWebhook(reviewer))
 	s.installDocuments()
 	s.client, err = newInternalClient(s.generic.Handler.FullHandlerChain)
 	return err
+}
+
+// admission returns the checks of what is about to be carried out.
+func (s *Server) admission() admission.Interface {
+	plugins := []admission.Interface{mintmarkadmission.NamespaceLifecycle{Namespaces: s.index.Namespaces}}
+	if s.cfg.NodeRestriction {
+		plugins = append(plugins, mintmarkadmission.NodeRestriction{Pods: s.index.Pods, Authorizer: s.authorizer})
+	}
+	return admission.NewChainHandler(plugins...)
 }
 
 // Run serves until the context ends, and then until the requests in flight are answered.
@@ -193,11 +192,15 @@ func (s *Server) Run(ctx context.Context) error {
 		running.Go(func() { view.Run(background) })
 	}
 	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
+	running.Go(func() { s.identities.Run(background) })
 	s.prepare(background, &running)
-	go func() {
-		<-s.drained
-		finish()
-	}()
+	running.Go(func() {
+		select {
+		case <-s.drained:
+			finish()
+		case <-background.Done():
+		}
+	})
 	err := s.generic.PrepareRun().RunWithContext(ctx)
 	finish()
 	running.Wait()
@@ -211,6 +214,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) release() {
 	if s.cfg.Serving.Listener != nil {
 		_ = s.cfg.Serving.Listener.Close()
+	}
+	if s.identities != nil {
+		s.identities.Close()
 	}
 	if s.member != nil {
 		s.member.Close()
@@ -226,6 +232,7 @@ func (s *Server) controllers() controller.Config {
 		Controllers: s.cfg.Controllers,
 		Client:      s.client,
 		Index:       s.index,
+		Roles:       s.roles,
 		Signer:      s.keys.signer,
 		RootCA:      s.files.RootCA,
 	}
