@@ -51,7 +51,7 @@ func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*
 	groups, err := bootstrapsecretutil.GetGroups(secret)
 	if err != nil {
 		klog.FromContext(ctx).V(3).Info("Bootstrap token refused", "secret", klog.KObj(secret), "reason", "bad "+bootstrapapi.BootstrapTokenExtraGroupsKey)
-		return nil, false, nil
+		return nil, false, nil //nolint:nilerr // such a secret makes no bootstrap token
 	}
 	return &authenticator.Response{User: &user.DefaultInfo{
 		Name:   bootstrapapi.BootstrapUserPrefix + id,

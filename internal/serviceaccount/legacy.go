@@ -148,9 +148,9 @@ func (a *Authenticator) secretWith(ctx context.Context, token string, c *legacyC
 	}
 	switch {
 	case err != nil, !secret.Deletion.IsZero():
-		return boundobject.Secret{}, errors.New("Token has been invalidated") //nolint:staticcheck // clients match on the text
+		return boundobject.Secret{}, errors.New("Token has been invalidated")
 	case !holds(secret):
-		return boundobject.Secret{}, errors.New("Token does not match server's copy") //nolint:staticcheck // likewise
+		return boundobject.Secret{}, errors.New("Token does not match server's copy")
 	}
 	return secret, nil
 }
