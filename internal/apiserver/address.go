@@ -4,8 +4,6 @@ import (
 	"net"
 	"os"
 	"slices"
-
-	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 )
 
 // externalHost is the name or address under which others reach the server.
@@ -47,22 +45,4 @@ func hosts(cfg Config) []string {
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
-}
-
-// clientCA returns the authorities whose client certificates are accepted: the server's own, and those of a file, which
-// is read again when it changes.
-func (s *Server) clientCA() (dynamiccertificates.CAContentProvider, error) {
-	own, err := dynamiccertificates.NewStaticCAContent("data-directory", s.files.CA)
-	if err != nil {
-		return nil, err
-	}
-	file := s.cfg.Authentication.ClientCAFile
-	if file == "" {
-		return own, nil
-	}
-	further, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca-bundle", file)
-	if err != nil {
-		return nil, err
-	}
-	return dynamiccertificates.NewUnionCAContentProvider(own, further), nil
 }

@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/sets"
+	apiserverapi "k8s.io/apiserver/pkg/apis/apiserver"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
+
+	"github.com/mintmark/mintmark/internal/authn"
 )
 
 // Config is what a server is built from. It has been validated: see the options package.
@@ -55,6 +58,16 @@ type Authentication struct {
 	TokenFile string
 	// BootstrapTokens accepts bootstrap tokens.
 	BootstrapTokens bool
+	// FrontProxy says whose headers are believed about who the user is.
+	FrontProxy genericoptions.RequestHeaderAuthenticationOptions
+	// ConfigurationFile describes OpenID Connect issuers, and who may be anonymous where. It is read again when it changes.
+	ConfigurationFile string
+	// Issuers are used without such a file; nil means that there are none.
+	Issuers *apiserverapi.AuthenticationConfiguration
+	// IssuerAlgorithms may sign the tokens of these; nil means any that is asymmetric.
+	IssuerAlgorithms []string
+	// Webhook is asked about tokens that nobody here knows.
+	Webhook authn.WebhookConfig
 	// Anonymous lets in requests without credentials; what they may do is another matter.
 	Anonymous bool
 	// PublicIssuer lets everybody read the issuer's documents.

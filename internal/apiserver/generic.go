@@ -20,6 +20,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/scheme/openapi"
 )
@@ -47,6 +48,10 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	if err := s.cfg.Audit.ApplyTo(c); err != nil {
 		return nil, err
 	}
+	if c.AuditPolicyRuleEvaluator != nil {
+		c.AuditPolicyRuleEvaluator = withoutTokens{c.AuditPolicyRuleEvaluator}
+	}
+	c.RequestInfoResolver = registry.WebhookRequests{RequestInfoResolver: genericapiserver.NewRequestInfoResolver(c)}
 	if err := s.cfg.Tracing.ApplyTo(nil, c); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/controller"
 )
 
 // internalKey marks the context of a request that the server makes of itself. No request from outside can carry it.
@@ -50,9 +51,16 @@ func newInternalClient(handler http.Handler) (kubernetes.Interface, error) {
 // inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.
 type inProcess struct{ handler http.Handler }
 
+// valueless is a context that ends with another and carries nothing of it. A request that the server makes while it
+// answers one from outside is a request of its own: with its own audit record, log line and user.
+type valueless struct{ context.Context }
+
+// Value knows no key.
+func (valueless) Value(any) any { return nil }
+
 // RoundTrip answers a request.
 func (t inProcess) RoundTrip(request *http.Request) (*http.Response, error) {
-	inner := request.Clone(context.WithValue(request.Context(), internalKey{}, true))
+	inner := request.Clone(context.WithValue(valueless{request.Context()}, internalKey{}, true))
 	inner.RequestURI, inner.RemoteAddr = request.URL.RequestURI(), "127.0.0.1:0"
 	if inner.Body == nil {
 		inner.Body = http.NoBody
@@ -108,6 +116,7 @@ func (s *Server) markUsed(ctx context.Context, namespace, name, uid, day string)
 	if err != nil {
 		return err
 	}
-	_, err = s.client.CoreV1().Secrets(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	// The secret that comes back has the token in it.
+	_, err = s.client.CoreV1().Secrets(namespace).Patch(controller.WithoutBodies(ctx), name, types.MergePatchType, patch, metav1.PatchOptions{})
 	return err
 }

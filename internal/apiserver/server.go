@@ -23,7 +23,7 @@ import (
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/serviceaccount"
+	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
@@ -42,6 +42,8 @@ type Server struct {
 	client  kubernetes.Interface
 	ready   chan struct{}
 	drained <-chan struct{} // closed when the last request is answered
+	// identities are nil until they are known.
+	identities *authn.Union
 }
 
 // New builds a server, from the ground up. What it has taken by then it gives back if it fails.
@@ -110,44 +112,14 @@ func (s *Server) listen() error {
 
 // assemble puts the rooms together.
 func (s *Server) assemble() error {
-	audiences := s.keys.audiences
-	accounts := serviceaccount.New(serviceaccount.Config{
-		Issuers:      s.keys.issuers,
-		APIAudiences: audiences,
-		Keys:         s.keys.accepted,
-		Index:        s.index,
-		LegacyLookup: s.cfg.Tokens.Lookup,
-		MarkUsed:     s.markUsed,
-	})
-	clientCA, err := s.clientCA()
-	if err != nil {
-		return err
-	}
-	identities := authn.Config{
-		APIAudiences:    audiences,
-		Internal:        internalUser{},
-		ClientCA:        clientCA.VerifyOptions,
-		TokenFile:       s.cfg.Authentication.TokenFile,
-		ServiceAccounts: accounts,
-		Anonymous:       s.cfg.Authentication.Anonymous,
-	}
-	if s.cfg.Authentication.BootstrapTokens {
-		identities.BootstrapTokens = s.index.Secrets
-	}
-	union, err := authn.New(identities)
-	if err != nil {
-		return err
-	}
 	generic, err := s.genericConfig()
 	if err != nil {
 		return err
 	}
-	if err := generic.Authentication.ApplyClientCert(clientCA, generic.SecureServing); err != nil {
+	if s.identities, err = s.authenticate(generic); err != nil {
 		return err
 	}
 	s.drained = generic.DrainedNotify()
-	generic.Authentication.APIAudiences = audiences
-	generic.Authentication.Authenticator = union.Requests
 	generic.Authorization.Authorizer = authz.New(authz.Config{PublicIssuer: s.cfg.Authentication.PublicIssuer})
 	generic.AdmissionControl = admission.NewChainHandler(mintmarkadmission.NamespaceLifecycle{Namespaces: s.index.Namespaces})
 	if s.generic, err = generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate()); err != nil {
@@ -157,16 +129,18 @@ func (s *Server) assemble() error {
 	s.generic.Handler.NonGoRestfulMux.NotFoundHandler(http.NotFoundHandler())
 	issuer := tokenrequest.New(tokenrequest.Config{
 		Issuer:        s.keys.issuers[0],
-		APIAudiences:  audiences,
+		APIAudiences:  s.keys.audiences,
 		MaxExpiration: s.cfg.Tokens.MaxExpiration,
 		Extend:        s.cfg.Tokens.ExtendExpiration,
 		Index:         s.index,
 		Signer:        s.keys.signer,
 	})
-	reviewer := tokenreview.New(tokenreview.Config{Authenticator: union.Tokens, APIAudiences: audiences})
+	reviewer := tokenreview.New(tokenreview.Config{Authenticator: s.identities.Tokens, APIAudiences: s.keys.audiences})
 	if err := s.installAPIs(generic.RESTOptionsGetter, issuer, reviewer); err != nil {
 		return err
 	}
+	// It is not part of the API, so the index of paths doesn't name it.
+	s.generic.Handler.NonGoRestfulMux.UnlistedHandle(registry.WebhookPath, registry.NewWebhook(reviewer))
 	s.installDocuments()
 	s.client, err = newInternalClient(s.generic.Handler.FullHandlerChain)
 	return err
@@ -193,6 +167,7 @@ func (s *Server) Run(ctx context.Context) error {
 		running.Go(func() { view.Run(background) })
 	}
 	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
+	running.Go(func() { s.identities.Run(background) })
 	s.prepare(background, &running)
 	go func() {
 		<-s.drained
@@ -211,6 +186,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) release() {
 	if s.cfg.Serving.Listener != nil {
 		_ = s.cfg.Serving.Listener.Close()
+	}
+	if s.identities != nil {
+		s.identities.Close()
 	}
 	if s.member != nil {
 		s.member.Close()

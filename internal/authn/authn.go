@@ -1,21 +1,25 @@
 // Package authn joins the authenticators into one union, which decides who calls, and whose token is reviewed.
 //
-// The order, and what an error in one means for the next, is kube-apiserver's (pkg/kubeapiserver/authenticator).
+// The order, and what an error in one means for the next, is kube-apiserver's (pkg/kubeapiserver/authenticator): the
+// front proxy's headers, client certificates, and then tokens, which are static ones, those of service accounts,
+// bootstrap tokens, those of OpenID Connect issuers, and whatever a webhook knows.
 package authn
 
 import (
+	"context"
 	"fmt"
 
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authentication/group"
 	"k8s.io/apiserver/pkg/authentication/request/anonymous"
 	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
+	"k8s.io/apiserver/pkg/authentication/request/headerrequest"
 	requestunion "k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/request/websocket"
 	"k8s.io/apiserver/pkg/authentication/request/x509"
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
-	tokenunion "k8s.io/apiserver/pkg/authentication/token/union"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/informer"
@@ -27,6 +31,8 @@ type Config struct {
 	APIAudiences authenticator.Audiences
 	// Internal knows the server's own components. It is asked first.
 	Internal authenticator.Request
+	// FrontProxy says whose word is taken for who the user is, and in which headers.
+	FrontProxy *authenticatorfactory.RequestHeaderConfig
 	// ClientCA verifies client certificates.
 	ClientCA x509.VerifyOptionFunc
 	// TokenFile is a CSV file of tokens: token, user name, user uid and, optionally, groups.
@@ -35,8 +41,13 @@ type Config struct {
 	ServiceAccounts authenticator.Token
 	// BootstrapTokens are the secrets in which bootstrap tokens are looked for.
 	BootstrapTokens *informer.Informer[boundobject.Secret]
-	// Anonymous lets in requests without credentials.
-	Anonymous bool
+	// Issuers are the OpenID Connect issuers whose tokens are accepted.
+	Issuers IssuersConfig
+	// Webhook is asked about tokens that nobody here knows.
+	Webhook WebhookConfig
+	// Anonymous lets in requests without credentials, on the paths that it names, or everywhere. A configuration file of
+	// Issuers may say otherwise.
+	Anonymous apiserver.AnonymousAuthConfig
 }
 
 // Union is the authenticators, joined.
@@ -45,34 +56,59 @@ type Union struct {
 	Requests authenticator.Request
 	// Tokens tells whose a token is. It is the part of Requests that a review of a token can reach.
 	Tokens authenticator.Token
+
+	issuers *issuers
 }
 
-// New joins the authenticators.
-func New(cfg Config) (*Union, error) {
-	tokens, err := newTokens(cfg)
+// New joins the authenticators. Close gives back what they hold.
+func New(cfg Config) (_ *Union, err error) {
+	known, err := newIssuers(cfg.Issuers)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			known.Close()
+		}
+	}()
+	tokens, err := newTokens(cfg, known)
 	if err != nil {
 		return nil, err
 	}
 	var requests []authenticator.Request
+	if proxy := cfg.FrontProxy; proxy != nil {
+		requests = append(requests, authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
+			proxy.CAContentProvider.VerifyOptions, proxy.AllowedClientNames,
+			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes)))
+	}
 	if cfg.ClientCA != nil {
 		requests = append(requests, x509.NewDynamic(cfg.ClientCA, x509.CommonNameUserConversion))
 	}
 	requests = append(requests, bearertoken.New(tokens), websocket.NewProtocolAuthenticator(tokens))
 	// Credentials that are wrong end the matter: nobody becomes anonymous by them.
 	callers := []authenticator.Request{group.NewAuthenticatedGroupAdder(requestunion.New(requests...))}
-	if cfg.Anonymous {
-		var everywhere []apiserver.AnonymousAuthCondition
-		callers = append(callers, anonymous.NewAuthenticator(everywhere))
+	everybody := cfg.Anonymous
+	if inFile := known.anonymous; inFile != nil {
+		everybody = *inFile
+	}
+	if everybody.Enabled {
+		callers = append(callers, anonymous.NewAuthenticator(everybody.Conditions))
 	}
 	union := requestunion.NewFailOnError(callers...)
 	if cfg.Internal != nil {
 		union = requestunion.New(cfg.Internal, union)
 	}
-	return &Union{Requests: union, Tokens: withAuthenticatedGroup(tokens)}, nil
+	return &Union{Requests: union, Tokens: withAuthenticatedGroup(tokens), issuers: known}, nil
 }
 
+// Run keeps up with the configuration file until the context ends.
+func (u *Union) Run(ctx context.Context) { u.issuers.Run(ctx) }
+
+// Close ends what authenticators do in the background.
+func (u *Union) Close() { u.issuers.Close() }
+
 // newTokens joins the authenticators of tokens. Those that know nothing of audiences are asked only about this server's.
-func newTokens(cfg Config) (authenticator.Token, error) {
+func newTokens(cfg Config, known *issuers) (authenticator.Token, error) {
 	var tokens []authenticator.Token
 	unaware := func(t authenticator.Token) {
 		tokens = append(tokens, authenticator.WrapAudienceAgnosticToken(cfg.APIAudiences, t))
@@ -90,5 +126,14 @@ func newTokens(cfg Config) (authenticator.Token, error) {
 	if cfg.BootstrapTokens != nil {
 		unaware(bootstrapTokens{secrets: cfg.BootstrapTokens})
 	}
-	return tokenunion.New(tokens...), nil
+	unaware(known)
+	all := chain{here: tokens}
+	if cfg.Webhook.KubeconfigFile != "" {
+		remote, err := newWebhook(cfg.Webhook, cfg.APIAudiences)
+		if err != nil {
+			return nil, err
+		}
+		all.remote = remote
+	}
+	return withoutToken(all), nil
 }

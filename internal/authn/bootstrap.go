@@ -44,14 +44,14 @@ func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*
 		return nil, false, err
 	}
 	secret := obj.(*corev1.Secret)
-	if why := refusal(secret, id, secretPart); why != "" {
+	groups, badGroups := bootstrapsecretutil.GetGroups(secret)
+	why := refusal(secret, id, secretPart)
+	if why == "" && badGroups != nil {
+		why = "bad " + bootstrapapi.BootstrapTokenExtraGroupsKey
+	}
+	if why != "" {
 		klog.FromContext(ctx).V(3).Info("Bootstrap token refused", "secret", klog.KObj(secret), "reason", why)
 		return nil, false, nil
-	}
-	groups, err := bootstrapsecretutil.GetGroups(secret)
-	if err != nil {
-		klog.FromContext(ctx).V(3).Info("Bootstrap token refused", "secret", klog.KObj(secret), "reason", "bad "+bootstrapapi.BootstrapTokenExtraGroupsKey)
-		return nil, false, nil //nolint:nilerr // such a secret makes no bootstrap token
 	}
 	return &authenticator.Response{User: &user.DefaultInfo{
 		Name:   bootstrapapi.BootstrapUserPrefix + id,

@@ -10,8 +10,8 @@ import (
 // Leeway is how long a token outlives the deletion time of an object that still exists, and its own end.
 const Leeway = 60 * time.Second
 
-// errInvalidated says that the pod, secret or node of a token is gone. Clients match on the text.
-var errInvalidated = errors.New("service account token has been invalidated")
+// ErrInvalidated says that the pod, secret or node of a token is gone. Clients match on the text.
+var ErrInvalidated = errors.New("service account token has been invalidated")
 
 // Confirm returns nil if everything that the token depends on is there at now. The errors, and their order, are
 // kube-apiserver's (spec: bound-token checks of pkg/serviceaccount/claims.go).
@@ -56,11 +56,11 @@ func (x *Index) Confirm(ctx context.Context, b Binding, now time.Time) error {
 func confirmOne(found object, lookup error, want Ref, mismatch string, cut time.Time) error {
 	switch {
 	case lookup != nil:
-		return errInvalidated
+		return ErrInvalidated
 	case found.UID != want.UID:
 		return fmt.Errorf(mismatch, found.UID, want.UID)
 	case found.deletedBefore(cut):
-		return errInvalidated
+		return ErrInvalidated
 	}
 	return nil
 }

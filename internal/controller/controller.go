@@ -102,7 +102,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if unknown := cfg.Controllers.Difference(sets.KeySet(constructors)); unknown.Len() > 0 {
 		return fmt.Errorf("%q is not a controller", sets.List(unknown)[0])
 	}
-	ctx = withoutBodies(ctx)
+	ctx = WithoutBodies(ctx)
 	var running sync.WaitGroup
 	for _, name := range sets.List(cfg.Controllers) {
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)

@@ -147,14 +147,14 @@ func TestTokensAreNotLogged(t *testing.T) {
 func TestBodiesAreNotLogged(t *testing.T) {
 	var log shared
 	loud := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log), textlogger.Verbosity(10)))
-	logger := klog.FromContext(withoutBodies(klog.NewContext(context.Background(), loud)))
+	logger := klog.FromContext(WithoutBodies(klog.NewContext(context.Background(), loud)))
 	logger = klog.LoggerWithValues(klog.LoggerWithName(logger.WithCallDepth(1), "name"), "key", "value")
 	logger.V(7).Info("request")
 	logger.V(8).Info("body")
 	if got := log.String(); !strings.Contains(got, "request") || strings.Contains(got, "body") {
 		t.Errorf("the log is:\n%s", got)
 	}
-	if silent := klog.FromContext(withoutBodies(klog.NewContext(context.Background(), klog.Logger{}))); silent.Enabled() {
+	if silent := klog.FromContext(WithoutBodies(klog.NewContext(context.Background(), klog.Logger{}))); silent.Enabled() {
 		t.Error("a logger that discards everything now writes")
 	}
 }

@@ -9,8 +9,8 @@ import (
 // bodyVerbosity is from where on client-go logs the bodies of requests and responses. Secrets are in them, with tokens.
 const bodyVerbosity = 8
 
-// withoutBodies returns a context whose logger is silent from bodyVerbosity on.
-func withoutBodies(ctx context.Context) context.Context {
+// WithoutBodies returns a context whose logger is silent from bodyVerbosity on.
+func WithoutBodies(ctx context.Context) context.Context {
 	logger := klog.FromContext(ctx)
 	if logger.GetSink() == nil {
 		return ctx

@@ -14,6 +14,7 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 
 	"github.com/mintmark/mintmark/internal/apiserver"
+	"github.com/mintmark/mintmark/internal/authn"
 	"github.com/mintmark/mintmark/internal/controller"
 )
 
@@ -31,6 +32,10 @@ type Options struct {
 	config apiserver.Config
 	// controllers as given: a list to be read by controller.Select.
 	controllers []string
+	// issuer is the one OpenID Connect issuer that flags can describe.
+	issuer issuerFlags
+	// anonymous is the flag of that name, which may not be given together with a file that says the same.
+	anonymous *pflag.Flag
 }
 
 // New returns the defaults.
@@ -38,6 +43,7 @@ func New() *Options {
 	storage := storagebackend.NewDefaultConfig(storagePrefix, nil)
 	o := &Options{
 		controllers: []string{"*"},
+		issuer:      newIssuerFlags(),
 		config: apiserver.Config{
 			DataDir: DefaultDataDir,
 			Server:  genericoptions.NewServerRunOptions(),
@@ -49,6 +55,7 @@ func New() *Options {
 			Authentication: apiserver.Authentication{
 				Anonymous:    true,
 				PublicIssuer: true,
+				Webhook:      authn.WebhookConfig{Version: defaultWebhookVersion, CacheTTL: defaultWebhookTTL},
 			},
 		},
 	}
@@ -70,6 +77,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	o.addTokenFlags(groups.FlagSet("tokens"))
 	o.addAuthenticationFlags(groups.FlagSet("authentication"))
+	o.issuer.add(groups.FlagSet("authentication"))
 	pick(groups.FlagSet("serving"), o.config.Serving.AddFlags, "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file", "tls-cipher-suites",
 		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
 		"http2-max-streams-per-connection", "permit-port-sharing", "permit-address-sharing", "disable-http2-serving")
@@ -100,18 +108,6 @@ func (o *Options) addTokenFlags(fs *pflag.FlagSet) {
 		"Let the tokens that pods mount live for a year, for clients that never read them again. kube-apiserver's default is true.")
 	fs.BoolVar(&o.config.Authentication.PublicIssuer, "anonymous-issuer-discovery", true,
 		"Let everybody read the issuer's documents: relying parties are strangers, and keys are public. With false, as in kube-apiserver, only service accounts may.")
-}
-
-func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
-	a := &o.config.Authentication
-	fs.StringVar(&a.ClientCAFile, "client-ca-file", "",
-		"PEM bundle of authorities whose client certificates are accepted, besides the one in the data directory. It is read again when it changes.")
-	fs.StringVar(&a.TokenFile, "token-auth-file", "",
-		`CSV file of static tokens: token,user name,user uid[,"group1,group2"].`)
-	fs.BoolVar(&a.BootstrapTokens, "enable-bootstrap-token-auth", false,
-		"Accept the tokens in secrets of type bootstrap.kubernetes.io/token in kube-system.")
-	fs.BoolVar(&a.Anonymous, "anonymous-auth", true,
-		"Let in requests without credentials, as system:anonymous. What they may do is another matter.")
 }
 
 func (o *Options) addServerFlags(fs *pflag.FlagSet) {
@@ -156,6 +152,12 @@ func (o *Options) Config() (apiserver.Config, error) {
 	}
 	cfg := o.config
 	cfg.Controllers = selected
+	if o.issuer.given() {
+		cfg.Authentication.IssuerAlgorithms = o.issuer.algorithms
+		if cfg.Authentication.Issuers, err = o.issuer.configuration(); err != nil {
+			return apiserver.Config{}, err
+		}
+	}
 	return cfg, nil
 }
 

@@ -16,6 +16,7 @@ func (o *Options) validate() []error {
 		errs = append(errs, errors.New("--data-dir must name a directory"))
 	}
 	errs = append(errs, o.validateTokens()...)
+	errs = append(errs, o.validateAuthentication()...)
 	errs = append(errs, c.Server.Validate()...)
 	errs = append(errs, c.Serving.Validate()...)
 	errs = append(errs, c.Audit.Validate()...)

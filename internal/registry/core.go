@@ -60,7 +60,7 @@ func newStore(getter generic.RESTOptionsGetter, r definition) (*genericregistry.
 		TableConvertor:            r.table,
 		ReturnDeletedObject:       r.returnsDeleted,
 	}
-	options := &generic.StoreOptions{RESTOptions: withoutKinds{getter}, AttrFunc: r.attrs}
+	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: r.attrs}
 	if r.index != "" {
 		store.PredicateFunc = func(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
 			return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: r.attrs, IndexFields: []string{r.index}}

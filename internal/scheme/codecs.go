@@ -12,7 +12,7 @@ import (
 )
 
 // Serializer reads and writes requests and answers. It differs from Codecs in how it names a type that a body can't be
-// made into.
+// made into, and in that it overwrites what may be a token in a body that it can't read.
 var Serializer runtime.NegotiatedSerializer = wireSerializer{Codecs}
 
 type wireSerializer struct{ serializer.CodecFactory }
@@ -29,6 +29,9 @@ type wireDecoder struct{ runtime.Decoder }
 // Decode decodes a body.
 func (d wireDecoder) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
 	obj, kind, err := d.Decoder.Decode(data, defaults, into)
+	if err != nil && !runtime.IsStrictDecodingError(err) {
+		scrub(data)
+	}
 	if err == nil || into == nil {
 		return obj, kind, err
 	}

@@ -20,8 +20,10 @@ import (
 const LegacyIssuer = "kubernetes/serviceaccount"
 
 // KeySet checks signatures. Verify returns nil if a key with that id, or any key if there is no id, made the signature
-// with that algorithm; its errors are shown to clients. It must be safe for concurrent use.
+// with that algorithm; its errors are shown to clients. Holds reports whether there is such a key. A KeySet must be safe
+// for concurrent use.
 type KeySet interface {
+	Holds(keyID string) bool
 	Verify(algorithm, keyID string, signed, signature []byte) error
 }
 
@@ -100,6 +102,9 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 
 // verify checks the signature, or remembers that it was checked.
 func (a *Authenticator) verify(token string) (known facts, ours bool, err error) {
+	if _, _, _, ok := split(token); !ok {
+		return facts{}, false, nil
+	}
 	key := keyOf(token)
 	if known, ok := a.verified.get(key); ok {
 		return known, true, nil
@@ -108,16 +113,18 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 	if !ok {
 		return facts{}, false, nil
 	}
-	if parsed.refused != nil {
-		return facts{}, false, parsed.refused
+	err = a.Keys.Verify(parsed.algorithm, parsed.keyID, parsed.signed, parsed.signature)
+	// That there is no such key comes first.
+	if parsed.refused != nil && (err == nil || a.Keys.Holds(parsed.keyID)) {
+		err = parsed.refused
 	}
-	if err := a.Keys.Verify(parsed.algorithm, parsed.keyID, parsed.signed, parsed.signature); err != nil {
+	if err != nil {
 		return facts{}, false, err
 	}
 	if known, err = a.read(parsed); err != nil {
 		return facts{}, false, err
 	}
-	a.verified.add(key, known, len(parsed.payload))
+	a.verified.add(key, known)
 	return known, true, nil
 }
 
@@ -163,6 +170,9 @@ func (a *Authenticator) check(ctx context.Context, c *Claims) (*authenticator.Re
 	if err := a.Index.Confirm(ctx, b, now); err != nil {
 		return nil, err
 	}
+	if c.dangling {
+		return nil, boundobject.ErrInvalidated
+	}
 	noteAge(ctx, c, now)
 	info := serviceaccountuser.ServiceAccountInfo{
 		Namespace:    b.Namespace,
@@ -196,19 +206,27 @@ func (a *Authenticator) audiences(ctx context.Context, of []string, subject stri
 	return good, nil
 }
 
-// checkTimes checks nbf, exp and iat, in this order and with the leeway of RFC 7519 sections 4.1.4 and 4.1.5. A time
-// that the token doesn't name is not checked.
+// checkTimes checks nbf, exp and iat, in this order and with the leeway of RFC 7519 sections 4.1.4 and 4.1.5: a token
+// is good up to and including a minute after its end. A time that the token doesn't name is not checked.
 func checkTimes(c *Claims, now time.Time) error {
 	early, late := now.Add(boundobject.Leeway), now.Add(-boundobject.Leeway)
 	switch {
-	case c.NotBefore != nil && early.Before(time.Unix(*c.NotBefore, 0)):
+	case c.NotBefore != nil && before(early, *c.NotBefore):
 		return errors.New("service account token is not valid yet")
-	case c.Expiry != nil && late.After(time.Unix(*c.Expiry, 0)):
+	case c.Expiry != nil && after(late, *c.Expiry):
 		return errors.New("service account token has expired")
-	case c.IssuedAt != nil && early.Before(time.Unix(*c.IssuedAt, 0)):
+	case c.IssuedAt != nil && before(early, *c.IssuedAt):
 		return errors.New("service account token is issued in the future")
 	}
 	return nil
+}
+
+// before and after compare a time with seconds of a token. They count in seconds, since far from now there are seconds
+// that time.Time wraps around to the other end of time.
+func before(t time.Time, seconds int64) bool { return t.Unix() < seconds }
+
+func after(t time.Time, seconds int64) bool {
+	return t.Unix() > seconds || t.Unix() == seconds && t.Nanosecond() > 0
 }
 
 // noteAge counts tokens with an extended life, and notes those that should have been replaced by now.
@@ -216,12 +234,11 @@ func noteAge(ctx context.Context, c *Claims, now time.Time) {
 	if c.WarnAfter == nil || *c.WarnAfter == 0 {
 		return
 	}
-	warnAfter := time.Unix(*c.WarnAfter, 0)
-	if !now.After(warnAfter) {
+	if !after(now, *c.WarnAfter) {
 		metrics.valid.WithContext(ctx).Inc()
 		return
 	}
 	audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token",
-		fmt.Sprintf("subject: %s, seconds after warning threshold: %.0f", c.Subject, now.Sub(warnAfter).Seconds()))
+		fmt.Sprintf("subject: %s, seconds after warning threshold: %.0f", c.Subject, now.Sub(time.Unix(*c.WarnAfter, 0)).Seconds()))
 	metrics.stale.WithContext(ctx).Inc()
 }

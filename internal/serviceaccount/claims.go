@@ -4,7 +4,8 @@ package serviceaccount
 
 import (
 	"encoding/json"
-	"errors"
+	"math"
+	"strconv"
 	"time"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
@@ -28,6 +29,8 @@ type Claims struct {
 	// WarnAfter is when a token with an extended life should have been replaced.
 	WarnAfter *int64
 	Binding   boundobject.Binding
+	// dangling says that the token claims to be bound to an object and doesn't say to which. None is ever issued so.
+	dangling bool
 }
 
 // NewClaims returns the claims of a token that is good for ttl from now. A warnAfter of zero means that the token's
@@ -66,12 +69,12 @@ type (
 		Subject    string     `json:"sub,omitempty"`
 	}
 	kubernetes struct {
-		Namespace string           `json:"namespace,omitempty"`
-		Node      *ref             `json:"node,omitempty"`
-		Pod       *ref             `json:"pod,omitempty"`
-		Secret    *ref             `json:"secret,omitempty"`
-		Svcacct   ref              `json:"serviceaccount,omitempty"`
-		WarnAfter *jwt.NumericDate `json:"warnafter,omitempty"`
+		Namespace string       `json:"namespace,omitempty"`
+		Node      *ref         `json:"node,omitempty"`
+		Pod       *ref         `json:"pod,omitempty"`
+		Secret    *ref         `json:"secret,omitempty"`
+		Svcacct   ref          `json:"serviceaccount,omitempty"`
+		WarnAfter *numericDate `json:"warnafter,omitempty"`
 	}
 	ref struct {
 		Name string `json:"name,omitempty"`
@@ -83,6 +86,32 @@ type (
 // clients get for claims of the wrong type.
 type privateClaims struct {
 	Kubernetes kubernetes `json:"kubernetes.io"`
+}
+
+// publicClaims are the registered claims as they are read (RFC 7519 section 4.1).
+type publicClaims struct {
+	Issuer    string       `json:"iss"`
+	Subject   string       `json:"sub"`
+	Audiences jwt.Audience `json:"aud"`
+	Expiry    *numericDate `json:"exp"`
+	NotBefore *numericDate `json:"nbf"`
+	IssuedAt  *numericDate `json:"iat"`
+	ID        string       `json:"jti"`
+}
+
+// numericDate is a time in seconds since the epoch. It is read as the library reads it, fractions cut off, but a number
+// that is no such time is refused: the library would take it for an arbitrary one, and a token "not before" a date too
+// far away to be counted would be good at once.
+type numericDate int64
+
+// UnmarshalJSON reads a JSON number.
+func (d *numericDate) UnmarshalJSON(text []byte) error {
+	seconds, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || seconds < math.MinInt64 || seconds >= math.MaxInt64 {
+		return jwt.ErrUnmarshalNumericDate
+	}
+	*d = numericDate(seconds)
+	return nil
 }
 
 // Encode returns the claims as JSON, the payload of the token.
@@ -102,7 +131,7 @@ func (c Claims) Encode() ([]byte, error) {
 			Pod:       encodeRef(b.Pod),
 			Secret:    encodeRef(b.Secret),
 			Svcacct:   ref{Name: b.ServiceAccount.Name, UID: string(b.ServiceAccount.UID)},
-			WarnAfter: (*jwt.NumericDate)(c.WarnAfter),
+			WarnAfter: (*numericDate)(c.WarnAfter),
 		},
 	}
 	return json.Marshal(wire)
@@ -115,13 +144,10 @@ func encodeRef(r boundobject.Ref) *ref {
 	return &ref{Name: r.Name, UID: string(r.UID)}
 }
 
-// errEmptyRef refuses a token that is bound to an object without a name. None is ever issued.
-var errEmptyRef = errors.New("service account token has been invalidated")
-
 // decodeClaims reads back what Encode wrote. Names of members match exactly, and a member that stands twice is refused:
 // two readers of the same token must never see two different things.
 func decodeClaims(payload []byte) (Claims, error) {
-	var public jwt.Claims
+	var public publicClaims
 	if err := josejson.Unmarshal(payload, &public); err != nil {
 		return Claims{}, err
 	}
@@ -130,15 +156,10 @@ func decodeClaims(payload []byte) (Claims, error) {
 		return Claims{}, err
 	}
 	k := private.Kubernetes
-	for _, bound := range []*ref{k.Node, k.Pod, k.Secret} {
-		if bound != nil && bound.Name == "" {
-			return Claims{}, errEmptyRef
-		}
-	}
 	return Claims{
 		Issuer:    public.Issuer,
 		Subject:   public.Subject,
-		Audiences: public.Audience,
+		Audiences: public.Audiences,
 		ID:        public.ID,
 		Expiry:    (*int64)(public.Expiry),
 		NotBefore: (*int64)(public.NotBefore),
@@ -151,8 +172,13 @@ func decodeClaims(payload []byte) (Claims, error) {
 			Secret:         decodeRef(k.Secret),
 			Node:           decodeRef(k.Node),
 		},
+		// The node of a pod is there for information only.
+		dangling: k.Secret.empty() || k.Pod.empty() || k.Pod == nil && k.Node.empty(),
 	}, nil
 }
+
+// empty reports whether there is a reference, and it refers to nothing.
+func (r *ref) empty() bool { return r != nil && *r == ref{} }
 
 func decodeRef(r *ref) boundobject.Ref {
 	if r == nil {

@@ -16,7 +16,7 @@ type compact struct {
 	algorithm string
 	keyID     string
 	issuer    string
-	// refused is why the signature can't be checked although the token is well-formed.
+	// refused is why no key of ours can have made the signature, although the token is well-formed.
 	refused   error
 	payload   []byte
 	signed    []byte // header and payload as they stand in the token
@@ -26,19 +26,23 @@ type compact struct {
 // errSignature is what a token gets whose header asks for what no key of ours would sign.
 var errSignature = errors.New("go-jose/go-jose: error in cryptographic primitive")
 
-// encoding is base64url without padding, in its one canonical form: a token can be spelled in one way only.
+// encoding is base64url without padding, in its one canonical form: whoever compares tokens as text, as lists of revoked
+// ones do, can't be shown the same one in another spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
+// split finds the three parts of a token, and reports whether there are just three. It takes no memory: whatever isn't a
+// token at all is turned away here.
+func split(token string) (header, payload, signature string, ok bool) {
+	header, rest, _ := strings.Cut(token, ".")
+	payload, signature, ok = strings.Cut(rest, ".")
+	return header, payload, signature, ok && strings.IndexByte(signature, '.') < 0
+}
+
 // parseCompact takes a token apart. It reports false for what is no token of any service account, which another
-// authenticator may understand. It allocates nothing before the token is known to have three parts, and an issuer that
-// is asked for.
+// authenticator may understand.
 func parseCompact(token string, issuers func(string) bool) (compact, bool) {
-	header, rest, ok := strings.Cut(token, ".")
+	header, payload, signature, ok := split(token)
 	if !ok {
-		return compact{}, false
-	}
-	payload, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.IndexByte(signature, '.') >= 0 {
 		return compact{}, false
 	}
 	var c compact
@@ -81,6 +85,10 @@ func (c *compact) readHeader(header []byte) bool {
 		c.refused = errSignature
 		return true
 	}
+	// The standard library refuses what is nested too deeply for a recursive decoder; the other one doesn't.
+	if !json.Valid(header) {
+		return false
+	}
 	var members map[string]josejson.RawMessage
 	if josejson.Unmarshal(header, &members) != nil {
 		return false
@@ -97,19 +105,26 @@ func (c *compact) readHeader(header []byte) bool {
 }
 
 func (c *compact) readMember(name string, value josejson.RawMessage) bool {
-	var ignored string
 	switch name {
 	case "alg":
 		return josejson.Unmarshal(value, &c.algorithm) == nil
 	case "kid":
 		return josejson.Unmarshal(value, &c.keyID) == nil
 	case "nonce":
+		var ignored string
 		return josejson.Unmarshal(value, &ignored) == nil
 	case "jwk":
 		var key jose.JSONWebKey
 		return josejson.Unmarshal(value, &key) == nil && key.Valid() && key.IsPublic()
 	case "x5c":
 		return validChain(value)
+	}
+	// What is not looked at must still be read in one way only: no object in it has a member twice.
+	var ignored any
+	if josejson.Unmarshal(value, &ignored) != nil {
+		return false
+	}
+	switch name {
 	case "crit":
 		// RFC 7515 section 4.1.11: we understand no extension. An empty list names none.
 		var names []string
@@ -121,7 +136,8 @@ func (c *compact) readMember(name string, value josejson.RawMessage) bool {
 		}
 	case "b64":
 		// RFC 7797: the payload of our tokens is always encoded.
-		if encoded := true; josejson.Unmarshal(value, &encoded) != nil || !encoded {
+		encoded := true
+		if c.refused == nil && (josejson.Unmarshal(value, &encoded) != nil || !encoded) {
 			c.refused = errSignature
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
-	"github.com/go-jose/go-jose/v4/jwt"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
@@ -46,7 +45,7 @@ func EncodeLegacy(namespace, account, uid, secret string) ([]byte, error) {
 
 func decodeLegacyClaims(payload []byte) (legacyClaims, error) {
 	// The public claims first, for the audience and for errors in the order of kube-apiserver's.
-	var public jwt.Claims
+	var public publicClaims
 	if err := josejson.Unmarshal(payload, &public); err != nil {
 		return legacyClaims{}, err
 	}
@@ -57,7 +56,7 @@ func decodeLegacyClaims(payload []byte) (legacyClaims, error) {
 	if c.Issuer != LegacyIssuer {
 		return legacyClaims{}, fmt.Errorf("token issuer %q is invalid", c.Issuer)
 	}
-	c.Audiences = public.Audience
+	c.Audiences = public.Audiences
 	return c, nil
 }
 

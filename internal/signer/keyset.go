@@ -9,9 +9,18 @@ import (
 	"math/big"
 )
 
+// noKeyError says that the key id of a token is none of ours.
+type noKeyError struct{}
+
+// Error is the text that clients match on.
+func (noKeyError) Error() string { return "invalid signature, no keys found" }
+
+// UnknownKey marks the error: nobody else needs to be asked about such a token of our own issuer.
+func (noKeyError) UnknownKey() {}
+
 var (
-	// errNoKey says that the key id of a token is none of ours. Clients match on the text.
-	errNoKey = errors.New("invalid signature, no keys found")
+	// errNoKey says that the key id of a token is none of ours.
+	errNoKey error = noKeyError{}
 	// errSignature says that no key made the signature. The text is that of the library which kube-apiserver uses.
 	errSignature = errors.New("go-jose/go-jose: error in cryptographic primitive")
 )

@@ -1,0 +1,146 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/klog/v2"
+)
+
+// cacheConfig says what is remembered of an authenticator's verdicts.
+type cacheConfig struct {
+	// Store is where they are kept; nil means in a store of this cache's own.
+	Store *cacheStore
+	// SuccessTTL and FailureTTL are how long. 0 means not at all. A failure is a token that is not known; an error is
+	// never remembered.
+	SuccessTTL, FailureTTL time.Duration
+	// End is when a good token ends, and with it what is remembered of it; nil if that isn't known.
+	End func(token string) time.Time
+}
+
+// cache remembers verdicts. A token is looked up once at a time, whoever asks: the lookup belongs to nobody's request,
+// and goes on when the one that began it has gone. Warnings and audit annotations are repeated with a success, so that
+// nobody sees whether a verdict was remembered.
+//
+// Verdicts about service account tokens are not kept here: what they depend on is in memory anyway.
+type cache struct {
+	cacheConfig
+	tokens authenticator.Token
+	flight singleflight.Group
+}
+
+func newCache(tokens authenticator.Token, cfg cacheConfig) *cache {
+	if cfg.Store == nil {
+		cfg.Store = newCacheStore(cacheBytes)
+	}
+	return &cache{cacheConfig: cfg, tokens: tokens}
+}
+
+// errCrash is what a token gets whose authenticator panicked, as in kube-apiserver.
+var errCrash = apierrors.NewInternalError(errors.New("authentication failed unexpectedly"))
+
+// verdict is what an authenticator said.
+type verdict struct {
+	response    *authenticator.Response
+	ok          bool
+	err         error
+	warnings    []recordedWarning
+	annotations map[string]string
+}
+
+// AuthenticateToken returns what is remembered, or asks.
+func (c *cache) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	audiences, limited := authenticator.AudiencesFrom(ctx)
+	key := c.Store.key(token, audiences, limited)
+	known, ok := c.Store.get(key)
+	if !ok {
+		shared := c.flight.DoChan(string(key[:]), func() (any, error) {
+			if known, ok := c.Store.get(key); ok {
+				return known, nil
+			}
+			return c.ask(key, token, audiences, limited), nil
+		})
+		select {
+		case result := <-shared:
+			known = result.Val.(*verdict)
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		}
+	}
+	if known.err != nil || !known.ok {
+		return nil, false, known.err
+	}
+	for name, value := range known.annotations {
+		audit.AddAuditAnnotation(ctx, name, value)
+	}
+	for _, w := range known.warnings {
+		warning.AddWarning(ctx, w.agent, w.text)
+	}
+	// Whoever gets the answer may write into it, as the wrapper for audiences does.
+	response := *known.response
+	return &response, true, nil
+}
+
+// ask asks the authenticator and remembers what it says.
+func (c *cache) ask(key cacheKey, token string, audiences authenticator.Audiences, limited bool) (said *verdict) {
+	said = &verdict{}
+	defer func() {
+		if crash := recover(); crash != nil {
+			// What it panicked with may be anything that it held, a token for one.
+			klog.Background().Error(nil, "An authenticator panicked", "panic", fmt.Sprintf("%T", crash), "stack", string(debug.Stack()))
+			*said = verdict{err: errCrash}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), outboundTimeout)
+	defer cancel()
+	if limited {
+		ctx = authenticator.WithAudiences(ctx, audiences)
+	}
+	recorder := &warningRecorder{}
+	ctx = audit.WithAuditContext(warning.WithWarningRecorder(ctx, recorder))
+	said.response, said.ok, said.err = c.tokens.AuthenticateToken(ctx, token)
+	said.warnings = recorder.recorded()
+	said.annotations = audit.AuditContextFrom(ctx).GetEventAnnotations()
+	switch {
+	case said.err != nil:
+	case !said.ok:
+		c.Store.add(key, said, c.FailureTTL)
+	default:
+		ttl := c.SuccessTTL
+		if c.End != nil {
+			ttl = min(ttl, time.Until(c.End(token)))
+		}
+		c.Store.add(key, said, ttl)
+	}
+	return said
+}
+
+type recordedWarning struct{ agent, text string }
+
+// warningRecorder keeps warnings.
+type warningRecorder struct {
+	mu   sync.Mutex
+	list []recordedWarning
+}
+
+// AddWarning keeps a warning.
+func (r *warningRecorder) AddWarning(agent, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, recordedWarning{agent, text})
+}
+
+func (r *warningRecorder) recorded() []recordedWarning {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.list
+}

@@ -1,0 +1,211 @@
+package authn
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apiserver/pkg/apis/apiserver"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
+	authenticationconfigmetrics "k8s.io/apiserver/pkg/server/options/authenticationconfig/metrics"
+	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
+)
+
+// IssuersConfig says which OpenID Connect issuers are believed.
+type IssuersConfig struct {
+	// File is the configuration file (--authentication-config). It is read again when it changes.
+	File string
+	// Configuration is used without a file; nil means that there are no issuers.
+	Configuration *apiserver.AuthenticationConfiguration
+	// Algorithms that may sign; nil means every algorithm that the library allows.
+	Algorithms []string
+	// OwnIssuers are the issuers of service account tokens, of which nobody else may be one.
+	OwnIssuers []string
+	// ServerID tells this process from others in metrics.
+	ServerID string
+}
+
+// issuers knows the tokens of OpenID Connect issuers. Which these are can change while it runs.
+type issuers struct {
+	IssuersConfig
+	compiler  authenticationcel.Compiler
+	anonymous *apiserver.AnonymousAuthConfig // of the file; nil if it says nothing
+
+	lifetime context.Context //nolint:containedctx // background work of authenticators goes on between calls
+	end      context.CancelFunc
+	current  atomic.Pointer[generation]
+
+	tried []byte // content of the file that is in use, or can't be; of Run alone once it runs
+}
+
+// newIssuers reads the configuration. Discovery of the issuers begins at once, and goes on until Close.
+func newIssuers(cfg IssuersConfig) (*issuers, error) {
+	i := &issuers{IssuersConfig: cfg, compiler: authenticationcel.NewDefaultCompiler()}
+	configuration := cfg.Configuration
+	if cfg.File != "" {
+		data, err := os.ReadFile(cfg.File)
+		if err != nil {
+			return nil, fmt.Errorf("--authentication-config: %w", err)
+		}
+		if configuration, err = parseConfiguration(data); err != nil {
+			return nil, fmt.Errorf("--authentication-config: %w", err)
+		}
+		authenticationconfigmetrics.RegisterMetrics()
+		authenticationconfigmetrics.RecordAuthenticationConfigLastConfigInfo(cfg.ServerID, string(data))
+		i.tried = data
+	}
+	if configuration == nil {
+		configuration = &apiserver.AuthenticationConfiguration{}
+	}
+	if err := validateConfiguration(i.compiler, configuration, cfg.OwnIssuers); err != nil {
+		return nil, err
+	}
+	i.anonymous = configuration.Anonymous
+	i.lifetime, i.end = context.WithCancel(context.Background())
+	first, err := i.newGeneration(configuration)
+	if err != nil {
+		i.end()
+		return nil, err
+	}
+	i.current.Store(first)
+	return i, nil
+}
+
+// AuthenticateToken returns whose a token is. One of another issuer, or of none, is left to others.
+func (i *issuers) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	return i.current.Load().AuthenticateToken(ctx, token)
+}
+
+// Close ends the background work of the authenticators.
+func (i *issuers) Close() { i.end() }
+
+// generation is the issuers of one configuration.
+type generation struct {
+	byIssuer map[string]issuer
+	end      context.CancelFunc
+}
+
+// issuer is one issuer: a cache in front of the library's authenticator.
+type issuer struct {
+	authenticator.Token
+	healthCheck func() error
+}
+
+// issuerTTL is how long the user that a token stands for is remembered, as long as kube-apiserver remembers any
+// success, but never beyond the token's end.
+const issuerTTL = 10 * time.Second
+
+func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*generation, error) {
+	ctx, end := context.WithCancel(i.lifetime)
+	g := &generation{byIssuer: make(map[string]issuer, len(cfg.JWT)), end: end}
+	// One bound for all issuers together: that there are many must not mean much memory.
+	shared := newCacheStore(cacheBytes)
+	for _, jwt := range cfg.JWT {
+		client, err := issuerClient(jwt.Issuer.CertificateAuthority)
+		if err != nil {
+			end()
+			return nil, err
+		}
+		algorithms := i.Algorithms
+		if algorithms == nil {
+			algorithms = oidc.AllValidSigningAlgorithms()
+		}
+		known, err := oidc.New(ctx, oidc.Options{
+			JWTAuthenticator:     jwt,
+			Client:               client,
+			Compiler:             i.compiler,
+			SupportedSigningAlgs: algorithms,
+			DisallowedIssuers:    i.OwnIssuers,
+			APIServerID:          i.ServerID,
+		})
+		if err != nil {
+			end()
+			return nil, err
+		}
+		g.byIssuer[jwt.Issuer.URL] = issuer{
+			Token:       newCache(known, cacheConfig{Store: shared, SuccessTTL: issuerTTL, End: endOf}),
+			healthCheck: known.HealthCheck,
+		}
+	}
+	return g, nil
+}
+
+// AuthenticateToken asks the one issuer that the token names. Since no issuer is configured twice, no other could know
+// it.
+func (g *generation) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	if len(g.byIssuer) == 0 {
+		return nil, false, nil
+	}
+	claims, ok := peek(token)
+	if !ok {
+		return nil, false, nil
+	}
+	known, ok := g.byIssuer[claims.Issuer]
+	if !ok {
+		return nil, false, nil
+	}
+	return known.AuthenticateToken(ctx, token)
+}
+
+// health returns why the generation can't be used yet.
+func (g *generation) health() error {
+	for _, known := range g.byIssuer {
+		if err := known.healthCheck(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// peeked is what is read of a token before anything about it has been checked.
+type peeked struct {
+	Issuer string `json:"iss"`
+}
+
+// maxPeeked bounds what is decoded before a token is known to be of anybody's.
+const maxPeeked = 1 << 20
+
+// peek reads the issuer of a token as the library reads it. It allocates nothing for what has not three parts.
+func peek(token string) (peeked, bool) {
+	if strings.Count(token, ".") != 2 || len(token) > maxPeeked {
+		return peeked{}, false
+	}
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return peeked{}, false
+	}
+	var claims peeked
+	if json.Unmarshal(decoded, &claims) != nil {
+		return peeked{}, false
+	}
+	// OpenID Connect Core 1.0 section 2 and its note on Google, which leaves the scheme out.
+	if claims.Issuer == "accounts.google.com" {
+		claims.Issuer = "https://accounts.google.com"
+	}
+	return claims, true
+}
+
+// endOf is when a token that was found to be good ends.
+func endOf(token string) time.Time {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return time.Time{}
+	}
+	var claims struct {
+		Expiry float64 `json:"exp"`
+	}
+	if json.Unmarshal(decoded, &claims) != nil {
+		return time.Time{}
+	}
+	return time.Unix(int64(claims.Expiry), 0)
+}

@@ -1,0 +1,41 @@
+package authn
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	webhookutil "k8s.io/apiserver/pkg/util/webhook"
+	"k8s.io/apiserver/plugin/pkg/authenticator/token/webhook"
+)
+
+// WebhookConfig says who is asked about tokens that nobody here knows.
+type WebhookConfig struct {
+	// KubeconfigFile says where the webhook is and how to call it (--authentication-token-webhook-config-file).
+	KubeconfigFile string
+	// Version of TokenReview that it is sent: v1 or v1beta1.
+	Version string
+	// CacheTTL is how long its verdicts are remembered; failures to get one are not.
+	CacheTTL time.Duration
+}
+
+// newWebhook returns the authenticator that asks a webhook.
+func newWebhook(cfg WebhookConfig, audiences authenticator.Audiences) (authenticator.Token, error) {
+	config, err := webhookutil.LoadKubeconfig(cfg.KubeconfigFile, nil)
+	if err != nil {
+		return nil, fmt.Errorf("--authentication-token-webhook-config-file: %w", err)
+	}
+	config.Wrap(func(base http.RoundTripper) http.RoundTripper { return guard{base} })
+	remote, err := webhook.New(config, cfg.Version, audiences, *webhook.DefaultRetryBackoff())
+	if err != nil {
+		return nil, err
+	}
+	bounded := authenticator.TokenFunc(func(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+		ctx, cancel := call(ctx, token)
+		defer cancel()
+		return remote.AuthenticateToken(ctx, token)
+	})
+	return newCache(bounded, cacheConfig{SuccessTTL: cfg.CacheTTL, FailureTTL: cfg.CacheTTL}), nil
+}

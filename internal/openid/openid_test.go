@@ -1,0 +1,217 @@
+package openid_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/emicklei/go-restful/v3"
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/openid"
+	"github.com/mintmark/mintmark/internal/signer"
+)
+
+// TestMain keeps the log of the servers out of the results.
+func TestMain(m *testing.M) {
+	klog.SetLogger(klog.Logger{})
+	m.Run()
+}
+
+// keySet returns keys on curves, and the key ids in their order.
+func keySet(t *testing.T, public ...crypto.PublicKey) *signer.KeySet {
+	t.Helper()
+	keys, err := signer.NewKeySet(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func onCurve(t *testing.T, curve elliptic.Curve) crypto.PublicKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.Public()
+}
+
+// serve returns a server of the documents alone.
+func serve(t *testing.T, cfg openid.Config) *httptest.Server {
+	t.Helper()
+	documents, err := openid.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	container := restful.NewContainer()
+	container.Router(restful.CurlyRouter{}) // the generic server's
+	documents.Install(container)
+	server := httptest.NewServer(container)
+	t.Cleanup(server.Close)
+	return server
+}
+
+func get(t *testing.T, method, url, accept string) (status int, header http.Header, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header, string(text)
+}
+
+const (
+	configurationPath = "/.well-known/openid-configuration"
+	keySetPath        = "/openid/v1/jwks"
+)
+
+// TestDocuments reads both documents, byte for byte.
+func TestDocuments(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := []crypto.PublicKey{onCurve(t, elliptic.P521()), rsaKey.Public(), onCurve(t, elliptic.P256()), onCurve(t, elliptic.P256())}
+	server := serve(t, openid.Config{Issuer: "https://issuer.example/tenant/", ExternalAddress: "[::1]:443", Keys: keySet(t, order...)})
+	status, header, body := get(t, http.MethodGet, server.URL+configurationPath, "")
+	const want = `{"issuer":"https://issuer.example/tenant/","jwks_uri":"https://[::1]:443/openid/v1/jwks","response_types_supported":["id_token"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","ES512","RS256"]}`
+	if body != want {
+		t.Errorf("the configuration is %s", body)
+	}
+	checkHeaders(t, status, header, "application/json")
+
+	status, header, body = get(t, http.MethodGet, server.URL+keySetPath, "")
+	checkHeaders(t, status, header, "application/jwk-set+json")
+	var set struct {
+		Keys []struct{ Use, Kty, Kid, Crv, Alg string }
+	}
+	if err := json.Unmarshal([]byte(body), &set); err != nil {
+		t.Fatal(err)
+	}
+	var got, ids []string
+	for i, key := range set.Keys {
+		got = append(got, strings.TrimSpace(key.Use+" "+key.Alg+" "+key.Kty+" "+key.Crv))
+		id, err := signer.KeyID(order[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+		if key.Kid != id {
+			t.Errorf("key %d has the id %s, want %s", i, key.Kid, ids[i])
+		}
+	}
+	if diff := cmp.Diff([]string{"sig ES512 EC P-521", "sig RS256 RSA", "sig ES256 EC P-256", "sig ES256 EC P-256"}, got); diff != "" {
+		t.Errorf("keys, in the order of configuration (-want +got):\n%s", diff)
+	}
+	if _, _, again := get(t, http.MethodGet, server.URL+keySetPath, ""); again != body || strings.HasSuffix(body, "\n") {
+		t.Error("the key set is not the same each time, or ends with a newline")
+	}
+}
+
+func checkHeaders(t *testing.T, status int, header http.Header, mediaType string) {
+	t.Helper()
+	if status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	for name, want := range map[string]string{
+		"Content-Type": mediaType, "Cache-Control": "public, max-age=3600", "ETag": "", "Last-Modified": "",
+	} {
+		if got := header.Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestNegotiation: each document has one media type, and whoever wants another gets none. No other method is known.
+func TestNegotiation(t *testing.T) {
+	server := serve(t, openid.Config{Issuer: "https://issuer.example", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P256()))})
+	for _, test := range []struct {
+		method, path, accept string
+		want                 int
+	}{
+		{http.MethodGet, configurationPath, "", http.StatusOK},
+		{http.MethodGet, configurationPath, "*/*", http.StatusOK},
+		{http.MethodGet, configurationPath, "application/json", http.StatusOK},
+		{http.MethodGet, configurationPath, "text/html, application/json;q=0.5", http.StatusOK},
+		{http.MethodGet, configurationPath, "text/html", http.StatusNotAcceptable},
+		{http.MethodGet, configurationPath, "application/jwk-set+json", http.StatusNotAcceptable},
+		{http.MethodGet, configurationPath + "/", "", http.StatusOK},
+		{http.MethodGet, keySetPath, "", http.StatusOK},
+		{http.MethodGet, keySetPath, "*/*", http.StatusOK},
+		{http.MethodGet, keySetPath, "application/jwk-set+json", http.StatusOK},
+		{http.MethodGet, keySetPath, "application/json", http.StatusNotAcceptable},
+		{http.MethodGet, keySetPath, "application/json, */*", http.StatusOK},
+		{http.MethodGet, keySetPath + "/", "", http.StatusOK},
+		{http.MethodHead, keySetPath, "", http.StatusMethodNotAllowed},
+		{http.MethodPost, keySetPath, "", http.StatusMethodNotAllowed},
+		{http.MethodDelete, configurationPath, "", http.StatusMethodNotAllowed},
+		{http.MethodGet, keySetPath + "/x", "", http.StatusNotFound},
+	} {
+		status, _, _ := get(t, test.method, server.URL+test.path, test.accept)
+		if status != test.want {
+			t.Errorf("%s %s, Accept %q: status %d, want %d", test.method, test.path, test.accept, status, test.want)
+		}
+	}
+}
+
+// TestNoDocuments: an issuer that is good for tokens may be none that a relying party could look for.
+func TestNoDocuments(t *testing.T) {
+	keys := keySet(t, onCurve(t, elliptic.P256()))
+	for _, test := range []struct {
+		name string
+		cfg  openid.Config
+		want string
+	}{
+		{"no issuer", openid.Config{ExternalAddress: "host:1", Keys: keys}, "empty issuer URL"},
+		{"a name", openid.Config{Issuer: "api", ExternalAddress: "host:1", Keys: keys}, "issuer URL must use https scheme, got: api"},
+		{"the legacy issuer", openid.Config{Issuer: "kubernetes/serviceaccount", ExternalAddress: "host:1", Keys: keys}, "issuer URL must use https scheme, got: kubernetes/serviceaccount"},
+		{"http", openid.Config{Issuer: "http://issuer.example", ExternalAddress: "host:1", Keys: keys}, "issuer URL must use https scheme, got: http://issuer.example"},
+		{"no URL", openid.Config{Issuer: "https://\x7f", ExternalAddress: "host:1", Keys: keys}, `parse "https://\x7f": net/url: invalid control character in URL`},
+		{"a query", openid.Config{Issuer: "https://issuer.example?a=b", ExternalAddress: "host:1", Keys: keys}, "issuer URL may not include a query, got: https://issuer.example?a=b"},
+		{"a fragment", openid.Config{Issuer: "https://issuer.example#a", ExternalAddress: "host:1", Keys: keys}, "issuer URL may not include a fragment, got: https://issuer.example#a"},
+		{"no address", openid.Config{Issuer: "https://issuer.example", Keys: keys}, "either the JWKS URI or the default external address, or both, must be set"},
+		{"an address that is none", openid.Config{Issuer: "https://issuer.example", ExternalAddress: "[::1", Keys: keys}, `attempted to build jwks_uri from external address [::1, but could not construct a valid URL. Error: parse "https://[::1/openid/v1/jwks": missing ']' in host`},
+		{"keys over http", openid.Config{Issuer: "https://issuer.example", KeySetURL: "http://keys.example", Keys: keys}, "jwksURI requires https scheme, parsed as: http://keys.example"},
+		{"no keys", openid.Config{Issuer: "https://issuer.example", ExternalAddress: "host:1", Keys: keySet(t)}, "no keys provided for validating keyset"},
+		{"a key that can't be expressed", openid.Config{Issuer: "https://issuer.example", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P224()))}, "error constructing JWK for key #0: unknown private key curve, must be 256, 384, or 521"},
+		{"keys elsewhere", openid.Config{Issuer: "https://issuer.example", KeySetURL: "https://keys.example/x?y=z", Keys: keys}, ""},
+		{"a path and a slash", openid.Config{Issuer: "https://issuer.example/a/b/", ExternalAddress: "host", Keys: keys}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := openid.New(test.cfg)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// TestKeySetElsewhere: the URL that is given is published as it is.
+func TestKeySetElsewhere(t *testing.T) {
+	server := serve(t, openid.Config{Issuer: "https://issuer.example", KeySetURL: "https://keys.example/x?y=z", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P256()))})
+	if _, _, body := get(t, http.MethodGet, server.URL+configurationPath, ""); !strings.Contains(body, `"jwks_uri":"https://keys.example/x?y=z"`) {
+		t.Errorf("the configuration is %s", body)
+	}
+}

@@ -1,0 +1,67 @@
+package options
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/mintmark/mintmark/internal/authn"
+)
+
+const (
+	// defaultWebhookVersion and defaultWebhookTTL are kube-apiserver's.
+	defaultWebhookVersion = "v1beta1"
+	defaultWebhookTTL     = 2 * time.Minute
+)
+
+func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
+	a := &o.config.Authentication
+	fs.StringVar(&a.ClientCAFile, "client-ca-file", "",
+		"PEM bundle of authorities whose client certificates are accepted, besides the one in the data directory. It is read again when it changes.")
+	a.FrontProxy.AddFlags(fs)
+	fs.StringVar(&a.TokenFile, "token-auth-file", "",
+		`CSV file of static tokens: token,user name,user uid[,"group1,group2"].`)
+	fs.BoolVar(&a.BootstrapTokens, "enable-bootstrap-token-auth", false,
+		"Accept the tokens in secrets of type bootstrap.kubernetes.io/token in kube-system.")
+	fs.StringVar(&a.ConfigurationFile, "authentication-config", "",
+		"File with an AuthenticationConfiguration (apiserver.config.k8s.io/v1): OpenID Connect issuers whose tokens are accepted, and where requests may be anonymous. It is read again when it changes.")
+	fs.StringVar(&a.Webhook.KubeconfigFile, "authentication-token-webhook-config-file", "",
+		"Kubeconfig of a webhook that is asked about tokens which nobody here knows.")
+	fs.StringVar(&a.Webhook.Version, "authentication-token-webhook-version", a.Webhook.Version,
+		"Version of TokenReview that the webhook is sent: v1 or v1beta1.")
+	fs.DurationVar(&a.Webhook.CacheTTL, "authentication-token-webhook-cache-ttl", a.Webhook.CacheTTL,
+		"How long verdicts of the webhook are remembered. 0 means not at all.")
+	fs.BoolVar(&a.Anonymous, "anonymous-auth", true,
+		"Let in requests without credentials, as system:anonymous. What they may do is another matter.")
+	o.anonymous = fs.Lookup("anonymous-auth")
+}
+
+// validateAuthentication returns what is wrong with the flags about who is let in.
+func (o *Options) validateAuthentication() []error {
+	a := &o.config.Authentication
+	errs := a.FrontProxy.Validate()
+	errs = append(errs, o.issuer.validate()...)
+	switch a.Webhook.Version {
+	case "v1", "v1beta1":
+	default:
+		errs = append(errs, fmt.Errorf("unsupported authentication webhook version %q, supported versions are %q, %q", a.Webhook.Version, "v1", "v1beta1"))
+	}
+	if a.ConfigurationFile == "" {
+		return errs
+	}
+	if o.issuer.given() {
+		errs = append(errs, errors.New("authentication-config file and oidc-* flags are mutually exclusive"))
+	}
+	cfg, err := authn.ReadConfiguration(a.ConfigurationFile)
+	switch {
+	case err != nil:
+		errs = append(errs, fmt.Errorf("--authentication-config: %w", err))
+	case cfg.Anonymous != nil && o.anonymous != nil && o.anonymous.Changed:
+		errs = append(errs, field.Forbidden(field.NewPath("anonymous"),
+			"--anonymous-auth flag cannot be set when anonymous field is configured in authentication configuration file"))
+	}
+	return errs
+}

@@ -1,0 +1,112 @@
+package options_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/mintmark/mintmark/internal/apiserver"
+	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/options"
+)
+
+func parse(t *testing.T, args ...string) (apiserver.Config, error) {
+	t.Helper()
+	opts := options.New()
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	groups := opts.Flags()
+	for _, name := range groups.Order {
+		flags.AddFlagSet(groups.FlagSets[name])
+	}
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return opts.Config()
+}
+
+func TestDefaults(t *testing.T) {
+	cfg, err := parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.Serving.BindAddress.String(); got != "127.0.0.1" {
+		t.Errorf("listens on %s", got)
+	}
+	if cfg.Serving.BindPort != 7443 {
+		t.Errorf("listens on port %d", cfg.Serving.BindPort)
+	}
+	if diff := cmp.Diff(apiserver.Tokens{Lookup: true}, cfg.Tokens); diff != "" {
+		t.Errorf("tokens:\n%s", diff)
+	}
+	if len(cfg.Storage.StorageConfig.Transport.ServerList) != 0 {
+		t.Error("there is an external etcd")
+	}
+	if !cfg.Authentication.Anonymous || !cfg.Authentication.PublicIssuer || cfg.Authentication.BootstrapTokens {
+		t.Errorf("authentication: %+v", cfg.Authentication)
+	}
+}
+
+func TestControllers(t *testing.T) {
+	for list, want := range map[string]sets.Set[string]{
+		"*":                                   sets.New(controller.Names()...),
+		"":                                    {},
+		"namespace-controller":                sets.New("namespace-controller"),
+		"*,-pod-garbage-collector-controller": sets.New(controller.Names()...).Delete("pod-garbage-collector-controller"),
+	} {
+		cfg, err := parse(t, "--controllers="+list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(sets.List(want), sets.List(cfg.Controllers)); diff != "" {
+			t.Errorf("--controllers=%s:\n%s", list, diff)
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for flags, want := range map[string]string{
+		"--service-account-issuer=":                             "service-account-issuer should not be an empty string",
+		"--service-account-issuer=a --service-account-issuer=a": `service-account-issuer "a" is already specified`,
+		"--service-account-issuer=:a":                           `service-account-issuer ":a" contained a ':' but was not a valid URL`,
+		"--service-account-max-token-expiration=59m":            "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds",
+		"--service-account-jwks-uri=http://a":                   "service-account-jwks-uri requires https scheme, parsed as: http://a",
+		"--service-account-key-file=a":                          "give the signing key, too",
+		"--data-dir=":                                           "--data-dir must name a directory",
+		"--tls-private-key-file=a":                              "--tls-cert-file and --tls-private-key-file go together",
+		"--etcd-cafile=a":                                       "for an external etcd",
+		"--controllers=-nobody":                                 `"nobody" is not a controller; the controllers are`,
+		"--encryption-provider-config-automatic-reload=true":    "must be set with --encryption-provider-config",
+		"--max-requests-inflight=-1":                            "--max-requests-inflight can not be negative value",
+	} {
+		_, err := parse(t, strings.Fields(flags)...)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", flags, err, want)
+		}
+	}
+}
+
+func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
+	_, err := parse(t, "--data-dir=", "--service-account-issuer=", "--controllers=nobody")
+	for _, want := range []string{"--data-dir", "service-account-issuer", "nobody"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not speak of %s", err, want)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	cfg, err := parse(t, "--service-account-max-token-expiration=1h", "--service-account-issuer=kubernetes/serviceaccount", "--api-audiences=a,b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := apiserver.Tokens{
+		Issuers: []string{"kubernetes/serviceaccount"}, APIAudiences: []string{"a", "b"}, Lookup: true, MaxExpiration: time.Hour,
+	}
+	if diff := cmp.Diff(want, cfg.Tokens); diff != "" {
+		t.Error(diff)
+	}
+}

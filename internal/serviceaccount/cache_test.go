@@ -1,0 +1,163 @@
+package serviceaccount
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/mintmark/mintmark/internal/boundobject"
+)
+
+func factsOf(id string, audiences ...string) facts {
+	return facts{claims: &Claims{ID: id, Audiences: audiences}}
+}
+
+// TestCacheForgetsTheLeastRecent fills the cache beyond its bound.
+func TestCacheForgetsTheLeastRecent(t *testing.T) {
+	one := entryOverhead + factsOf("a").size()
+	c := newCache(3 * one)
+	for _, id := range []string{"a", "b", "c"} {
+		c.add(keyOf(id), factsOf(id))
+	}
+	c.get(keyOf("a")) // so that b is the least recently used
+	c.add(keyOf("d"), factsOf("d"))
+	for id, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
+		known, ok := c.get(keyOf(id))
+		if ok != want {
+			t.Errorf("%s is there: %t, want %t", id, ok, want)
+		}
+		if ok && known.claims.ID != id {
+			t.Errorf("%s gives the claims of %s", id, known.claims.ID)
+		}
+	}
+	// A large one takes the place of several.
+	c.add(keyOf("e"), factsOf("e", strings.Repeat("x", one)))
+	if _, ok := c.get(keyOf("e")); !ok || len(c.entries) != 1 {
+		t.Errorf("after a large one: %d entries, itself there: %t", len(c.entries), ok)
+	}
+}
+
+// TestCacheKeepsItsBound adds at random, and compares the accounts.
+func TestCacheKeepsItsBound(t *testing.T) {
+	const limit = 100_000
+	c := newCache(limit)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		id := fmt.Sprint(random.IntN(400))
+		if known, ok := c.get(keyOf(id)); ok && known.claims.ID != id {
+			t.Fatalf("%s gives the claims of %s", id, known.claims.ID)
+		}
+		c.add(keyOf(id), factsOf(id, strings.Repeat("x", random.IntN(2_000))))
+		size := 0
+		for element := c.recent.Front(); element != nil; element = element.Next() {
+			size += element.Value.(*cached).size
+		}
+		if size != c.size || size > limit || c.recent.Len() != len(c.entries) {
+			t.Fatalf("%d bytes in %d entries; by its own account %d in %d; the limit is %d", size, c.recent.Len(), c.size, len(c.entries), limit)
+		}
+	}
+	if c.size < limit/2 {
+		t.Errorf("only %d of %d bytes are used", c.size, limit)
+	}
+}
+
+// TestCacheLeavesOutWhatIsTooLarge: one token can't push out all the others.
+func TestCacheLeavesOutWhatIsTooLarge(t *testing.T) {
+	c := newCache(10_000)
+	c.add(keyOf("a"), factsOf("a"))
+	c.add(keyOf("b"), factsOf("b", strings.Repeat("x", 10_000)))
+	if _, ok := c.get(keyOf("b")); ok {
+		t.Error("an entry larger than the cache is in it")
+	}
+	if _, ok := c.get(keyOf("a")); !ok {
+		t.Error("the other entry is gone")
+	}
+}
+
+// TestCacheAddsOnce: adding what is there changes nothing, as when a token is reviewed twice at once.
+func TestCacheAddsOnce(t *testing.T) {
+	c := newCache(10_000)
+	c.add(keyOf("a"), factsOf("a"))
+	size := c.size
+	c.add(keyOf("a"), factsOf("a"))
+	if c.size != size || c.recent.Len() != 1 || len(c.entries) != 1 {
+		t.Errorf("%d bytes in %d entries, want %d in 1", c.size, c.recent.Len(), size)
+	}
+}
+
+// TestCacheKeys: different tokens never share an entry, however alike they are.
+func TestCacheKeys(t *testing.T) {
+	base := "header.payload.signature"
+	tokens := []string{"", ".", "..", base, base + ".", base + "=", base + "\n", " " + base, base + " ", base + "\x00", "HEADER.payload.signature", "header.payloadsignature.", "header..payloadsignature"}
+	for i := range len(base) {
+		tokens = append(tokens, base[:i]+"\x01"+base[i+1:], base[:i]+base[i+1:]+"\x02", base[:i])
+	}
+	seen := map[cacheKey]string{}
+	distinct := map[string]bool{}
+	for _, token := range tokens {
+		if distinct[token] {
+			continue
+		}
+		distinct[token] = true
+		if other, ok := seen[keyOf(token)]; ok {
+			t.Errorf("%q and %q share an entry", token, other)
+		}
+		seen[keyOf(token)] = token
+	}
+}
+
+// TestCacheCountsWhatItHolds compares the sizes that the cache reckons with to the memory that the claims take, for
+// claims of all shapes: short ones, and those that are larger in memory than in the token.
+func TestCacheCountsWhatItHolds(t *testing.T) {
+	const entries = 2000
+	for name, payload := range map[string]string{
+		"usual":          `{"aud":["api"],"iss":"https://issuer.example","sub":"system:serviceaccount:ns:app","jti":"8b0a6a5c","kubernetes.io":{"namespace":"ns","pod":{"name":"p","uid":"5"},"serviceaccount":{"name":"app","uid":"u1"}}}`,
+		"many audiences": `{"aud":[` + strings.Repeat(`"",`, 500) + `""]}`,
+		"long audience":  `{"aud":"` + strings.Repeat("x", 5000) + `"}`,
+		"short":          `{}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCache(1 << 30)
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			for i := range entries {
+				claims, err := decodeClaims([]byte(payload))
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.add(keyOf(fmt.Sprint(i)), facts{claims: &claims})
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			taken := int(after.HeapAlloc) - int(before.HeapAlloc)
+			if taken > c.size*5/4 {
+				t.Errorf("%d bytes are taken, %d reckoned with", taken, c.size)
+			}
+			runtime.KeepAlive(c)
+		})
+	}
+}
+
+// TestCacheCountsLegacyClaims: every text of the claims is reckoned with.
+func TestCacheCountsLegacyClaims(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	for name, known := range map[string]facts{
+		"issuer":         {legacy: &legacyClaims{Issuer: long}},
+		"namespace":      {legacy: &legacyClaims{Namespace: long}},
+		"secret":         {legacy: &legacyClaims{Secret: long}},
+		"name":           {legacy: &legacyClaims{Name: long}},
+		"uid":            {legacy: &legacyClaims{UID: long}},
+		"subject":        {legacy: &legacyClaims{Subject: long}},
+		"audience":       {legacy: &legacyClaims{Audiences: []string{long}}},
+		"bound subject":  {claims: &Claims{Subject: long}},
+		"bound pod":      {claims: &Claims{Binding: boundobject.Binding{Pod: boundobject.Ref{Name: long}}}},
+		"bound node uid": {claims: &Claims{Binding: boundobject.Binding{Node: boundobject.Ref{UID: "x"}, Namespace: long}}},
+	} {
+		if known.size() < len(long) {
+			t.Errorf("%s is not counted", name)
+		}
+	}
+}

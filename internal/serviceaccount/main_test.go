@@ -1,0 +1,13 @@
+package serviceaccount_test
+
+import (
+	"testing"
+
+	"k8s.io/klog/v2"
+)
+
+// TestMain keeps the log of the store out of the results.
+func TestMain(m *testing.M) {
+	klog.SetLogger(klog.Logger{})
+	m.Run()
+}
