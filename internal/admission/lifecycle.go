@@ -1,5 +1,5 @@
-// Package admission holds the checks that a request passes after it was decoded and before it is carried out: here the
-// NamespaceLifecycle plugin, decided by the live index.
+// Package admission holds the checks that a request passes after it was decoded and before it is carried out: the
+// plugins NamespaceLifecycle and NodeRestriction, decided by the live index.
 package admission
 
 import (

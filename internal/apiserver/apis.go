@@ -2,7 +2,9 @@ package apiserver
 
 import (
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -32,7 +34,15 @@ func (s *Server) installAPIs(storage generic.RESTOptionsGetter, issuer *tokenreq
 		"tokenreviews":       registry.NewTokenReviews(reviewer),
 		"selfsubjectreviews": registry.SelfSubjectReviews{},
 	}
-	return s.generic.InstallAPIGroups(&authentication)
+	authorization := newGroup(authorizationv1.GroupName)
+	authorization.VersionedResourcesStorageMap[authorizationv1.SchemeGroupVersion.Version] = registry.AccessReviews(s.authorizer)
+	roles, err := registry.RBAC(storage, registry.Guard{Index: s.roles, Authorizer: s.authorizer})
+	if err != nil {
+		return err
+	}
+	rbac := newGroup(rbacv1.GroupName)
+	rbac.VersionedResourcesStorageMap[rbacv1.SchemeGroupVersion.Version] = roles
+	return s.generic.InstallAPIGroups(&authentication, &authorization, &rbac)
 }
 
 func newGroup(name string) genericapiserver.APIGroupInfo {

@@ -28,6 +28,10 @@ type Config struct {
 
 	Tokens         Tokens
 	Authentication Authentication
+	// Authorizers are asked in this order: see authz.Flags. RBAC alone by default.
+	Authorizers []apiserverapi.AuthorizerConfiguration
+	// NodeRestriction holds nodes to what concerns their own pods.
+	NodeRestriction bool
 }
 
 // Tokens says how service account tokens are issued and which are accepted.

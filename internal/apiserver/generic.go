@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 
@@ -90,9 +91,10 @@ func (s *Server) waitForIndex(ctx context.Context) error {
 	return nil
 }
 
-// prepare has the server become ready when its index is complete and the system's namespaces are there, and the
-// controllers start then.
+// prepare has the server become ready when its index is complete, and the system's namespaces and the default roles are
+// there. The controllers start then.
 func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
+	namespaces := make(chan struct{})
 	s.generic.AddPostStartHookOrDie("start-system-namespaces", func(genericapiserver.PostStartHookContext) error {
 		if err := s.waitForIndex(background); err != nil {
 			return err
@@ -106,6 +108,18 @@ func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
 			if err != nil && !apierrors.IsAlreadyExists(err) {
 				return err
 			}
+		}
+		close(namespaces)
+		return nil
+	})
+	s.generic.AddPostStartHookOrDie("rbac/bootstrap-roles", func(genericapiserver.PostStartHookContext) error {
+		select {
+		case <-namespaces:
+		case <-background.Done():
+			return background.Err()
+		}
+		if err := s.roles.Bootstrap(background, s.client); err != nil {
+			return fmt.Errorf("storing the default roles: %w", err)
 		}
 		close(s.ready)
 		return nil

@@ -30,25 +30,27 @@ import (
 
 // Server is a server that has been built and can be run once.
 type Server struct {
-	cfg     Config
-	dir     *datadir.Dir
-	member  *etcd.Member // nil with an external etcd
-	address string       // host and port under which others reach the server
-	wanted  datadir.Wanted
-	files   *datadir.Files
-	keys    *keys
-	index   *boundobject.Index
-	generic *genericapiserver.GenericAPIServer
-	client  kubernetes.Interface
-	ready   chan struct{}
-	drained <-chan struct{} // closed when the last request is answered
+	cfg        Config
+	dir        *datadir.Dir
+	member     *etcd.Member // nil with an external etcd
+	address    string       // host and port under which others reach the server
+	wanted     datadir.Wanted
+	files      *datadir.Files
+	keys       *keys
+	index      *boundobject.Index
+	roles      *authz.Index
+	authorizer *authz.Authorizer
+	generic    *genericapiserver.GenericAPIServer
+	client     kubernetes.Interface
+	ready      chan struct{}
+	drained    <-chan struct{} // closed when the last request is answered
 	// identities are nil until they are known.
 	identities *authn.Union
 }
 
 // New builds a server, from the ground up. What it has taken by then it gives back if it fails.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
-	s := &Server{cfg: cfg, index: boundobject.NewIndex(), ready: make(chan struct{})}
+	s := &Server{cfg: cfg, index: boundobject.NewIndex(), roles: authz.NewIndex(), ready: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -66,7 +68,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.keys, err = s.loadKeys(); err != nil {
 		return nil, err
 	}
-	return s, s.assemble()
+	if err = s.assemble(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // startStore runs the embedded etcd, unless there is another.
@@ -120,8 +125,19 @@ func (s *Server) assemble() error {
 		return err
 	}
 	s.drained = generic.DrainedNotify()
-	generic.Authorization.Authorizer = authz.New(authz.Config{PublicIssuer: s.cfg.Authentication.PublicIssuer})
-	generic.AdmissionControl = admission.NewChainHandler(mintmarkadmission.NamespaceLifecycle{Namespaces: s.index.Namespaces})
+	nodes := authz.NewNodeRelations()
+	s.index.Pods.OnChange(nodes.Changed)
+	s.authorizer, err = authz.New(authz.Config{
+		Authorizers:  s.cfg.Authorizers,
+		Index:        s.roles,
+		Nodes:        nodes,
+		PublicIssuer: s.cfg.Authentication.PublicIssuer,
+	})
+	if err != nil {
+		return err
+	}
+	generic.Authorization.Authorizer, generic.RuleResolver = s.authorizer, s.authorizer
+	generic.AdmissionControl = s.admission()
 	if s.generic, err = generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate()); err != nil {
 		return err
 	}
@@ -144,6 +160,15 @@ func (s *Server) assemble() error {
 	s.installDocuments()
 	s.client, err = newInternalClient(s.generic.Handler.FullHandlerChain)
 	return err
+}
+
+// admission returns the checks of what is about to be carried out.
+func (s *Server) admission() admission.Interface {
+	plugins := []admission.Interface{mintmarkadmission.NamespaceLifecycle{Namespaces: s.index.Namespaces}}
+	if s.cfg.NodeRestriction {
+		plugins = append(plugins, mintmarkadmission.NodeRestriction{Pods: s.index.Pods, Authorizer: s.authorizer})
+	}
+	return admission.NewChainHandler(plugins...)
 }
 
 // Run serves until the context ends, and then until the requests in flight are answered.
@@ -169,10 +194,13 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
 	running.Go(func() { s.identities.Run(background) })
 	s.prepare(background, &running)
-	go func() {
-		<-s.drained
-		finish()
-	}()
+	running.Go(func() {
+		select {
+		case <-s.drained:
+			finish()
+		case <-background.Done():
+		}
+	})
 	err := s.generic.PrepareRun().RunWithContext(ctx)
 	finish()
 	running.Wait()
@@ -204,6 +232,7 @@ func (s *Server) controllers() controller.Config {
 		Controllers: s.cfg.Controllers,
 		Client:      s.client,
 		Index:       s.index,
+		Roles:       s.roles,
 		Signer:      s.keys.signer,
 		RootCA:      s.files.RootCA,
 	}

@@ -21,7 +21,10 @@ type view interface {
 }
 
 func (s *Server) views() []view {
-	return []view{s.index.Namespaces, s.index.ServiceAccounts, s.index.Secrets, s.index.Pods, s.index.Nodes}
+	return []view{
+		s.index.Namespaces, s.index.ServiceAccounts, s.index.Secrets, s.index.Pods, s.index.Nodes,
+		s.roles.Roles, s.roles.RoleBindings, s.roles.ClusterRoles, s.roles.ClusterRoleBindings,
+	}
 }
 
 // newStorageFactory says where and in which encoding each resource is stored.

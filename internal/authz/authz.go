@@ -1,55 +1,152 @@
-// Package authz decides who may do what.
+// Package authz decides who may do what: RBAC and the access reviews of authorization.k8s.io.
 //
-// Members of system:masters may do everything. What everybody else may do follows from the default roles of Kubernetes
-// that are bound to groups; nothing else can be granted yet.
+// Roles and bindings are ordinary objects; the Index keeps them in memory. Members of system:masters may do everything
+// before anybody is asked. Then the configured modes are asked in their order, and the first one with an opinion decides.
 package authz
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	apiserverconfig "k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 )
 
-// Config says what is granted.
+// Config says who is asked.
 type Config struct {
+	// Authorizers are asked in this order: see Flags.Authorizers. RBAC alone by default.
+	Authorizers []apiserverconfig.AuthorizerConfiguration
+	// Index holds the roles and bindings.
+	Index *Index
+	// Nodes is what the Node mode decides by.
+	Nodes *NodeRelations
 	// PublicIssuer lets everybody read the issuer's documents, not only service accounts: relying parties are
-	// strangers, and keys are public.
+	// strangers, and keys are public. It is asked last and is no role, so nothing stored depends on it and nobody can
+	// give it away.
 	PublicIssuer bool
 }
 
+// Authorizer is the modes one after the other.
+type Authorizer struct {
+	authorizer.AuthorizerFunc
+	chain []mode
+}
+
+// mode is one of those that are asked.
+type mode interface {
+	authorizer.UnconditionalAuthorizer
+	authorizer.RuleResolver
+}
+
+var _ interface {
+	authorizer.Authorizer
+	authorizer.RuleResolver
+} = (*Authorizer)(nil)
+
 // New returns the authorizer.
-func New(cfg Config) authorizer.Authorizer {
-	granted := defaultRules()
-	if cfg.PublicIssuer {
-		granted[user.AllAuthenticated] = append(granted[user.AllAuthenticated], issuerDiscovery)
-		granted[user.AllUnauthenticated] = append(granted[user.AllUnauthenticated], issuerDiscovery)
+func New(cfg Config) (*Authorizer, error) {
+	if len(cfg.Authorizers) == 0 {
+		cfg.Authorizers = []apiserverconfig.AuthorizerConfiguration{{Type: ModeRBAC}}
 	}
-	privileged := authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
-	return authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	z := &Authorizer{}
+	for _, a := range cfg.Authorizers {
+		m, err := newMode(a, &cfg)
+		if err != nil {
+			return nil, err
+		}
+		z.chain = append(z.chain, m)
+	}
+	if cfg.PublicIssuer {
+		z.chain = append(z.chain, publicIssuer)
+	}
+	z.AuthorizerFunc = z.authorize
+	return z, nil
+}
+
+func newMode(a apiserverconfig.AuthorizerConfiguration, cfg *Config) (mode, error) {
+	switch string(a.Type) {
+	case ModeRBAC:
+		return newRBAC(cfg.Index), nil
+	case ModeNode:
+		return newNode(cfg.Nodes), nil
+	case ModeWebhook:
+		return newWebhook(a.Name, a.Webhook)
+	case ModeAlwaysAllow:
+		return authorizerfactory.NewAlwaysAllowAuthorizer(), nil
+	case ModeAlwaysDeny:
+		return authorizerfactory.NewAlwaysDenyAuthorizer(), nil
+	}
+	return nil, fmt.Errorf("unknown authorization mode %s specified", a.Type)
+}
+
+var privileged = authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
+
+// authorize asks one after the other. Who has no opinion may still say why; if nobody has one, all of that is the
+// reason, a line each. The library's union puts names in front of those lines, which a kube-apiserver never did.
+func (z *Authorizer) authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	if a.GetUser() != nil {
 		if decision, reason, err := privileged.Authorize(ctx, a); decision == authorizer.DecisionAllow {
 			return decision, reason, err
 		}
-		return granted.authorize(a), "", nil
-	})
-}
-
-// groups holds the rules that each group has been granted.
-type groups map[string][]rbacv1.PolicyRule
-
-// authorize allows what a rule of one of the user's groups allows, and has no opinion on anything else.
-func (g groups) authorize(a authorizer.Attributes) authorizer.Decision {
-	if a.GetUser() == nil {
-		return authorizer.DecisionNoOpinion
 	}
-	for _, group := range a.GetUser().GetGroups() {
-		for i := range g[group] {
-			if allows(&g[group][i], a) {
-				return authorizer.DecisionAllow
-			}
+	var reasons []string
+	var errs []error
+	for _, m := range z.chain {
+		decision, reason, err := m.Authorize(ctx, a)
+		if decision != authorizer.DecisionNoOpinion {
+			return decision, reason, err
+		}
+		if reason != "" {
+			reasons = append(reasons, reason)
+		}
+		if err != nil {
+			errs = append(errs, err)
 		}
 	}
-	return authorizer.DecisionNoOpinion
+	return authorizer.DecisionNoOpinion, strings.Join(reasons, "\n"), utilerrors.NewAggregate(errs)
+}
+
+// RulesFor returns what rules the modes know of for a user in a namespace.
+func (z *Authorizer) RulesFor(ctx context.Context, u user.Info, namespace string) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo, bool, error) {
+	var (
+		resources  []authorizer.ResourceRuleInfo
+		urls       []authorizer.NonResourceRuleInfo
+		incomplete bool
+		errs       []error
+	)
+	for _, m := range z.chain {
+		some, further, partial, err := m.RulesFor(ctx, u, namespace)
+		resources, urls = append(resources, some...), append(urls, further...)
+		incomplete = incomplete || partial
+		errs = append(errs, err)
+	}
+	return resources, urls, incomplete, utilerrors.NewAggregate(errs)
+}
+
+// fixed is a rule that holds for everybody.
+type fixed struct {
+	rules  []rule
+	reason string
+}
+
+// publicIssuer is the rule of the default role for the issuer's documents, without the role.
+var publicIssuer = fixed{compile([]rbacv1.PolicyRule{issuerDiscovery}), "allowed by --anonymous-issuer-discovery"}
+
+// Authorize allows what the rule allows.
+func (f fixed) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	if allow(f.rules, newRequest(a)) {
+		return authorizer.DecisionAllow, f.reason, nil
+	}
+	return authorizer.DecisionNoOpinion, "", nil
+}
+
+// RulesFor returns the rule.
+func (f fixed) RulesFor(context.Context, user.Info, string) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo, bool, error) {
+	_, urls := tell(policy(f.rules))
+	return nil, urls, false, nil
 }

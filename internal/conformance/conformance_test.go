@@ -28,7 +28,23 @@ func TestRecordedAnswers(t *testing.T) {
 	target.SigningKey = key
 	target.Needs = sets.New(NeedsYoungServer)
 	for _, sc := range loadScenarios(t) {
-		t.Run(sc.Name, func(t *testing.T) { check(t, known, target, sc) })
+		if sc.Needs != NeedsNodeAuthorizer {
+			t.Run(sc.Name, func(t *testing.T) { check(t, known, target, sc) })
+		}
+	}
+}
+
+// TestNodes plays the scenarios about nodes, against a server that knows of nodes.
+func TestNodes(t *testing.T) {
+	known := readKnownFailures(t)
+	flags, _ := recordedFlags(t)
+	server := testserver.Start(t, append(flags, "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction")...)
+	target := newServerTarget(server)
+	target.Needs = sets.New(NeedsNodeAuthorizer)
+	for _, sc := range loadScenarios(t) {
+		if sc.Needs == NeedsNodeAuthorizer {
+			t.Run(sc.Name, func(t *testing.T) { check(t, known, target, sc) })
+		}
 	}
 }
 
@@ -116,7 +132,7 @@ func recordedFlags(t *testing.T) ([]string, *ecdsa.PrivateKey) {
 	}
 	folder := t.TempDir()
 	keyFile, tokens := filepath.Join(folder, "sa.key"), filepath.Join(folder, "tokens.csv")
-	users := adminToken + ",admin,admin-uid,system:masters\n" + aliceToken + ",alice,alice-uid,\"dev,qa\"\n"
+	users := adminToken + ",admin,admin-uid,system:masters\n" + aliceToken + ",alice,alice-uid,\"dev,qa\"\nnodetoken,system:node:n1,n1-uid,system:nodes\n"
 	if err := errors.Join(os.WriteFile(keyFile, text, 0o600), os.WriteFile(tokens, []byte(users), 0o600)); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,6 +29,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/informer"
 )
@@ -37,6 +39,7 @@ import (
 type cluster struct {
 	*fake.Clientset
 	index  *boundobject.Index
+	roles  *authz.Index
 	logger klog.Logger // silent by default
 
 	mu      sync.Mutex
@@ -53,12 +56,14 @@ type kind struct{ object, list runtime.Object }
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{
-		Clientset: &fake.Clientset{}, index: boundobject.NewIndex(), stores: map[string]storage.Interface{},
+		Clientset: &fake.Clientset{}, index: boundobject.NewIndex(), roles: authz.NewIndex(), stores: map[string]storage.Interface{},
 		kinds: map[string]kind{
 			"namespaces":      {&corev1.Namespace{}, &corev1.NamespaceList{}},
 			"serviceaccounts": {&corev1.ServiceAccount{}, &corev1.ServiceAccountList{}},
 			"secrets":         {&corev1.Secret{}, &corev1.SecretList{}},
 			"pods":            {&corev1.Pod{}, &corev1.PodList{}},
+			"roles":           {&rbacv1.Role{}, &rbacv1.RoleList{}},
+			"rolebindings":    {&rbacv1.RoleBinding{}, &rbacv1.RoleBindingList{}},
 		},
 	}
 	for resource, decorate := range map[string]func(generic.StorageDecorator) generic.StorageDecorator{
@@ -66,6 +71,8 @@ func newCluster(t *testing.T) *cluster {
 		"serviceaccounts": c.index.ServiceAccounts.Decorate,
 		"secrets":         c.index.Secrets.Decorate,
 		"pods":            c.index.Pods.Decorate,
+		"roles":           c.roles.Roles.Decorate,
+		"rolebindings":    c.roles.RoleBindings.Decorate,
 	} {
 		c.stores[resource] = decorated(t, c.kinds[resource], resource, decorate)
 	}
@@ -90,7 +97,7 @@ func decorated(t *testing.T, k kind, resource string, decorate func(generic.Stor
 // run runs controllers until the test, or what stop returns, ends them.
 func (c *cluster) run(t *testing.T, cfg Config, names ...string) (stop func()) {
 	t.Helper()
-	cfg.Client, cfg.Index, cfg.Controllers = c, c.index, sets.New(names...)
+	cfg.Client, cfg.Index, cfg.Roles, cfg.Controllers = c, c.index, c.roles, sets.New(names...)
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), c.logger))
 	done := make(chan error, 1)
 	go func() { done <- Run(ctx, cfg) }()

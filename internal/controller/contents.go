@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	typedrbacv1 "k8s.io/client-go/kubernetes/typed/rbac/v1"
 )
 
 // contents are the resources that live in namespaces, in the order in which they are deleted: accounts first, since all
@@ -26,6 +27,12 @@ var contents = []content{
 	}),
 	contentOf("pods", func(c kubernetes.Interface, namespace string) typedcorev1.PodInterface {
 		return c.CoreV1().Pods(namespace)
+	}),
+	contentOf("rolebindings", func(c kubernetes.Interface, namespace string) typedrbacv1.RoleBindingInterface {
+		return c.RbacV1().RoleBindings(namespace)
+	}),
+	contentOf("roles", func(c kubernetes.Interface, namespace string) typedrbacv1.RoleInterface {
+		return c.RbacV1().Roles(namespace)
 	}),
 }
 

@@ -1,5 +1,6 @@
 // Package controller owns the controllers that a cluster has around service accounts, of those in
-// kube-controller-manager: default accounts, token secrets, the end of namespaces and pods, and the cleaners of old tokens.
+// kube-controller-manager: default accounts, token secrets, the end of namespaces and pods, the
+// roles that gather the rules of others, and the cleaners of old tokens.
 //
 // Each controller is a queue of keys and one worker. Events and timers only put keys into the queue; the worker reads
 // the object as it is stored and does what is missing, through the API. All writes insist on the version or the UID that
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
+	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
 )
 
@@ -37,6 +39,9 @@ type Config struct {
 	// Index is what the controllers read and what tells them of changes. Its views are in step with the storage before
 	// Run is called.
 	Index *boundobject.Index
+	// Roles is what is known of roles and bindings, in step likewise. Without it, the clusterrole-aggregation-controller
+	// does not run.
+	Roles *authz.Index
 	// Signer signs the tokens in secrets. Without one, the serviceaccount-token-controller does not run.
 	Signer Signer
 	// RootCA is what is written into token secrets as ca.crt, in PEM. An empty one is not written.
@@ -55,6 +60,7 @@ var constructors = map[string]func(*Config) func(context.Context){
 	"serviceaccount-token-controller":                newTokenController,
 	"namespace-controller":                           newNamespaceController,
 	"pod-garbage-collector-controller":               newPodController,
+	"clusterrole-aggregation-controller":             newAggregationController,
 	"token-cleaner-controller":                       newBootstrapTokenController,
 	"legacy-serviceaccount-token-cleaner-controller": newLegacyTokenController,
 }

@@ -36,6 +36,10 @@ func newNamespaceController(cfg *Config) func(context.Context) {
 	cfg.Index.ServiceAccounts.OnChange(c.left)
 	cfg.Index.Secrets.OnChange(c.left)
 	cfg.Index.Pods.OnChange(c.left)
+	if cfg.Roles != nil {
+		cfg.Roles.Roles.OnChange(c.left)
+		cfg.Roles.RoleBindings.OnChange(c.left)
+	}
 	return func(ctx context.Context) {
 		var names []string
 		for _, key := range cfg.Index.Namespaces.Keys(func(_ informer.Key, namespace boundobject.Namespace) bool {

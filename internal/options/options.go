@@ -15,6 +15,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/apiserver"
 	"github.com/mintmark/mintmark/internal/authn"
+	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/controller"
 )
 
@@ -32,6 +33,9 @@ type Options struct {
 	config apiserver.Config
 	// controllers as given: a list to be read by controller.Select.
 	controllers []string
+	// authorization and admission as given.
+	authorization authz.Flags
+	admission     []string
 	// issuer is the one OpenID Connect issuer that flags can describe.
 	issuer issuerFlags
 	// anonymous is the flag of that name, which may not be given together with a file that says the same.
@@ -42,8 +46,9 @@ type Options struct {
 func New() *Options {
 	storage := storagebackend.NewDefaultConfig(storagePrefix, nil)
 	o := &Options{
-		controllers: []string{"*"},
-		issuer:      newIssuerFlags(),
+		controllers:   []string{"*"},
+		issuer:        newIssuerFlags(),
+		authorization: authz.DefaultFlags(),
 		config: apiserver.Config{
 			DataDir: DefaultDataDir,
 			Server:  genericoptions.NewServerRunOptions(),
@@ -77,6 +82,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	o.addTokenFlags(groups.FlagSet("tokens"))
 	o.addAuthenticationFlags(groups.FlagSet("authentication"))
+	o.addAuthorizationFlags(groups.FlagSet("authorization"))
 	o.issuer.add(groups.FlagSet("authentication"))
 	pick(groups.FlagSet("serving"), o.config.Serving.AddFlags, "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file", "tls-cipher-suites",
 		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
@@ -147,11 +153,20 @@ func (o *Options) Config() (apiserver.Config, error) {
 		errs = append(errs, err)
 	}
 	errs = append(errs, o.validate()...)
+	authorizers, err := o.authorizers()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	restricted, err := o.nodeRestriction()
+	if err != nil {
+		errs = append(errs, err)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return apiserver.Config{}, err
 	}
 	cfg := o.config
 	cfg.Controllers = selected
+	cfg.Authorizers, cfg.NodeRestriction = authorizers, restricted
 	if o.issuer.given() {
 		cfg.Authentication.IssuerAlgorithms = o.issuer.algorithms
 		if cfg.Authentication.Issuers, err = o.issuer.configuration(); err != nil {

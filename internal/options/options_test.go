@@ -1,6 +1,8 @@
 package options_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -108,5 +110,64 @@ func TestLimits(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, cfg.Tokens); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAuthorizationModes(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want []string
+		err  string
+	}{
+		{want: []string{"RBAC"}},
+		{args: []string{"--authorization-mode=Node,RBAC"}, want: []string{"Node", "RBAC"}},
+		{args: []string{"--authorization-mode=AlwaysAllow"}, want: []string{"AlwaysAllow"}},
+		{args: []string{"--authorization-mode=AlwaysAllow", "--bind-address=::1"}, want: []string{"AlwaysAllow"}},
+		{args: []string{"--authorization-mode=AlwaysAllow", "--bind-address=0.0.0.0"}, err: "say it twice"},
+		{args: []string{"--authorization-mode=RBAC,AlwaysAllow", "--bind-address=192.0.2.1"}, err: "say it twice"},
+		{args: []string{"--authorization-mode=AlwaysAllow,AlwaysAllow", "--bind-address=0.0.0.0"}, want: []string{"AlwaysAllow"}},
+		{args: []string{"--authorization-mode=RBAC,RBAC"}, err: `Duplicate value: "RBAC"`},
+		{args: []string{"--authorization-mode=ABAC"}, err: "ABAC is not supported"},
+		{args: []string{"--authorization-mode=Chaos"}, err: `Unsupported value: "Chaos"`},
+		{args: []string{"--authorization-mode=Webhook"}, err: "config file not passed"},
+		{args: []string{"--authorization-webhook-config-file=x"}, err: "without mode Webhook"},
+		{args: []string{"--authorization-config=x", "--authorization-mode=Node"}, err: "can not be specified when"},
+		{args: []string{"--authorization-config=/nowhere"}, err: "no such file"},
+		{args: []string{"--enable-admission-plugins=ServiceAccount"}, err: `plugin "ServiceAccount" is unknown`},
+	} {
+		cfg, err := parse(t, test.args...)
+		if test.err != "" {
+			if err == nil || !strings.Contains(err.Error(), test.err) {
+				t.Errorf("%v: %v", test.args, err)
+			}
+			continue
+		}
+		var got []string
+		for _, a := range cfg.Authorizers {
+			got = append(got, string(a.Type))
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
+			t.Errorf("%v: %v\n%s", test.args, err, diff)
+		}
+	}
+}
+
+func TestAuthorizationConfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "authorization.yaml")
+	text := `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers:
+- {type: Node, name: node}
+- {type: AlwaysAllow, name: everything}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := parse(t, "--authorization-config="+file)
+	if err != nil || len(cfg.Authorizers) != 2 || cfg.Authorizers[1].Name != "everything" {
+		t.Errorf("%v, %v", cfg.Authorizers, err)
+	}
+	if _, err := parse(t, "--authorization-config="+file, "--bind-address=0.0.0.0"); err == nil {
+		t.Error("everything is allowed to everybody")
 	}
 }

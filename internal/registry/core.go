@@ -3,11 +3,11 @@ package registry
 import (
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -34,6 +34,8 @@ func Core(getter generic.RESTOptionsGetter) (map[string]rest.Storage, error) {
 
 // definition is what a kind's file says about its storage.
 type definition struct {
+	// group is empty for the core API.
+	group            string
 	plural, singular string
 	newObject        func() runtime.Object
 	newList          func() runtime.Object
@@ -51,8 +53,8 @@ func newStore(getter generic.RESTOptionsGetter, r definition) (*genericregistry.
 	store := &genericregistry.Store{
 		NewFunc:                   r.newObject,
 		NewListFunc:               r.newList,
-		DefaultQualifiedResource:  corev1.Resource(r.plural),
-		SingularQualifiedResource: corev1.Resource(r.singular),
+		DefaultQualifiedResource:  schema.GroupResource{Group: r.group, Resource: r.plural},
+		SingularQualifiedResource: schema.GroupResource{Group: r.group, Resource: r.singular},
 		CreateStrategy:            r.strategy,
 		UpdateStrategy:            r.strategy,
 		DeleteStrategy:            r.strategy,

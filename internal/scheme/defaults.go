@@ -3,6 +3,7 @@ package scheme
 import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -18,6 +19,8 @@ func addDefaults(s *runtime.Scheme) {
 	addDefault(s, setNodeDefaults)
 	addDefault(s, setPodDefaults)
 	addDefault(s, setTokenRequestDefaults)
+	addDefault(s, setRoleBindingDefaults)
+	addDefault(s, setClusterRoleBindingDefaults)
 }
 
 // addDefault registers set for objects of type T.
@@ -73,5 +76,27 @@ func setTokenRequestDefaults(request *authenticationv1.TokenRequest) {
 	if request.Spec.ExpirationSeconds == nil {
 		seconds := int64(defaultExpirationSeconds)
 		request.Spec.ExpirationSeconds = &seconds
+	}
+}
+
+func setRoleBindingDefaults(binding *rbacv1.RoleBinding) {
+	setBindingDefaults(&binding.RoleRef, binding.Subjects)
+}
+
+func setClusterRoleBindingDefaults(binding *rbacv1.ClusterRoleBinding) {
+	setBindingDefaults(&binding.RoleRef, binding.Subjects)
+}
+
+// setBindingDefaults adds the group of roles, users and groups. Service accounts are of the core group, which has no
+// name.
+func setBindingDefaults(role *rbacv1.RoleRef, subjects []rbacv1.Subject) {
+	if role.APIGroup == "" {
+		role.APIGroup = rbacv1.GroupName
+	}
+	for i := range subjects {
+		s := &subjects[i]
+		if s.APIGroup == "" && (s.Kind == rbacv1.UserKind || s.Kind == rbacv1.GroupKind) {
+			s.APIGroup = rbacv1.GroupName
+		}
 	}
 }

@@ -2,7 +2,9 @@ package scheme
 
 import (
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -14,6 +16,8 @@ import (
 var Served = []schema.GroupVersion{
 	corev1.SchemeGroupVersion,
 	authenticationv1.SchemeGroupVersion,
+	authorizationv1.SchemeGroupVersion,
+	rbacv1.SchemeGroupVersion,
 }
 
 var (
@@ -29,7 +33,9 @@ func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	metav1.AddToGroupVersion(s, metav1.Unversioned)
 	utilruntime.Must(metav1.AddMetaToScheme(s))
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, authenticationv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		corev1.AddToScheme, authenticationv1.AddToScheme, authorizationv1.AddToScheme, rbacv1.AddToScheme,
+	} {
 		utilruntime.Must(add(s))
 	}
 	for _, gv := range Served {

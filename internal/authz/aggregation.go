@@ -1,0 +1,66 @@
+package authz
+
+import (
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/mintmark/mintmark/internal/informer"
+)
+
+// Gathering returns the names of the cluster roles that gather the rules of others, in an order in which a role comes
+// after those that it may gather from, as far as names tell: it doesn't matter but for speed.
+func (x *Index) Gathering() []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var names []string
+	for key, r := range x.roles {
+		if r.aggregation != nil {
+			names = append(names, key.Name)
+		}
+	}
+	slices.Sort(names)
+	slices.Reverse(names) // view, edit, admin
+	return names
+}
+
+// Gathered returns the rules that a cluster role has and those that it should have: the rules of the cluster roles that
+// it selects, in the order of selectors and names, each rule once. They are the same for a role that gathers nothing or
+// isn't there.
+func (x *Index) Gathered(name string) (now, gathered []rbacv1.PolicyRule, err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	r := x.roles[informer.Key{Name: name}]
+	if r == nil || r.aggregation == nil {
+		return nil, nil, nil
+	}
+	var sources []string
+	for key := range x.roles {
+		if key.Namespace == "" && key.Name != name {
+			sources = append(sources, key.Name)
+		}
+	}
+	slices.Sort(sources)
+	gathered = []rbacv1.PolicyRule{}
+	for i := range r.aggregation.ClusterRoleSelectors {
+		selector, err := metav1.LabelSelectorAsSelector(&r.aggregation.ClusterRoleSelectors[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, source := range sources {
+			from := x.roles[informer.Key{Name: source}]
+			if !selector.Matches(labels.Set(from.meta.Labels)) {
+				continue
+			}
+			for _, rule := range policy(from.rules) {
+				if !slices.ContainsFunc(gathered, func(g rbacv1.PolicyRule) bool { return equality.Semantic.DeepEqual(g, rule) }) {
+					gathered = append(gathered, rule)
+				}
+			}
+		}
+	}
+	return policy(r.rules), gathered, nil
+}

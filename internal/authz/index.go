@@ -1,0 +1,245 @@
+package authz
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
+
+	"github.com/mintmark/mintmark/internal/informer"
+)
+
+// Index is the live index of roles and bindings. The views tell it of every change before the write that made it is
+// acknowledged, so no decision is older than what a client has been told.
+//
+// Bindings are found by whom they bind and where, and those that bind somebody to the same role count as one: what a
+// decision costs follows from how many roles the caller has there, not from how many bindings there are.
+type Index struct {
+	Roles               *informer.Informer[struct{}]
+	RoleBindings        *informer.Informer[struct{}]
+	ClusterRoles        *informer.Informer[struct{}]
+	ClusterRoleBindings *informer.Informer[struct{}]
+
+	mu       sync.RWMutex
+	roles    map[informer.Key]*role
+	bindings map[informer.Key]*binding
+	scopes   map[string]scope // by namespace; "" holds what counts everywhere
+}
+
+// role is what is kept of a role or a cluster role. It is replaced and never changed.
+type role struct {
+	meta        metav1.ObjectMeta
+	aggregation *rbacv1.AggregationRule
+	rules       []rule
+}
+
+// binding is what is kept of a role binding or a cluster role binding. It is replaced and never changed.
+type binding struct {
+	meta     metav1.ObjectMeta
+	ref      rbacv1.RoleRef
+	subjects []rbacv1.Subject
+}
+
+// scope holds, for everybody who is bound, the roles and the bindings that give them, sorted by the first binding.
+type scope map[subject][]grant
+
+// subject is a user or a group. A service account is a user.
+type subject struct {
+	group bool
+	name  string
+}
+
+// grant is a role that somebody has, and the bindings by which that is so, sorted by name.
+type grant struct {
+	role     informer.Key
+	bindings []*binding
+}
+
+// NewIndex returns an empty index. Its views follow the storage once they are decorated and run.
+func NewIndex() *Index {
+	nothing := func(runtime.Object) struct{} { return struct{}{} }
+	x := &Index{
+		Roles:               informer.New(rbacv1.Resource("roles"), false, nothing),
+		RoleBindings:        informer.New(rbacv1.Resource("rolebindings"), false, nothing),
+		ClusterRoles:        informer.New(rbacv1.Resource("clusterroles"), true, nothing),
+		ClusterRoleBindings: informer.New(rbacv1.Resource("clusterrolebindings"), true, nothing),
+
+		roles:    map[informer.Key]*role{},
+		bindings: map[informer.Key]*binding{},
+		scopes:   map[string]scope{},
+	}
+	x.Roles.OnChange(x.roleChanged)
+	x.ClusterRoles.OnChange(x.roleChanged)
+	x.RoleBindings.OnChange(x.bindingChanged)
+	x.ClusterRoleBindings.OnChange(x.bindingChanged)
+	return x
+}
+
+func (x *Index) roleChanged(key informer.Key, obj runtime.Object) {
+	var now *role
+	switch obj := obj.(type) {
+	case *rbacv1.Role:
+		now = &role{meta: trim(&obj.ObjectMeta), rules: compile(obj.Rules)}
+	case *rbacv1.ClusterRole:
+		now = &role{meta: trim(&obj.ObjectMeta), rules: compile(obj.Rules), aggregation: obj.AggregationRule.DeepCopy()}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if now == nil {
+		delete(x.roles, key)
+		return
+	}
+	x.roles[key] = now
+}
+
+func (x *Index) bindingChanged(key informer.Key, obj runtime.Object) {
+	var now *binding
+	switch obj := obj.(type) {
+	case *rbacv1.RoleBinding:
+		now = &binding{meta: trim(&obj.ObjectMeta), ref: obj.RoleRef, subjects: slices.Clone(obj.Subjects)}
+	case *rbacv1.ClusterRoleBinding:
+		now = &binding{meta: trim(&obj.ObjectMeta), ref: obj.RoleRef, subjects: slices.Clone(obj.Subjects)}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if old := x.bindings[key]; old != nil {
+		x.unbind(old)
+		delete(x.bindings, key)
+	}
+	if now != nil {
+		x.bindings[key] = now
+		x.bind(now)
+	}
+}
+
+// trim keeps of an object's metadata what decisions, the bootstrap and the aggregation need.
+func trim(meta *metav1.ObjectMeta) metav1.ObjectMeta {
+	trimmed := metav1.ObjectMeta{Name: meta.Name, Namespace: meta.Namespace, UID: meta.UID, Labels: maps.Clone(meta.Labels)}
+	if value, ok := meta.Annotations[rbacv1.AutoUpdateAnnotationKey]; ok {
+		trimmed.Annotations = map[string]string{rbacv1.AutoUpdateAnnotationKey: value}
+	}
+	return trimmed
+}
+
+// bind adds a binding to what its subjects have. The lock is held.
+func (x *Index) bind(b *binding) {
+	here := x.scopes[b.meta.Namespace]
+	if here == nil {
+		here = scope{}
+		x.scopes[b.meta.Namespace] = here
+	}
+	for who := range b.bound() {
+		grants, given := here[who], b.role()
+		i := slices.IndexFunc(grants, func(g grant) bool { return g.role == given })
+		if i < 0 {
+			grants, i = append(grants, grant{role: given}), len(grants)
+		}
+		at, _ := slices.BinarySearchFunc(grants[i].bindings, b, byName)
+		grants[i].bindings = slices.Insert(grants[i].bindings, at, b)
+		sortGrants(grants)
+		here[who] = grants
+	}
+}
+
+// unbind takes a binding from what its subjects have. The lock is held.
+func (x *Index) unbind(b *binding) {
+	here := x.scopes[b.meta.Namespace]
+	for who := range b.bound() {
+		grants, given := here[who], b.role()
+		i := slices.IndexFunc(grants, func(g grant) bool { return g.role == given })
+		if at, ok := slices.BinarySearchFunc(grants[i].bindings, b, byName); ok {
+			grants[i].bindings = slices.Delete(grants[i].bindings, at, at+1)
+		}
+		if len(grants[i].bindings) == 0 {
+			grants = slices.Delete(grants, i, i+1)
+		}
+		sortGrants(grants)
+		here[who] = grants
+		if len(grants) == 0 {
+			delete(here, who)
+		}
+	}
+	if len(here) == 0 {
+		delete(x.scopes, b.meta.Namespace)
+	}
+}
+
+func byName(a, b *binding) int { return strings.Compare(a.meta.Name, b.meta.Name) }
+
+func sortGrants(grants []grant) {
+	slices.SortFunc(grants, func(a, b grant) int { return byName(a.bindings[0], b.bindings[0]) })
+}
+
+// role names the role that the binding gives.
+func (b *binding) role() informer.Key { return roleKey(b.ref, b.meta.Namespace) }
+
+func roleKey(ref rbacv1.RoleRef, namespace string) informer.Key {
+	if ref.Kind == "ClusterRole" {
+		namespace = ""
+	}
+	return informer.Key{Namespace: namespace, Name: ref.Name}
+}
+
+// bound returns whom the binding binds.
+func (b *binding) bound() map[subject]struct{} {
+	set := make(map[subject]struct{}, len(b.subjects))
+	for i := range b.subjects {
+		if who := b.subject(i); who.name != "" {
+			set[who] = struct{}{}
+		}
+	}
+	return set
+}
+
+func (b *binding) subject(i int) subject {
+	s := &b.subjects[i]
+	switch s.Kind {
+	case rbacv1.UserKind:
+		return subject{name: s.Name}
+	case rbacv1.GroupKind:
+		return subject{group: true, name: s.Name}
+	case rbacv1.ServiceAccountKind:
+		if namespace := b.accountNamespace(i); namespace != "" {
+			return subject{name: serviceaccount.MakeUsername(namespace, s.Name)}
+		}
+	}
+	return subject{}
+}
+
+// accountNamespace is the namespace of a subject that is an account: if it names none, that of the binding.
+func (b *binding) accountNamespace(i int) string {
+	if namespace := b.subjects[i].Namespace; namespace != "" {
+		return namespace
+	}
+	return b.meta.Namespace
+}
+
+// RulesOf returns the rules of the role that a binding in a namespace refers to; a role that is not in memory is looked
+// for in the storage, since another replica may have made it a moment ago. The error is what the API would answer.
+func (x *Index) RulesOf(ctx context.Context, ref rbacv1.RoleRef, namespace string) ([]rbacv1.PolicyRule, error) {
+	key := roleKey(ref, namespace)
+	x.mu.RLock()
+	known := x.roles[key]
+	x.mu.RUnlock()
+	if known != nil {
+		return policy(known.rules), nil
+	}
+	view := x.Roles
+	if key.Namespace == "" {
+		view = x.ClusterRoles
+	}
+	obj, err := view.Object(ctx, key.Namespace, key.Name)
+	if err != nil {
+		return nil, err
+	}
+	if clusterRole, ok := obj.(*rbacv1.ClusterRole); ok {
+		return clusterRole.Rules, nil
+	}
+	return obj.(*rbacv1.Role).Rules, nil
+}

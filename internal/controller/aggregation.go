@@ -1,0 +1,68 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/informer"
+)
+
+// aggregationController is the clusterrole-aggregation-controller: cluster roles with an aggregation rule get the rules
+// of those that it selects. Its keys are names of cluster roles.
+type aggregationController struct {
+	*Config
+	queue loop[string]
+}
+
+func newAggregationController(cfg *Config) func(context.Context) {
+	if cfg.Roles == nil {
+		return nil
+	}
+	c := &aggregationController{Config: cfg, queue: newLoop[string]()}
+	// Whatever changes, any role may gather it; the roles that gather are few, and to compare is cheap.
+	cfg.Roles.ClusterRoles.OnChange(func(informer.Key, runtime.Object) {
+		c.queue.Add("")
+	})
+	return func(ctx context.Context) {
+		c.queue.run(ctx, []string{""}, c.gather)
+	}
+}
+
+// gather brings a role up to date; the empty name stands for looking for roles that may have to be.
+func (c *aggregationController) gather(ctx context.Context, name string) (time.Duration, error) {
+	if name == "" {
+		for _, name := range c.Roles.Gathering() {
+			c.queue.Add(name)
+		}
+		return 0, nil
+	}
+	now, gathered, err := c.Roles.Gathered(name)
+	if err != nil || equality.Semantic.DeepEqual(now, gathered) {
+		return 0, err
+	}
+	patch, err := json.Marshal(map[string]any{
+		"apiVersion": rbacv1.SchemeGroupVersion.String(),
+		"kind":       "ClusterRole",
+		"metadata":   map[string]string{"name": name},
+		"rules":      gathered,
+	})
+	if err != nil {
+		return 0, err
+	}
+	force := true
+	_, err = c.Client.RbacV1().ClusterRoles().Patch(ctx, name, types.ApplyPatchType, patch, metav1.PatchOptions{
+		FieldManager: "clusterrole-aggregation-controller", Force: &force,
+	})
+	if err == nil {
+		klog.FromContext(ctx).V(2).Info("Gathered the rules of a cluster role", "clusterRole", name, "rules", len(gathered))
+	}
+	return 0, ignoreNotFound(err)
+}

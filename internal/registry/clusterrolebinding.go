@@ -1,0 +1,52 @@
+package registry
+
+import (
+	"context"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+)
+
+func addClusterRoleBindings(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
+	store, err := newGuardedStorage(getter, definition{
+		plural:    "clusterrolebindings",
+		singular:  "clusterrolebinding",
+		newObject: func() runtime.Object { return &rbacv1.ClusterRoleBinding{} },
+		newList:   func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
+		strategy:  clusterRoleBindingStrategy{rbacStrategy{clusterStrategy}},
+		table:     clusterRoleBindingTable,
+		attrs:     selectable[*rbacv1.ClusterRoleBinding](nil),
+	}, func(ctx context.Context, obj, _ runtime.Object) error {
+		binding := obj.(*rbacv1.ClusterRoleBinding)
+		return guard.permitBinding(ctx, "clusterrolebindings", binding.Name, binding.RoleRef)
+	})
+	if err != nil {
+		return err
+	}
+	served["clusterrolebindings"] = store
+	return nil
+}
+
+type clusterRoleBindingStrategy struct{ rbacStrategy }
+
+func (clusterRoleBindingStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	binding := obj.(*rbacv1.ClusterRoleBinding)
+	errs := validateMetadata(&binding.ObjectMeta, false, path.ValidatePathSegmentName)
+	return append(errs, validateRoleBinding(binding.RoleRef, binding.Subjects, false, "ClusterRole")...)
+}
+
+func (s clusterRoleBindingStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	binding, before := obj.(*rbacv1.ClusterRoleBinding), old.(*rbacv1.ClusterRoleBinding)
+	errs := append(s.Validate(ctx, obj), validateMetadataUpdate(&binding.ObjectMeta, &before.ObjectMeta)...)
+	return append(errs, validateRoleRefUpdate(binding.RoleRef, before.RoleRef)...)
+}
+
+var clusterRoleBindingTable = bindingTable("clusterRoleBinding", "ClusterRole",
+	func(b *rbacv1.ClusterRoleBinding) (metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject) {
+		return b.ObjectMeta, b.RoleRef, b.Subjects
+	})

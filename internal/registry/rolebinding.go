@@ -1,0 +1,52 @@
+package registry
+
+import (
+	"context"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+)
+
+func addRoleBindings(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
+	store, err := newGuardedStorage(getter, definition{
+		plural:    "rolebindings",
+		singular:  "rolebinding",
+		newObject: func() runtime.Object { return &rbacv1.RoleBinding{} },
+		newList:   func() runtime.Object { return &rbacv1.RoleBindingList{} },
+		strategy:  roleBindingStrategy{rbacStrategy{namespacedStrategy}},
+		table:     roleBindingTable,
+		attrs:     selectable[*rbacv1.RoleBinding](nil),
+	}, func(ctx context.Context, obj, _ runtime.Object) error {
+		binding := obj.(*rbacv1.RoleBinding)
+		return guard.permitBinding(ctx, "rolebindings", binding.Name, binding.RoleRef)
+	})
+	if err != nil {
+		return err
+	}
+	served["rolebindings"] = store
+	return nil
+}
+
+type roleBindingStrategy struct{ rbacStrategy }
+
+func (roleBindingStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	binding := obj.(*rbacv1.RoleBinding)
+	errs := validateMetadata(&binding.ObjectMeta, true, path.ValidatePathSegmentName)
+	return append(errs, validateRoleBinding(binding.RoleRef, binding.Subjects, true, "Role", "ClusterRole")...)
+}
+
+func (s roleBindingStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	binding, before := obj.(*rbacv1.RoleBinding), old.(*rbacv1.RoleBinding)
+	errs := append(s.Validate(ctx, obj), validateMetadataUpdate(&binding.ObjectMeta, &before.ObjectMeta)...)
+	return append(errs, validateRoleRefUpdate(binding.RoleRef, before.RoleRef)...)
+}
+
+var roleBindingTable = bindingTable("roleBinding", "Role in the current namespace or a ClusterRole",
+	func(b *rbacv1.RoleBinding) (metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject) {
+		return b.ObjectMeta, b.RoleRef, b.Subjects
+	})
