@@ -81,8 +81,11 @@ func TestReasons(t *testing.T) {
 		{user.DefaultInfo{Name: "alice"}, "other", "", authorizer.DecisionNoOpinion},
 		{user.DefaultInfo{Name: "alice"}, "", "", authorizer.DecisionNoOpinion},
 		{user.DefaultInfo{Name: "dev"}, "ns", "", authorizer.DecisionNoOpinion},
-		{user.DefaultInfo{Name: "carol", Groups: []string{"lost"}}, "ns",
-			`RBAC: [clusterrole.rbac.authorization.k8s.io "vanished" not found, role.rbac.authorization.k8s.io "gone" not found]`, authorizer.DecisionNoOpinion},
+		{
+			user.DefaultInfo{Name: "carol", Groups: []string{"lost"}},
+			"ns",
+			`RBAC: [clusterrole.rbac.authorization.k8s.io "vanished" not found, role.rbac.authorization.k8s.io "gone" not found]`, authorizer.DecisionNoOpinion,
+		},
 	} {
 		decision, reason, err := x.authorize(t.Context(), token(&test.user, test.ns, "app"))
 		if decision != test.want || reason != test.reason || err != nil {
