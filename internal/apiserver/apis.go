@@ -32,7 +32,7 @@ func (s *Server) installAPIs(storage generic.RESTOptionsGetter, issuer *tokenreq
 	authentication := newGroup(authenticationv1.GroupName)
 	authentication.VersionedResourcesStorageMap[authenticationv1.SchemeGroupVersion.Version] = map[string]rest.Storage{
 		"tokenreviews":       registry.NewTokenReviews(reviewer),
-		"selfsubjectreviews": registry.SelfSubjectReviews{},
+		"selfsubjectreviews": registry.NewSelfSubjectReviews(),
 	}
 	authorization := newGroup(authorizationv1.GroupName)
 	authorization.VersionedResourcesStorageMap[authorizationv1.SchemeGroupVersion.Version] = registry.AccessReviews(s.authorizer)

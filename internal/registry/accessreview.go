@@ -23,10 +23,10 @@ import (
 // AccessReviews returns the storage of the reviews of authorization.k8s.io: they are answered and not stored.
 func AccessReviews(z *authz.Authorizer) map[string]rest.Storage {
 	return map[string]rest.Storage{
-		"subjectaccessreviews":      &SubjectAccessReviews{z},
-		"localsubjectaccessreviews": &LocalSubjectAccessReviews{z},
-		"selfsubjectaccessreviews":  &SelfSubjectAccessReviews{z},
-		"selfsubjectrulesreviews":   &SelfSubjectRulesReviews{z},
+		"subjectaccessreviews":      &SubjectAccessReviews{unstored{&authorizationv1.SubjectAccessReview{}, "subjectaccessreview", false}, z},
+		"localsubjectaccessreviews": &LocalSubjectAccessReviews{unstored{&authorizationv1.LocalSubjectAccessReview{}, "localsubjectaccessreview", true}, z},
+		"selfsubjectaccessreviews":  &SelfSubjectAccessReviews{unstored{&authorizationv1.SelfSubjectAccessReview{}, "selfsubjectaccessreview", false}, z},
+		"selfsubjectrulesreviews":   &SelfSubjectRulesReviews{unstored{&authorizationv1.SelfSubjectRulesReview{}, "selfsubjectrulesreview", false}, z},
 	}
 }
 

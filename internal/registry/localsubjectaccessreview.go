@@ -16,28 +16,12 @@ import (
 
 // LocalSubjectAccessReviews is localsubjectaccessreviews: whether somebody may do something in the namespace of the review, so that who
 // may ask can be a matter of the namespace.
-type LocalSubjectAccessReviews struct{ authorizer *authz.Authorizer }
-
-var _ interface {
-	rest.Storage
-	rest.Creater
-	rest.Scoper
-	rest.SingularNameProvider
-} = (*LocalSubjectAccessReviews)(nil)
-
-// New returns an empty review.
-func (*LocalSubjectAccessReviews) New() runtime.Object {
-	return &authorizationv1.LocalSubjectAccessReview{}
+type LocalSubjectAccessReviews struct {
+	unstored
+	authorizer *authz.Authorizer
 }
 
-// Destroy has nothing to release.
-func (*LocalSubjectAccessReviews) Destroy() {}
-
-// NamespaceScoped says whether reviews are in a namespace.
-func (*LocalSubjectAccessReviews) NamespaceScoped() bool { return true }
-
-// GetSingularName is the name of one review.
-func (*LocalSubjectAccessReviews) GetSingularName() string { return "localsubjectaccessreview" }
+var _ rest.Creater = (*LocalSubjectAccessReviews)(nil)
 
 // Create answers a review.
 func (s *LocalSubjectAccessReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {

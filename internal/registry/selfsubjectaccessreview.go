@@ -14,28 +14,12 @@ import (
 )
 
 // SelfSubjectAccessReviews is selfsubjectaccessreviews: whether the caller may do something.
-type SelfSubjectAccessReviews struct{ authorizer *authz.Authorizer }
-
-var _ interface {
-	rest.Storage
-	rest.Creater
-	rest.Scoper
-	rest.SingularNameProvider
-} = (*SelfSubjectAccessReviews)(nil)
-
-// New returns an empty review.
-func (*SelfSubjectAccessReviews) New() runtime.Object {
-	return &authorizationv1.SelfSubjectAccessReview{}
+type SelfSubjectAccessReviews struct {
+	unstored
+	authorizer *authz.Authorizer
 }
 
-// Destroy has nothing to release.
-func (*SelfSubjectAccessReviews) Destroy() {}
-
-// NamespaceScoped says whether reviews are in a namespace.
-func (*SelfSubjectAccessReviews) NamespaceScoped() bool { return false }
-
-// GetSingularName is the name of one review.
-func (*SelfSubjectAccessReviews) GetSingularName() string { return "selfsubjectaccessreview" }
+var _ rest.Creater = (*SelfSubjectAccessReviews)(nil)
 
 // Create answers a review.
 func (s *SelfSubjectAccessReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {

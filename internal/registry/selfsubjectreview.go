@@ -14,26 +14,14 @@ import (
 )
 
 // SelfSubjectReviews is selfsubjectreviews: who the caller is, answered and not stored (KEP-3325).
-type SelfSubjectReviews struct{}
+type SelfSubjectReviews struct{ unstored }
 
-var _ interface {
-	rest.Storage
-	rest.Creater
-	rest.Scoper
-	rest.SingularNameProvider
-} = SelfSubjectReviews{}
+// NewSelfSubjectReviews returns the storage of selfsubjectreviews.
+func NewSelfSubjectReviews() SelfSubjectReviews {
+	return SelfSubjectReviews{unstored{&authenticationv1.SelfSubjectReview{}, "selfsubjectreview", false}}
+}
 
-// New returns an empty review.
-func (SelfSubjectReviews) New() runtime.Object { return &authenticationv1.SelfSubjectReview{} }
-
-// Destroy has nothing to release.
-func (SelfSubjectReviews) Destroy() {}
-
-// NamespaceScoped says that reviews are in no namespace.
-func (SelfSubjectReviews) NamespaceScoped() bool { return false }
-
-// GetSingularName is the name of one review.
-func (SelfSubjectReviews) GetSingularName() string { return "selfsubjectreview" }
+var _ rest.Creater = SelfSubjectReviews{}
 
 // Create tells the caller who it is. Nothing of what it sent is in the answer.
 func (SelfSubjectReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {

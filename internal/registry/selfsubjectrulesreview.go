@@ -15,28 +15,12 @@ import (
 
 // SelfSubjectRulesReviews is selfsubjectrulesreviews: what the caller may do in a namespace, as far as it can be told
 // as rules.
-type SelfSubjectRulesReviews struct{ authorizer *authz.Authorizer }
-
-var _ interface {
-	rest.Storage
-	rest.Creater
-	rest.Scoper
-	rest.SingularNameProvider
-} = (*SelfSubjectRulesReviews)(nil)
-
-// New returns an empty review.
-func (*SelfSubjectRulesReviews) New() runtime.Object {
-	return &authorizationv1.SelfSubjectRulesReview{}
+type SelfSubjectRulesReviews struct {
+	unstored
+	authorizer *authz.Authorizer
 }
 
-// Destroy has nothing to release.
-func (*SelfSubjectRulesReviews) Destroy() {}
-
-// NamespaceScoped says whether reviews are in a namespace.
-func (*SelfSubjectRulesReviews) NamespaceScoped() bool { return false }
-
-// GetSingularName is the name of one review.
-func (*SelfSubjectRulesReviews) GetSingularName() string { return "selfsubjectrulesreview" }
+var _ rest.Creater = (*SelfSubjectRulesReviews)(nil)
 
 // Create answers a review.
 func (s *SelfSubjectRulesReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {

@@ -14,26 +14,12 @@ import (
 )
 
 // SubjectAccessReviews is subjectaccessreviews: whether somebody may do something.
-type SubjectAccessReviews struct{ authorizer *authz.Authorizer }
+type SubjectAccessReviews struct {
+	unstored
+	authorizer *authz.Authorizer
+}
 
-var _ interface {
-	rest.Storage
-	rest.Creater
-	rest.Scoper
-	rest.SingularNameProvider
-} = (*SubjectAccessReviews)(nil)
-
-// New returns an empty review.
-func (*SubjectAccessReviews) New() runtime.Object { return &authorizationv1.SubjectAccessReview{} }
-
-// Destroy has nothing to release.
-func (*SubjectAccessReviews) Destroy() {}
-
-// NamespaceScoped says whether reviews are in a namespace.
-func (*SubjectAccessReviews) NamespaceScoped() bool { return false }
-
-// GetSingularName is the name of one review.
-func (*SubjectAccessReviews) GetSingularName() string { return "subjectaccessreview" }
+var _ rest.Creater = (*SubjectAccessReviews)(nil)
 
 // Create answers a review.
 func (s *SubjectAccessReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {

@@ -16,27 +16,21 @@ import (
 )
 
 // TokenRequests is serviceaccounts/token: the creation of tokens.
-type TokenRequests struct{ issuer *tokenrequest.Issuer }
+type TokenRequests struct {
+	unstored
+	issuer *tokenrequest.Issuer
+}
 
 var _ interface {
-	rest.Storage
 	rest.NamedCreater
 	rest.GroupVersionKindProvider
-	rest.Scoper
 	rest.SubresourceObjectMetaPreserver
 } = (*TokenRequests)(nil)
 
 // NewTokenRequests returns the storage of serviceaccounts/token.
-func NewTokenRequests(issuer *tokenrequest.Issuer) *TokenRequests { return &TokenRequests{issuer} }
-
-// New returns an empty token request.
-func (*TokenRequests) New() runtime.Object { return &authenticationv1.TokenRequest{} }
-
-// Destroy has nothing to release.
-func (*TokenRequests) Destroy() {}
-
-// NamespaceScoped says that a request lies in the namespace of its account.
-func (*TokenRequests) NamespaceScoped() bool { return true }
+func NewTokenRequests(issuer *tokenrequest.Issuer) *TokenRequests {
+	return &TokenRequests{unstored{&authenticationv1.TokenRequest{}, "", true}, issuer}
+}
 
 // GroupVersionKind is the kind of the body, which is of another group than the URL.
 func (*TokenRequests) GroupVersionKind(schema.GroupVersion) schema.GroupVersionKind {

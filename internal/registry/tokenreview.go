@@ -15,29 +15,17 @@ import (
 )
 
 // TokenReviews is tokenreviews: a review is answered and not stored.
-type TokenReviews struct{ reviewer *tokenreview.Reviewer }
+type TokenReviews struct {
+	unstored
+	reviewer *tokenreview.Reviewer
+}
 
-var _ interface {
-	rest.Storage
-	rest.Creater
-	rest.Scoper
-	rest.SingularNameProvider
-} = (*TokenReviews)(nil)
+var _ rest.Creater = (*TokenReviews)(nil)
 
 // NewTokenReviews returns the storage of tokenreviews.
-func NewTokenReviews(reviewer *tokenreview.Reviewer) *TokenReviews { return &TokenReviews{reviewer} }
-
-// New returns an empty review.
-func (*TokenReviews) New() runtime.Object { return &authenticationv1.TokenReview{} }
-
-// Destroy has nothing to release.
-func (*TokenReviews) Destroy() {}
-
-// NamespaceScoped says that reviews are in no namespace.
-func (*TokenReviews) NamespaceScoped() bool { return false }
-
-// GetSingularName is the name of one review.
-func (*TokenReviews) GetSingularName() string { return "tokenreview" }
+func NewTokenReviews(reviewer *tokenreview.Reviewer) *TokenReviews {
+	return &TokenReviews{unstored{&authenticationv1.TokenReview{}, "tokenreview", false}, reviewer}
+}
 
 // Create reviews a token.
 func (t *TokenReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
