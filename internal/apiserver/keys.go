@@ -51,6 +51,10 @@ func (s *Server) loadKeys() (*keys, error) {
 	if k.accepted, err = signer.NewKeySet(public); err != nil {
 		return nil, err
 	}
+	if !k.accepted.Holds(k.signer.KeyID()) {
+		return nil, fmt.Errorf("the signing key in %s is not among the keys in the files of --service-account-key-file: neither this server nor anybody else would accept what it signs; add it with --service-account-key-file=%s",
+			tokens.SigningKeyFile, tokens.SigningKeyFile)
+	}
 	return k, nil
 }
 

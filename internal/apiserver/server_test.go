@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,6 +16,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/mintmark/mintmark/internal/apiserver"
+	"github.com/mintmark/mintmark/internal/signer"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -150,6 +153,25 @@ func TestNoLoopbackToken(t *testing.T) {
 	if _, err := client(t, config).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("error %v, want Forbidden", err)
 	}
+}
+
+// TestSigningKeyMustBeAccepted starts a server whose tokens nobody would accept.
+func TestSigningKeyMustBeAccepted(t *testing.T) {
+	t.Parallel()
+	mine, other := filepath.Join(t.TempDir(), "mine.key"), filepath.Join(t.TempDir(), "other.key")
+	for _, file := range []string{mine, other} {
+		if _, _, err := signer.LoadOrCreate(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := testserver.Config(t, "--service-account-signing-key-file="+mine, "--service-account-key-file="+other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := apiserver.New(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "add it with --service-account-key-file="+mine) {
+		t.Errorf("error %v", err)
+	}
+	testserver.Start(t, "--controllers=", "--service-account-signing-key-file="+mine, "--service-account-key-file="+other, "--service-account-key-file="+mine)
 }
 
 func TestAnonymousIssuerDiscovery(t *testing.T) {

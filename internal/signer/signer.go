@@ -21,6 +21,7 @@ import (
 // Signer signs tokens with one private key. It is safe for concurrent use.
 type Signer struct {
 	key       crypto.Signer
+	id        string
 	algorithm string
 	// header is the JOSE header in its final encoding, with the dot behind it.
 	header string
@@ -43,11 +44,14 @@ func NewSigner(key crypto.Signer) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{key: key, algorithm: algorithm, header: encode(header) + "."}, nil
+	return &Signer{key: key, id: id, algorithm: algorithm, header: encode(header) + "."}, nil
 }
 
 // Public returns the public half of the signing key.
 func (s *Signer) Public() crypto.PublicKey { return s.key.Public() }
+
+// KeyID is the id of the signing key.
+func (s *Signer) KeyID() string { return s.id }
 
 // Sign returns the token, in JWS compact serialization (RFC 7515 section 7.1), that carries the claims.
 func (s *Signer) Sign(_ context.Context, claims []byte) (string, error) {
