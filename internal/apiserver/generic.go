@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -130,6 +131,8 @@ func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
 		case <-background.Done():
 			return
 		}
+		// What it took to get here, schemas above all, is not needed again.
+		debug.FreeOSMemory()
 		if err := controller.Run(background, s.controllers()); err != nil {
 			klog.FromContext(background).Error(err, "The controllers stopped")
 		}
