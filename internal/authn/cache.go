@@ -14,6 +14,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/lru"
 )
 
 // cacheConfig says what is remembered of an authenticator's verdicts.
@@ -91,7 +93,7 @@ func (c *cache) AuthenticateToken(ctx context.Context, token string) (*authentic
 }
 
 // ask asks the authenticator and remembers what it says.
-func (c *cache) ask(key cacheKey, token string, audiences authenticator.Audiences, limited bool) (said *verdict) {
+func (c *cache) ask(key lru.Key, token string, audiences authenticator.Audiences, limited bool) (said *verdict) {
 	said = &verdict{}
 	defer func() {
 		if crash := recover(); crash != nil {

@@ -17,6 +17,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/warning"
+
+	"github.com/mintmark/mintmark/internal/lru"
 )
 
 // counted answers with a fixed verdict and counts how often it is asked.
@@ -42,7 +44,7 @@ func TestKeysAreUnambiguous(t *testing.T) {
 		audiences []string
 		limited   bool
 	}
-	seen := map[cacheKey]question{}
+	seen := map[lru.Key]question{}
 	same := func(a, b question) bool {
 		return a.token == b.token && a.limited == b.limited && slices.Equal(a.audiences, b.audiences)
 	}
@@ -209,7 +211,8 @@ func TestWarningsAndAnnotationsAreRepeated(t *testing.T) {
 
 // However many tokens there are, and however much is known of each, the store stays within its limit.
 func TestStoreIsBounded(t *testing.T) {
-	store := newCacheStore(100 << 10)
+	const limit = 100 << 10
+	store := newCacheStore(limit)
 	c := newCache(&counted{say: func(_ context.Context, token string) (*authenticator.Response, bool, error) {
 		return &authenticator.Response{User: &user.DefaultInfo{
 			Name:   token,
@@ -221,21 +224,12 @@ func TestStoreIsBounded(t *testing.T) {
 		if _, ok, err := c.AuthenticateToken(t.Context(), fmt.Sprint("token-", i)); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
-		sum := 0
-		if i%100 == 0 {
-			for element := store.recent.Front(); element != nil; element = element.Next() {
-				sum += element.Value.(*cacheEntry).size
-			}
-			if sum != store.size || len(store.entries) != store.recent.Len() {
-				t.Fatalf("sizes: %d counted, %d kept; %d and %d entries", sum, store.size, len(store.entries), store.recent.Len())
-			}
-		}
-		if store.size > store.limit {
-			t.Fatalf("%d bytes, limit %d", store.size, store.limit)
+		if size, _ := store.verdicts.Size(); size > limit {
+			t.Fatalf("%d bytes, limit %d", size, limit)
 		}
 	}
-	if len(store.entries) < 10 {
-		t.Errorf("only %d entries are kept", len(store.entries))
+	if _, kept := store.verdicts.Size(); kept < 10 {
+		t.Errorf("only %d entries are kept", kept)
 	}
 }
 

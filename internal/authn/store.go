@@ -1,15 +1,15 @@
 package authn
 
 import (
-	"container/list"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"sync"
 	"time"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+
+	"github.com/mintmark/mintmark/internal/lru"
 )
 
 const (
@@ -21,28 +21,20 @@ const (
 	textOverhead = 32
 )
 
-// cacheStore holds verdicts, the least recently used ones making way. It knows a token by a keyed hash alone.
+// cacheStore holds verdicts, for as long as they hold. It knows a token by a keyed hash alone.
 type cacheStore struct {
-	limit  int
-	secret [sha256.Size]byte
-
-	mu      sync.Mutex
-	size    int
-	recent  *list.List // of *cacheEntry, most recently used first
-	entries map[cacheKey]*list.Element
+	verdicts *lru.Cache[timed]
+	secret   [sha256.Size]byte
 }
 
-type cacheKey [sha256.Size]byte
-
-type cacheEntry struct {
-	key     cacheKey
+// timed is a verdict and when it ends.
+type timed struct {
 	verdict *verdict
 	until   time.Time
-	size    int
 }
 
 func newCacheStore(limit int) *cacheStore {
-	s := &cacheStore{limit: limit, recent: list.New(), entries: map[cacheKey]*list.Element{}}
+	s := &cacheStore{verdicts: lru.New[timed](limit)}
 	_, _ = rand.Read(s.secret[:]) // never fails
 	return s
 }
@@ -50,7 +42,7 @@ func newCacheStore(limit int) *cacheStore {
 // key names what a verdict is about: the token and the audiences in their order, and whether audiences were asked for
 // at all. Each part is preceded by its length and the audiences by their number, so that no two questions share a key.
 // The hash is keyed so that nobody outside can find tokens that collide, or test a guess against memory.
-func (s *cacheStore) key(token string, audiences authenticator.Audiences, limited bool) cacheKey {
+func (s *cacheStore) key(token string, audiences authenticator.Audiences, limited bool) lru.Key {
 	hash := hmac.New(sha256.New, s.secret[:])
 	var length [8]byte
 	number := func(n int) {
@@ -70,49 +62,27 @@ func (s *cacheStore) key(token string, audiences authenticator.Audiences, limite
 	for _, audience := range audiences {
 		text(audience)
 	}
-	return cacheKey(hash.Sum(nil))
+	return lru.Key(hash.Sum(nil))
 }
 
 // get returns the verdict that is remembered, if it still holds.
-func (s *cacheStore) get(key cacheKey) (*verdict, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	element, ok := s.entries[key]
+func (s *cacheStore) get(key lru.Key) (*verdict, bool) {
+	known, ok := s.verdicts.Get(key)
 	if !ok {
 		return nil, false
 	}
-	entry := element.Value.(*cacheEntry)
-	if !time.Now().Before(entry.until) {
-		s.remove(element)
+	if !time.Now().Before(known.until) {
+		s.verdicts.Remove(key)
 		return nil, false
 	}
-	s.recent.MoveToFront(element)
-	return entry.verdict, true
+	return known.verdict, true
 }
 
 // add remembers a verdict for a time.
-func (s *cacheStore) add(key cacheKey, v *verdict, ttl time.Duration) {
-	size := v.size()
-	if ttl <= 0 || size > s.limit {
-		return
+func (s *cacheStore) add(key lru.Key, v *verdict, ttl time.Duration) {
+	if ttl > 0 {
+		s.verdicts.Add(key, timed{verdict: v, until: time.Now().Add(ttl)}, v.size())
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if old, ok := s.entries[key]; ok {
-		s.remove(old)
-	}
-	s.entries[key] = s.recent.PushFront(&cacheEntry{key: key, verdict: v, until: time.Now().Add(ttl), size: size})
-	s.size += size
-	for s.size > s.limit {
-		s.remove(s.recent.Back())
-	}
-}
-
-// remove forgets an entry. The caller holds the lock.
-func (s *cacheStore) remove(element *list.Element) {
-	entry := s.recent.Remove(element).(*cacheEntry)
-	delete(s.entries, entry.key)
-	s.size -= entry.size
 }
 
 // size is about how much memory a verdict takes.

@@ -50,7 +50,7 @@ type Config struct {
 // else is looked up each time.
 type Authenticator struct {
 	Config
-	verified *cache
+	verified cache
 }
 
 var _ authenticator.Token = (*Authenticator)(nil)
@@ -106,7 +106,7 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 		return facts{}, false, nil
 	}
 	key := keyOf(token)
-	if known, ok := a.verified.get(key); ok {
+	if known, ok := a.verified.Get(key); ok {
 		return known, true, nil
 	}
 	parsed, ok := parseCompact(token, a.accepts)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/lru"
 )
 
 func factsOf(id string, audiences ...string) facts {
@@ -21,10 +22,10 @@ func TestCacheForgetsTheLeastRecent(t *testing.T) {
 	for _, id := range []string{"a", "b", "c"} {
 		c.add(keyOf(id), factsOf(id))
 	}
-	c.get(keyOf("a")) // so that b is the least recently used
+	c.Get(keyOf("a")) // so that b is the least recently used
 	c.add(keyOf("d"), factsOf("d"))
 	for id, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
-		known, ok := c.get(keyOf(id))
+		known, ok := c.Get(keyOf(id))
 		if ok != want {
 			t.Errorf("%s is there: %t, want %t", id, ok, want)
 		}
@@ -34,32 +35,29 @@ func TestCacheForgetsTheLeastRecent(t *testing.T) {
 	}
 	// A large one takes the place of several.
 	c.add(keyOf("e"), factsOf("e", strings.Repeat("x", one)))
-	if _, ok := c.get(keyOf("e")); !ok || len(c.entries) != 1 {
-		t.Errorf("after a large one: %d entries, itself there: %t", len(c.entries), ok)
+	_, ok := c.Get(keyOf("e"))
+	if _, entries := c.Size(); !ok || entries != 1 {
+		t.Errorf("after a large one: %d entries, itself there: %t", entries, ok)
 	}
 }
 
-// TestCacheKeepsItsBound adds at random, and compares the accounts.
+// TestCacheKeepsItsBound adds at random, and looks at the bound.
 func TestCacheKeepsItsBound(t *testing.T) {
 	const limit = 100_000
 	c := newCache(limit)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		id := fmt.Sprint(random.IntN(400))
-		if known, ok := c.get(keyOf(id)); ok && known.claims.ID != id {
+		if known, ok := c.Get(keyOf(id)); ok && known.claims.ID != id {
 			t.Fatalf("%s gives the claims of %s", id, known.claims.ID)
 		}
 		c.add(keyOf(id), factsOf(id, strings.Repeat("x", random.IntN(2_000))))
-		size := 0
-		for element := c.recent.Front(); element != nil; element = element.Next() {
-			size += element.Value.(*cached).size
-		}
-		if size != c.size || size > limit || c.recent.Len() != len(c.entries) {
-			t.Fatalf("%d bytes in %d entries; by its own account %d in %d; the limit is %d", size, c.recent.Len(), c.size, len(c.entries), limit)
+		if size, _ := c.Size(); size > limit {
+			t.Fatalf("%d bytes; the limit is %d", size, limit)
 		}
 	}
-	if c.size < limit/2 {
-		t.Errorf("only %d of %d bytes are used", c.size, limit)
+	if size, _ := c.Size(); size < limit/2 {
+		t.Errorf("only %d of %d bytes are used", size, limit)
 	}
 }
 
@@ -68,10 +66,10 @@ func TestCacheLeavesOutWhatIsTooLarge(t *testing.T) {
 	c := newCache(10_000)
 	c.add(keyOf("a"), factsOf("a"))
 	c.add(keyOf("b"), factsOf("b", strings.Repeat("x", 10_000)))
-	if _, ok := c.get(keyOf("b")); ok {
+	if _, ok := c.Get(keyOf("b")); ok {
 		t.Error("an entry larger than the cache is in it")
 	}
-	if _, ok := c.get(keyOf("a")); !ok {
+	if _, ok := c.Get(keyOf("a")); !ok {
 		t.Error("the other entry is gone")
 	}
 }
@@ -80,10 +78,10 @@ func TestCacheLeavesOutWhatIsTooLarge(t *testing.T) {
 func TestCacheAddsOnce(t *testing.T) {
 	c := newCache(10_000)
 	c.add(keyOf("a"), factsOf("a"))
-	size := c.size
+	want, _ := c.Size()
 	c.add(keyOf("a"), factsOf("a"))
-	if c.size != size || c.recent.Len() != 1 || len(c.entries) != 1 {
-		t.Errorf("%d bytes in %d entries, want %d in 1", c.size, c.recent.Len(), size)
+	if size, entries := c.Size(); size != want || entries != 1 {
+		t.Errorf("%d bytes in %d entries, want %d in 1", size, entries, want)
 	}
 }
 
@@ -94,7 +92,7 @@ func TestCacheKeys(t *testing.T) {
 	for i := range len(base) {
 		tokens = append(tokens, base[:i]+"\x01"+base[i+1:], base[:i]+base[i+1:]+"\x02", base[:i])
 	}
-	seen := map[cacheKey]string{}
+	seen := map[lru.Key]string{}
 	distinct := map[string]bool{}
 	for _, token := range tokens {
 		if distinct[token] {
@@ -133,8 +131,8 @@ func TestCacheCountsWhatItHolds(t *testing.T) {
 			runtime.GC()
 			runtime.ReadMemStats(&after)
 			taken := int(after.HeapAlloc) - int(before.HeapAlloc)
-			if taken > c.size*5/4 {
-				t.Errorf("%d bytes are taken, %d reckoned with", taken, c.size)
+			if size, _ := c.Size(); taken > size*5/4 {
+				t.Errorf("%d bytes are taken, %d reckoned with", taken, size)
 			}
 			runtime.KeepAlive(c)
 		})
