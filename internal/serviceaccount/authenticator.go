@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -51,6 +52,7 @@ type Config struct {
 type Authenticator struct {
 	Config
 	verified cache
+	checking singleflight.Group
 }
 
 var _ authenticator.Token = (*Authenticator)(nil)
@@ -113,19 +115,28 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 	if !ok {
 		return facts{}, false, nil
 	}
-	err = a.Keys.Verify(parsed.algorithm, parsed.keyID, parsed.signed, parsed.signature)
+	// Many may come at once with a token that was just issued: its signature is checked for all of them together.
+	checked, err, _ := a.checking.Do(string(key[:]), func() (any, error) {
+		known, err := a.checkSignature(parsed)
+		if err == nil {
+			a.verified.add(key, known)
+		}
+		return known, err
+	})
+	return checked.(facts), err == nil, err
+}
+
+// checkSignature checks the signature of a token and reads its claims.
+func (a *Authenticator) checkSignature(parsed compact) (facts, error) {
+	err := a.Keys.Verify(parsed.algorithm, parsed.keyID, parsed.signed, parsed.signature)
 	// That there is no such key comes first.
 	if parsed.refused != nil && (err == nil || a.Keys.Holds(parsed.keyID)) {
 		err = parsed.refused
 	}
 	if err != nil {
-		return facts{}, false, err
+		return facts{}, err
 	}
-	if known, err = a.read(parsed); err != nil {
-		return facts{}, false, err
-	}
-	a.verified.add(key, known)
-	return known, true, nil
+	return a.read(parsed)
 }
 
 func (a *Authenticator) accepts(issuer string) bool {

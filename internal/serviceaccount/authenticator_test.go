@@ -6,7 +6,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -111,6 +114,47 @@ func TestSignatureIsCheckedOnce(t *testing.T) {
 		}
 		if keys.checked != step.checked {
 			t.Errorf("%s: %d signatures were checked, want %d", step.name, keys.checked, step.checked)
+		}
+	}
+}
+
+// slow takes a second for a signature.
+type slow struct {
+	serviceaccount.KeySet
+	checked atomic.Int32
+}
+
+func (s *slow) Verify(algorithm, id string, signed, signature []byte) error {
+	s.checked.Add(1)
+	time.Sleep(time.Second)
+	return s.KeySet.Verify(algorithm, id, signed, signature)
+}
+
+// TestSignatureIsCheckedForAllAtOnce: those who come with the same token while its signature is checked wait for that,
+// good or bad.
+func TestSignatureIsCheckedForAllAtOnce(t *testing.T) {
+	var keys *slow
+	s := newServer(t, func(c *serviceaccount.Config) {
+		keys = &slow{KeySet: c.Keys}
+		c.Keys = keys
+	})
+	good, other := issued(goodClaims()), issued(goodClaims(member{"jti", `"9b4b"`}))
+	forged := good[:strings.LastIndex(good, ".")+1] + other[strings.LastIndex(other, ".")+1:]
+	for token, want := range map[string]string{good: accepted, forged: badSignature} {
+		keys.checked.Store(0)
+		synctest.Test(t, func(t *testing.T) {
+			var reviews sync.WaitGroup
+			for range 20 {
+				reviews.Go(func() {
+					if got := s.review(token); got.Error != want {
+						t.Errorf("error %q, want %q", got.Error, want)
+					}
+				})
+			}
+			reviews.Wait()
+		})
+		if checked := keys.checked.Load(); checked != 1 {
+			t.Errorf("the signature was checked %d times", checked)
 		}
 	}
 }
