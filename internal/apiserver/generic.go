@@ -21,7 +21,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/controller"
-	"github.com/mintmark/mintmark/internal/informer"
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/scheme/openapi"
@@ -85,7 +84,7 @@ func (s *Server) indexReady(*http.Request) error {
 
 func (s *Server) waitForIndex(ctx context.Context) error {
 	for _, view := range s.views() {
-		if err := informer.WaitForSync(ctx, view); err != nil {
+		if err := view.WaitForSync(ctx); err != nil {
 			return err
 		}
 	}

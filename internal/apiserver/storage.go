@@ -18,6 +18,7 @@ type view interface {
 	Decorate(generic.StorageDecorator) generic.StorageDecorator
 	Run(context.Context)
 	Synced() <-chan struct{}
+	WaitForSync(context.Context) error
 }
 
 func (s *Server) views() []view {

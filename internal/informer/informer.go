@@ -160,15 +160,13 @@ func identify(obj runtime.Object) (Key, uint64, error) {
 	return Key{accessor.GetNamespace(), accessor.GetName()}, version, nil
 }
 
-// WaitForSync returns when all views are in step with the storage, or the context ends.
-func WaitForSync(ctx context.Context, views ...interface{ Synced() <-chan struct{} }) error {
+// WaitForSync returns when the view is in step with the storage, or the context ends.
+func (i *Informer[T]) WaitForSync(ctx context.Context) error {
 	start := time.Now()
-	for _, view := range views {
-		select {
-		case <-view.Synced():
-		case <-ctx.Done():
-			return fmt.Errorf("the stored objects could not be read within %s: %w", time.Since(start).Round(time.Millisecond), ctx.Err())
-		}
+	select {
+	case <-i.synced:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the stored %s could not be read within %s: %w", i.resource, time.Since(start).Round(time.Millisecond), ctx.Err())
 	}
-	return nil
 }

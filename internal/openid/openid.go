@@ -19,7 +19,7 @@ const (
 	keySetPath        = "/openid/v1/jwks"
 
 	mediaTypeKeySet = "application/jwk-set+json"
-	// cacheControl lets relying parties keep the documents for an hour, less than it takes for a new key to be used.
+	// cacheControl lets relying parties keep the documents for an hour, as kube-apiserver's does.
 	cacheControl = "public, max-age=3600"
 )
 

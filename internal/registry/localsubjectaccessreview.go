@@ -27,7 +27,7 @@ var _ rest.Creater = (*LocalSubjectAccessReviews)(nil)
 func (s *LocalSubjectAccessReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
 	review, ok := obj.(*authorizationv1.LocalSubjectAccessReview)
 	if !ok {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a LocalSubjectAccessReview: %#v", obj))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a LocalSubjectAccessReview: %T", obj))
 	}
 	q := authz.Question{
 		User: authz.Subject(&review.Spec), Resource: review.Spec.ResourceAttributes, NonResource: review.Spec.NonResourceAttributes,

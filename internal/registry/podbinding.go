@@ -43,7 +43,7 @@ func (s *podBindingStorage) Create(ctx context.Context, name string, obj runtime
 ) (runtime.Object, error) {
 	binding, ok := obj.(*corev1.Binding)
 	if !ok {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a Binding object: %#v", obj))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a Binding object: %T", obj))
 	}
 	if name != binding.Name {
 		return nil, apierrors.NewBadRequest("name in URL does not match name in Binding object")

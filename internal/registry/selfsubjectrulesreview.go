@@ -26,7 +26,7 @@ var _ rest.Creater = (*SelfSubjectRulesReviews)(nil)
 func (s *SelfSubjectRulesReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
 	review, ok := obj.(*authorizationv1.SelfSubjectRulesReview)
 	if !ok {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a SelfSubjectRulesReview: %#v", obj))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a SelfSubjectRulesReview: %T", obj))
 	}
 	caller, err := callerOf(ctx)
 	if err != nil {

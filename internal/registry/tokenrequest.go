@@ -44,7 +44,7 @@ func (*TokenRequests) PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate()
 func (t *TokenRequests) Create(ctx context.Context, name string, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
 	request, ok := obj.(*authenticationv1.TokenRequest)
 	if !ok {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a TokenRequest: %#v", obj))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a TokenRequest: %T", obj))
 	}
 	err := t.issuer.Issue(ctx, genericapirequest.NamespaceValue(ctx), name, request,
 		func(ctx context.Context, request *authenticationv1.TokenRequest) error {
