@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	oauthv1 "github.com/openshift/api/oauth/v1"
+	userv1 "github.com/openshift/api/user/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/openid"
 	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/registry/openshift"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
@@ -42,7 +45,30 @@ func (s *Server) installAPIs(storage generic.RESTOptionsGetter, issuer *tokenreq
 	}
 	rbac := newGroup(rbacv1.GroupName)
 	rbac.VersionedResourcesStorageMap[rbacv1.SchemeGroupVersion.Version] = roles
-	return s.generic.InstallAPIGroups(&authentication, &authorization, &rbac)
+	if err := s.generic.InstallAPIGroups(&authentication, &authorization, &rbac); err != nil {
+		return err
+	}
+	if s.cfg.OpenShift {
+		return s.installOpenShift(storage)
+	}
+	return nil
+}
+
+// installOpenShift serves OpenShift's API groups.
+func (s *Server) installOpenShift(storage generic.RESTOptionsGetter) error {
+	clientsAndTokens, err := openshift.OAuth(storage)
+	if err != nil {
+		return err
+	}
+	oauth := newGroup(oauthv1.GroupName)
+	oauth.VersionedResourcesStorageMap[oauthv1.GroupVersion.Version] = clientsAndTokens
+	usersAndGroups, err := openshift.Users(storage)
+	if err != nil {
+		return err
+	}
+	users := newGroup(userv1.GroupName)
+	users.VersionedResourcesStorageMap[userv1.GroupVersion.Version] = usersAndGroups
+	return s.generic.InstallAPIGroups(&oauth, &users)
 }
 
 func newGroup(name string) genericapiserver.APIGroupInfo {

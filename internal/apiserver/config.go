@@ -32,6 +32,8 @@ type Config struct {
 	Authorizers []apiserverapi.AuthorizerConfiguration
 	// NodeRestriction holds nodes to what concerns their own pods.
 	NodeRestriction bool
+	// OpenShift serves OpenShift's API groups as well: oauth.openshift.io and user.openshift.io.
+	OpenShift bool
 }
 
 // Tokens says how service account tokens are issued and which are accepted.

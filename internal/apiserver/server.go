@@ -23,6 +23,7 @@ import (
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/etcd"
+	"github.com/mintmark/mintmark/internal/oauth"
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
@@ -39,6 +40,7 @@ type Server struct {
 	keys       *keys
 	index      *boundobject.Index
 	roles      *authz.Index
+	oauth      *oauth.Index
 	authorizer *authz.Authorizer
 	generic    *genericapiserver.GenericAPIServer
 	client     kubernetes.Interface
@@ -50,7 +52,7 @@ type Server struct {
 
 // New builds a server, from the ground up. What it has taken by then it gives back if it fails.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
-	s := &Server{cfg: cfg, index: boundobject.NewIndex(), roles: authz.NewIndex(), ready: make(chan struct{})}
+	s := &Server{cfg: cfg, index: boundobject.NewIndex(), roles: authz.NewIndex(), oauth: oauth.NewIndex(), ready: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.release()

@@ -22,10 +22,14 @@ type view interface {
 }
 
 func (s *Server) views() []view {
-	return []view{
+	views := []view{
 		s.index.Namespaces, s.index.ServiceAccounts, s.index.Secrets, s.index.Pods, s.index.Nodes,
 		s.roles.Roles, s.roles.RoleBindings, s.roles.ClusterRoles, s.roles.ClusterRoleBindings,
 	}
+	if s.cfg.OpenShift {
+		views = append(views, s.oauth.AccessTokens, s.oauth.Clients, s.oauth.Users, s.oauth.Groups)
+	}
+	return views
 }
 
 // newStorageFactory says where and in which encoding each resource is stored.

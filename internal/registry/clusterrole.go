@@ -11,14 +11,14 @@ import (
 )
 
 func addClusterRoles(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
-	store, err := newGuardedStorage(getter, definition{
-		plural:    "clusterroles",
-		singular:  "clusterrole",
-		newObject: func() runtime.Object { return &rbacv1.ClusterRole{} },
-		newList:   func() runtime.Object { return &rbacv1.ClusterRoleList{} },
-		strategy:  clusterRoleStrategy{rbacStrategy{clusterStrategy}},
-		table:     rest.NewDefaultTableConvertor(rbacv1.Resource("clusterroles")),
-		attrs:     selectable[*rbacv1.ClusterRole](nil),
+	store, err := newGuardedStorage(getter, Definition{
+		Plural:    "clusterroles",
+		Singular:  "clusterrole",
+		NewObject: func() runtime.Object { return &rbacv1.ClusterRole{} },
+		NewList:   func() runtime.Object { return &rbacv1.ClusterRoleList{} },
+		Strategy:  clusterRoleStrategy{rbacStrategy{ClusterStrategy}},
+		Table:     rest.NewDefaultTableConvertor(rbacv1.Resource("clusterroles")),
+		Attrs:     Selectable[*rbacv1.ClusterRole](nil),
 	}, func(ctx context.Context, obj, old runtime.Object) error {
 		role := obj.(*rbacv1.ClusterRole)
 		before, _ := old.(*rbacv1.ClusterRole)
@@ -36,11 +36,11 @@ type clusterRoleStrategy struct{ rbacStrategy }
 
 func (clusterRoleStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	role := obj.(*rbacv1.ClusterRole)
-	errs := validateMetadata(&role.ObjectMeta, false, validateRoleName)
+	errs := ValidateMetadata(&role.ObjectMeta, false, validateRoleName)
 	errs = append(errs, validateRules(role.Rules, false)...)
 	return append(errs, validateAggregation(role.AggregationRule)...)
 }
 
 func (s clusterRoleStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	return append(s.Validate(ctx, obj), validateMetadataUpdate(&obj.(*rbacv1.ClusterRole).ObjectMeta, &old.(*rbacv1.ClusterRole).ObjectMeta)...)
+	return append(s.Validate(ctx, obj), ValidateMetadataUpdate(&obj.(*rbacv1.ClusterRole).ObjectMeta, &old.(*rbacv1.ClusterRole).ObjectMeta)...)
 }

@@ -12,14 +12,14 @@ import (
 )
 
 func addClusterRoleBindings(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
-	store, err := newGuardedStorage(getter, definition{
-		plural:    "clusterrolebindings",
-		singular:  "clusterrolebinding",
-		newObject: func() runtime.Object { return &rbacv1.ClusterRoleBinding{} },
-		newList:   func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
-		strategy:  clusterRoleBindingStrategy{rbacStrategy{clusterStrategy}},
-		table:     clusterRoleBindingTable,
-		attrs:     selectable[*rbacv1.ClusterRoleBinding](nil),
+	store, err := newGuardedStorage(getter, Definition{
+		Plural:    "clusterrolebindings",
+		Singular:  "clusterrolebinding",
+		NewObject: func() runtime.Object { return &rbacv1.ClusterRoleBinding{} },
+		NewList:   func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
+		Strategy:  clusterRoleBindingStrategy{rbacStrategy{ClusterStrategy}},
+		Table:     clusterRoleBindingTable,
+		Attrs:     Selectable[*rbacv1.ClusterRoleBinding](nil),
 	}, func(ctx context.Context, obj, _ runtime.Object) error {
 		binding := obj.(*rbacv1.ClusterRoleBinding)
 		return guard.permitBinding(ctx, "clusterrolebindings", binding.Name, binding.RoleRef)
@@ -35,13 +35,13 @@ type clusterRoleBindingStrategy struct{ rbacStrategy }
 
 func (clusterRoleBindingStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	binding := obj.(*rbacv1.ClusterRoleBinding)
-	errs := validateMetadata(&binding.ObjectMeta, false, validateRoleName)
+	errs := ValidateMetadata(&binding.ObjectMeta, false, validateRoleName)
 	return append(errs, validateRoleBinding(binding.RoleRef, binding.Subjects, false, "ClusterRole")...)
 }
 
 func (s clusterRoleBindingStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	binding, before := obj.(*rbacv1.ClusterRoleBinding), old.(*rbacv1.ClusterRoleBinding)
-	errs := append(s.Validate(ctx, obj), validateMetadataUpdate(&binding.ObjectMeta, &before.ObjectMeta)...)
+	errs := append(s.Validate(ctx, obj), ValidateMetadataUpdate(&binding.ObjectMeta, &before.ObjectMeta)...)
 	return append(errs, validateRoleRefUpdate(binding.RoleRef, before.RoleRef)...)
 }
 

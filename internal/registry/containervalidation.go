@@ -67,7 +67,7 @@ func validateContainer(c *corev1.Container, names, volumes map[string]bool, path
 	if c.Name == "" {
 		errs = append(errs, field.Required(path.Child("name"), ""))
 	} else {
-		errs = append(errs, problems(path.Child("name"), c.Name, utilvalidation.IsDNS1123Label)...)
+		errs = append(errs, Problems(path.Child("name"), c.Name, utilvalidation.IsDNS1123Label)...)
 	}
 	if c.Image == "" {
 		errs = append(errs, field.Required(path.Child("image"), ""))
@@ -95,7 +95,7 @@ func validatePorts(ports []corev1.ContainerPort, path *field.Path) field.ErrorLi
 	for i, port := range ports {
 		at := path.Index(i)
 		if port.Name != "" {
-			wrong := problems(at.Child("name"), port.Name, utilvalidation.IsValidPortName)
+			wrong := Problems(at.Child("name"), port.Name, utilvalidation.IsValidPortName)
 			errs = append(errs, wrong...)
 			if len(wrong) == 0 && names[port.Name] {
 				errs = append(errs, field.Duplicate(at.Child("name"), port.Name))
@@ -130,7 +130,7 @@ func validateEnv(env []corev1.EnvVar, path *field.Path) field.ErrorList {
 		if variable.Name == "" {
 			errs = append(errs, field.Required(at.Child("name"), ""))
 		} else {
-			errs = append(errs, problems(at.Child("name"), variable.Name, utilvalidation.IsRelaxedEnvVarName)...)
+			errs = append(errs, Problems(at.Child("name"), variable.Name, utilvalidation.IsRelaxedEnvVarName)...)
 		}
 		if variable.Value != "" && variable.ValueFrom != nil {
 			errs = append(errs, field.Invalid(at.Child("valueFrom"), "", "may not be specified when `value` is not empty"))

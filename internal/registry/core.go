@@ -32,57 +32,58 @@ func Core(getter generic.RESTOptionsGetter) (map[string]rest.Storage, error) {
 	return served, nil
 }
 
-// definition is what a kind's file says about its storage.
-type definition struct {
-	// group is empty for the core API.
-	group            string
-	plural, singular string
-	newObject        func() runtime.Object
-	newList          func() runtime.Object
-	strategy         deletableStrategy
-	table            rest.TableConvertor
-	attrs            storage.AttrFunc
-	// returnsDeleted has DELETE answer with the object that was deleted instead of a Status.
-	returnsDeleted bool
-	// index, if there is any, is a field by which many ask for few of many objects.
-	index     string
-	indexFunc storage.IndexerFunc
+// Definition is what a kind's file says about its storage.
+type Definition struct {
+	// Group is empty for the core API.
+	Group            string
+	Plural, Singular string
+	NewObject        func() runtime.Object
+	NewList          func() runtime.Object
+	Strategy         Strategy
+	Table            rest.TableConvertor
+	Attrs            storage.AttrFunc
+	// ReturnsDeleted has DELETE answer with the object that was deleted instead of a Status.
+	ReturnsDeleted bool
+	// Index, if there is any, is a field by which many ask for few of many objects.
+	Index     string
+	IndexFunc storage.IndexerFunc
 }
 
-func newStore(getter generic.RESTOptionsGetter, r definition) (*genericregistry.Store, error) {
+// NewStore returns the storage of a kind.
+func NewStore(getter generic.RESTOptionsGetter, r Definition) (*genericregistry.Store, error) {
 	store := &genericregistry.Store{
-		NewFunc:                   r.newObject,
-		NewListFunc:               r.newList,
-		DefaultQualifiedResource:  schema.GroupResource{Group: r.group, Resource: r.plural},
-		SingularQualifiedResource: schema.GroupResource{Group: r.group, Resource: r.singular},
-		CreateStrategy:            r.strategy,
-		UpdateStrategy:            r.strategy,
-		DeleteStrategy:            r.strategy,
-		ResetFieldsStrategy:       r.strategy,
-		TableConvertor:            r.table,
-		ReturnDeletedObject:       r.returnsDeleted,
+		NewFunc:                   r.NewObject,
+		NewListFunc:               r.NewList,
+		DefaultQualifiedResource:  schema.GroupResource{Group: r.Group, Resource: r.Plural},
+		SingularQualifiedResource: schema.GroupResource{Group: r.Group, Resource: r.Singular},
+		CreateStrategy:            r.Strategy,
+		UpdateStrategy:            r.Strategy,
+		DeleteStrategy:            r.Strategy,
+		ResetFieldsStrategy:       r.Strategy,
+		TableConvertor:            r.Table,
+		ReturnDeletedObject:       r.ReturnsDeleted,
 	}
-	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: r.attrs}
-	if r.index != "" {
+	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: r.Attrs}
+	if r.Index != "" {
 		store.PredicateFunc = func(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
-			return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: r.attrs, IndexFields: []string{r.index}}
+			return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: r.Attrs, IndexFields: []string{r.Index}}
 		}
-		options.TriggerFunc = storage.IndexerFuncs{r.index: r.indexFunc}
+		options.TriggerFunc = storage.IndexerFuncs{r.Index: r.IndexFunc}
 		options.Indexers = &cache.Indexers{
-			storage.FieldIndex(r.index): func(obj any) ([]string, error) {
-				return []string{r.indexFunc(obj.(runtime.Object))}, nil
+			storage.FieldIndex(r.Index): func(obj any) ([]string, error) {
+				return []string{r.IndexFunc(obj.(runtime.Object))}, nil
 			},
 		}
 	}
 	if err := store.CompleteWithOptions(options); err != nil {
-		return nil, fmt.Errorf("storage of %s: %w", r.plural, err)
+		return nil, fmt.Errorf("storage of %s: %w", r.Plural, err)
 	}
 	return store, nil
 }
 
-// selectable returns what selectors see of an object: its labels, and as fields its name, its namespace if it has
+// Selectable returns what selectors see of an object: its labels, and as fields its name, its namespace if it has
 // one, and whatever extra adds for its kind.
-func selectable[T metav1.Object](extra func(T, fields.Set)) storage.AttrFunc {
+func Selectable[T metav1.Object](extra func(T, fields.Set)) storage.AttrFunc {
 	return func(obj runtime.Object) (labels.Set, fields.Set, error) {
 		o, ok := obj.(T)
 		if !ok {

@@ -25,13 +25,13 @@ func FuzzObjects(f *testing.F) {
 		f.Add([]byte(seed), []byte(seed))
 	}
 	kinds := map[string]struct {
-		s     deletableStrategy
+		s     Strategy
 		table func(runtime.Object) (*metav1.Table, error)
 	}{
-		"*v1.Namespace":      {namespaceStrategy{clusterStrategy}, tableOf(namespaceTable)},
+		"*v1.Namespace":      {namespaceStrategy{ClusterStrategy}, tableOf(namespaceTable)},
 		"*v1.ServiceAccount": {serviceAccountStrategy{namespacedStrategy}, tableOf(serviceAccountTable)},
 		"*v1.Secret":         {secretStrategy{namespacedStrategy}, tableOf(secretTable)},
-		"*v1.Node":           {nodeStrategy{clusterStrategy}, tableOf(nodeTable)},
+		"*v1.Node":           {nodeStrategy{ClusterStrategy}, tableOf(nodeTable)},
 		"*v1.Pod":            {podStrategy{namespacedStrategy}, tableOf(podTable)},
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
@@ -60,7 +60,7 @@ func FuzzObjects(f *testing.F) {
 	})
 }
 
-func tableOf[T runtime.Object](table *table[T]) func(runtime.Object) (*metav1.Table, error) {
+func tableOf[T runtime.Object](table *Table[T]) func(runtime.Object) (*metav1.Table, error) {
 	return func(obj runtime.Object) (*metav1.Table, error) {
 		return table.ConvertToTable(context.Background(), obj, nil)
 	}

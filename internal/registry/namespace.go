@@ -16,18 +16,18 @@ import (
 )
 
 func addNamespaces(getter generic.RESTOptionsGetter, served map[string]rest.Storage) error {
-	store, err := newStore(getter, definition{
-		plural:    "namespaces",
-		singular:  "namespace",
-		newObject: func() runtime.Object { return &corev1.Namespace{} },
-		newList:   func() runtime.Object { return &corev1.NamespaceList{} },
-		strategy:  namespaceStrategy{clusterStrategy},
-		table:     namespaceTable,
-		attrs: selectable(func(ns *corev1.Namespace, set fields.Set) {
+	store, err := NewStore(getter, Definition{
+		Plural:    "namespaces",
+		Singular:  "namespace",
+		NewObject: func() runtime.Object { return &corev1.Namespace{} },
+		NewList:   func() runtime.Object { return &corev1.NamespaceList{} },
+		Strategy:  namespaceStrategy{ClusterStrategy},
+		Table:     namespaceTable,
+		Attrs: Selectable(func(ns *corev1.Namespace, set fields.Set) {
 			set["name"] = ns.Name
 			set["status.phase"] = string(ns.Status.Phase)
 		}),
-		returnsDeleted: true,
+		ReturnsDeleted: true,
 	})
 	if err != nil {
 		return err
@@ -36,15 +36,15 @@ func addNamespaces(getter generic.RESTOptionsGetter, served map[string]rest.Stor
 		return len(obj.(*corev1.Namespace).Spec.Finalizers) == 0
 	}
 	served["namespaces"] = &namespaceStorage{store}
-	served["namespaces/status"] = newSubresource(store, namespaceStatusStrategy{namespaceStrategy{clusterStrategy}})
+	served["namespaces/status"] = newSubresource(store, namespaceStatusStrategy{namespaceStrategy{ClusterStrategy}})
 	served["namespaces/finalize"] = &namespaceFinalizeStorage{
-		newSubresource(store, namespaceFinalizeStrategy{namespaceStrategy{clusterStrategy}}),
+		newSubresource(store, namespaceFinalizeStrategy{namespaceStrategy{ClusterStrategy}}),
 	}
 	return nil
 }
 
 // namespaceStrategy serves the resource itself, through which neither finalizers nor status change.
-type namespaceStrategy struct{ strategy }
+type namespaceStrategy struct{ CommonStrategy }
 
 func (namespaceStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	ns := obj.(*corev1.Namespace)
@@ -62,7 +62,7 @@ func (namespaceStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Ob
 
 func (namespaceStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	ns := obj.(*corev1.Namespace)
-	errs := validateMetadata(&ns.ObjectMeta, false, validation.ValidateNamespaceName)
+	errs := ValidateMetadata(&ns.ObjectMeta, false, validation.ValidateNamespaceName)
 	for _, finalizer := range ns.Spec.Finalizers {
 		errs = append(errs, validateFinalizer(string(finalizer), field.NewPath("spec", "finalizers"))...)
 	}
@@ -71,7 +71,7 @@ func (namespaceStrategy) Validate(_ context.Context, obj runtime.Object) field.E
 
 func (s namespaceStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	errs := s.Validate(ctx, obj)
-	return append(errs, validateMetadataUpdate(&obj.(*corev1.Namespace).ObjectMeta, &old.(*corev1.Namespace).ObjectMeta)...)
+	return append(errs, ValidateMetadataUpdate(&obj.(*corev1.Namespace).ObjectMeta, &old.(*corev1.Namespace).ObjectMeta)...)
 }
 
 // Canonicalize labels the namespace with its name, which may have been generated only now.
@@ -96,7 +96,7 @@ func (namespaceStatusStrategy) PrepareForUpdate(_ context.Context, obj, old runt
 
 func (namespaceStatusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	ns, oldNS := obj.(*corev1.Namespace), old.(*corev1.Namespace)
-	errs := validateMetadataUpdate(&ns.ObjectMeta, &oldNS.ObjectMeta)
+	errs := ValidateMetadataUpdate(&ns.ObjectMeta, &oldNS.ObjectMeta)
 	phasePath := field.NewPath("status", "Phase")
 	switch deleted := !ns.DeletionTimestamp.IsZero(); {
 	case deleted && ns.Status.Phase != corev1.NamespaceTerminating:
@@ -120,17 +120,17 @@ func (namespaceFinalizeStrategy) PrepareForUpdate(_ context.Context, obj, old ru
 
 func (namespaceFinalizeStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	ns, oldNS := obj.(*corev1.Namespace), old.(*corev1.Namespace)
-	errs := validateMetadataUpdate(&ns.ObjectMeta, &oldNS.ObjectMeta)
+	errs := ValidateMetadataUpdate(&ns.ObjectMeta, &oldNS.ObjectMeta)
 	for i, finalizer := range ns.Spec.Finalizers {
 		errs = append(errs, validateFinalizer(string(finalizer), field.NewPath("spec", "finalizers").Index(i))...)
 	}
 	return errs
 }
 
-var namespaceTable = &table[*corev1.Namespace]{
-	columns: []metav1.TableColumnDefinition{nameColumn, column("Status", "The status of the namespace"), ageColumn},
-	cells: func(ns *corev1.Namespace) []any {
-		return []any{ns.Name, string(ns.Status.Phase), age(ns.CreationTimestamp)}
+var namespaceTable = &Table[*corev1.Namespace]{
+	Columns: []metav1.TableColumnDefinition{NameColumn, Column("Status", "The status of the namespace"), AgeColumn},
+	Cells: func(ns *corev1.Namespace) []any {
+		return []any{ns.Name, string(ns.Status.Phase), Age(ns.CreationTimestamp)}
 	},
 }
 

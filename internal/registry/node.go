@@ -31,14 +31,14 @@ var _ interface {
 } = (*nodeStorage)(nil)
 
 func addNodes(getter generic.RESTOptionsGetter, served map[string]rest.Storage) error {
-	store, err := newStore(getter, definition{
-		plural:    "nodes",
-		singular:  "node",
-		newObject: func() runtime.Object { return &corev1.Node{} },
-		newList:   func() runtime.Object { return &corev1.NodeList{} },
-		strategy:  nodeStrategy{clusterStrategy},
-		table:     nodeTable,
-		attrs: selectable(func(node *corev1.Node, set fields.Set) {
+	store, err := NewStore(getter, Definition{
+		Plural:    "nodes",
+		Singular:  "node",
+		NewObject: func() runtime.Object { return &corev1.Node{} },
+		NewList:   func() runtime.Object { return &corev1.NodeList{} },
+		Strategy:  nodeStrategy{ClusterStrategy},
+		Table:     nodeTable,
+		Attrs: Selectable(func(node *corev1.Node, set fields.Set) {
 			set["spec.unschedulable"] = strconv.FormatBool(node.Spec.Unschedulable)
 		}),
 	})
@@ -46,7 +46,7 @@ func addNodes(getter generic.RESTOptionsGetter, served map[string]rest.Storage) 
 		return err
 	}
 	served["nodes"] = &nodeStorage{store}
-	served["nodes/status"] = newSubresource(store, nodeStatusStrategy{nodeStrategy{clusterStrategy}})
+	served["nodes/status"] = newSubresource(store, nodeStatusStrategy{nodeStrategy{ClusterStrategy}})
 	return nil
 }
 
@@ -54,7 +54,7 @@ func (*nodeStorage) ShortNames() []string { return []string{"no"} }
 
 // nodeStrategy serves the resource itself. Its status can be set when the node is created, for then there is nobody
 // else to ask.
-type nodeStrategy struct{ strategy }
+type nodeStrategy struct{ CommonStrategy }
 
 func (nodeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	obj.(*corev1.Node).Status = old.(*corev1.Node).Status
@@ -116,27 +116,27 @@ var (
 	nodeInfoDocs   = corev1.NodeSystemInfo{}.SwaggerDoc()
 )
 
-var nodeTable = &table[*corev1.Node]{
-	columns: []metav1.TableColumnDefinition{
-		nameColumn,
-		column("Status", "The status of the node"),
-		column("Roles", "The roles of the node"),
-		ageColumn,
-		column("Version", nodeInfoDocs["kubeletVersion"]),
+var nodeTable = &Table[*corev1.Node]{
+	Columns: []metav1.TableColumnDefinition{
+		NameColumn,
+		Column("Status", "The status of the node"),
+		Column("Roles", "The roles of the node"),
+		AgeColumn,
+		Column("Version", nodeInfoDocs["kubeletVersion"]),
 		wideColumn("Internal-IP", nodeStatusDocs["addresses"]),
 		wideColumn("External-IP", nodeStatusDocs["addresses"]),
 		wideColumn("OS-Image", nodeInfoDocs["osImage"]),
 		wideColumn("Kernel-Version", nodeInfoDocs["kernelVersion"]),
 		wideColumn("Container-Runtime", nodeInfoDocs["containerRuntimeVersion"]),
 	},
-	cells: func(node *corev1.Node) []any {
+	Cells: func(node *corev1.Node) []any {
 		info := node.Status.NodeInfo
 		kernel := orUnknown(info.KernelVersion)
 		if info.KernelVersion != "" && info.Architecture != "" {
 			kernel += " (" + info.Architecture + ")"
 		}
 		return []any{
-			node.Name, nodeCondition(node), orNone(strings.Join(nodeRoles(node), ",")), age(node.CreationTimestamp),
+			node.Name, nodeCondition(node), orNone(strings.Join(nodeRoles(node), ",")), Age(node.CreationTimestamp),
 			info.KubeletVersion, nodeAddress(node, corev1.NodeInternalIP), nodeAddress(node, corev1.NodeExternalIP),
 			orUnknown(info.OSImage), kernel, orUnknown(info.ContainerRuntimeVersion),
 		}

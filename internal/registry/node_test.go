@@ -34,7 +34,7 @@ func TestNodeCreate(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			node := parse[corev1.Node](t, test.node)
 			node.Name = "worker"
-			got, _ := create(nodeStrategy{clusterStrategy}, node)
+			got, _ := create(nodeStrategy{ClusterStrategy}, node)
 			diffText(t, "error", got, test.want)
 		})
 	}
@@ -55,7 +55,7 @@ func TestNodeUpdate(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := nodeStrategy{clusterStrategy}
+			s := nodeStrategy{ClusterStrategy}
 			old, node := parse[corev1.Node](t, old), parse[corev1.Node](t, test.node)
 			old.Name, node.Name = "worker", "worker"
 			if got, _ := create(s, old); got != "" {
@@ -71,7 +71,7 @@ func TestNodeUpdate(t *testing.T) {
 }
 
 func TestNodeStatusUpdateKeepsSpec(t *testing.T) {
-	s := nodeStatusStrategy{nodeStrategy{clusterStrategy}}
+	s := nodeStatusStrategy{nodeStrategy{ClusterStrategy}}
 	old := parse[corev1.Node](t, `metadata: {name: worker}`)
 	if got, _ := create(s, old); got != "" {
 		t.Fatal(got)

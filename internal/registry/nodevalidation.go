@@ -15,14 +15,14 @@ import (
 )
 
 func validateNode(node *corev1.Node) field.ErrorList {
-	errs := validateMetadata(&node.ObjectMeta, false, validation.NameIsDNSSubdomain)
+	errs := ValidateMetadata(&node.ObjectMeta, false, validation.NameIsDNSSubdomain)
 	errs = append(errs, validateTaints(node.Spec.Taints)...)
 	errs = append(errs, validateNodeResources(node)...)
 	return append(errs, validatePodCIDRs(node.Spec.PodCIDRs)...)
 }
 
 func validateNodeUpdate(node, old *corev1.Node) field.ErrorList {
-	errs := validateMetadataUpdate(&node.ObjectMeta, &old.ObjectMeta)
+	errs := ValidateMetadataUpdate(&node.ObjectMeta, &old.ObjectMeta)
 	errs = append(errs, validateNodeResources(node)...)
 	seen := map[corev1.NodeAddress]bool{}
 	for i, address := range node.Status.Addresses {

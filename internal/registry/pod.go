@@ -33,18 +33,18 @@ var _ interface {
 } = (*podStorage)(nil)
 
 func addPods(getter generic.RESTOptionsGetter, served map[string]rest.Storage) error {
-	store, err := newStore(getter, definition{
-		plural:         "pods",
-		singular:       "pod",
-		newObject:      func() runtime.Object { return &corev1.Pod{} },
-		newList:        func() runtime.Object { return &corev1.PodList{} },
-		strategy:       podStrategy{namespacedStrategy},
-		table:          podTable,
-		attrs:          selectable(addPodFields),
-		returnsDeleted: true,
+	store, err := NewStore(getter, Definition{
+		Plural:         "pods",
+		Singular:       "pod",
+		NewObject:      func() runtime.Object { return &corev1.Pod{} },
+		NewList:        func() runtime.Object { return &corev1.PodList{} },
+		Strategy:       podStrategy{namespacedStrategy},
+		Table:          podTable,
+		Attrs:          Selectable(addPodFields),
+		ReturnsDeleted: true,
 		// Every node agent asks for the pods of its node.
-		index:     "spec.nodeName",
-		indexFunc: func(obj runtime.Object) string { return obj.(*corev1.Pod).Spec.NodeName },
+		Index:     "spec.nodeName",
+		IndexFunc: func(obj runtime.Object) string { return obj.(*corev1.Pod).Spec.NodeName },
 	})
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func addPodFields(pod *corev1.Pod, set fields.Set) {
 }
 
 // podStrategy serves the resource itself. Of a pod that exists little can be changed: see validatePodUpdate.
-type podStrategy struct{ strategy }
+type podStrategy struct{ CommonStrategy }
 
 var _ rest.RESTGracefulDeleteStrategy = podStrategy{}
 

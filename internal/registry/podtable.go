@@ -14,26 +14,26 @@ var (
 	podStatusDocs = corev1.PodStatus{}.SwaggerDoc()
 )
 
-var podTable = &table[*corev1.Pod]{
-	columns: []metav1.TableColumnDefinition{
-		nameColumn,
-		column("Ready", "The aggregate readiness state of this pod for accepting traffic."),
-		column("Status", "The aggregate status of the containers in this pod."),
-		column("Restarts", "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted."),
-		ageColumn,
+var podTable = &Table[*corev1.Pod]{
+	Columns: []metav1.TableColumnDefinition{
+		NameColumn,
+		Column("Ready", "The aggregate readiness state of this pod for accepting traffic."),
+		Column("Status", "The aggregate status of the containers in this pod."),
+		Column("Restarts", "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted."),
+		AgeColumn,
 		wideColumn("IP", podStatusDocs["podIP"]),
 		wideColumn("Node", podSpecDocs["nodeName"]),
 		wideColumn("Nominated Node", podStatusDocs["nominatedNodeName"]),
 		wideColumn("Readiness Gates", podSpecDocs["readinessGates"]),
 	},
-	cells: func(pod *corev1.Pod) []any {
+	Cells: func(pod *corev1.Pod) []any {
 		s := summarize(pod)
 		return []any{
-			pod.Name, fmt.Sprintf("%d/%d", s.ready, s.total), s.status, s.restartText(), age(pod.CreationTimestamp),
+			pod.Name, fmt.Sprintf("%d/%d", s.ready, s.total), s.status, s.restartText(), Age(pod.CreationTimestamp),
 			orNone(pod.Status.PodIP), orNone(pod.Spec.NodeName), orNone(pod.Status.NominatedNodeName), openGates(pod),
 		}
 	},
-	conditions: func(pod *corev1.Pod) []metav1.TableRowCondition {
+	Conditions: func(pod *corev1.Pod) []metav1.TableRowCondition {
 		message := map[corev1.PodPhase]string{
 			corev1.PodSucceeded: "The pod has completed successfully.",
 			corev1.PodFailed:    "The pod failed.",
@@ -171,7 +171,7 @@ func (s *podSummary) restartText() string {
 	if s.restarts == 0 || s.lastRestarted.IsZero() {
 		return strconv.Itoa(s.restarts)
 	}
-	return fmt.Sprintf("%d (%s ago)", s.restarts, age(s.lastRestarted))
+	return fmt.Sprintf("%d (%s ago)", s.restarts, Age(s.lastRestarted))
 }
 
 // openGates counts the readiness gates whose condition holds.

@@ -25,7 +25,7 @@ var changeable = strings.Join([]string{
 // validatePodUpdate checks that of a pod that exists no more is changed than may be. In particular it keeps its
 // service account and its node, which is what tokens depend on.
 func validatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
-	errs := validateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
+	errs := ValidateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	errs = append(errs, validatePod(pod)...)
 	for _, list := range []struct {
 		field    string
@@ -113,10 +113,10 @@ func validateGatesUpdate(gates, old []corev1.PodSchedulingGate) field.ErrorList 
 }
 
 func validatePodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
-	errs := validateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
+	errs := ValidateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	status := field.NewPath("status")
 	if name := pod.Status.NominatedNodeName; name != old.Status.NominatedNodeName && name != "" {
-		errs = append(errs, problems(status.Child("nominatedNodeName"), name, utilvalidation.IsDNS1123Subdomain)...)
+		errs = append(errs, Problems(status.Child("nominatedNodeName"), name, utilvalidation.IsDNS1123Subdomain)...)
 	}
 	for i, ip := range pod.Status.PodIPs {
 		errs = append(errs, utilvalidation.IsValidIP(status.Child("podIPs").Index(i), ip.IP)...)

@@ -27,7 +27,7 @@ func validatePodCreate(pod *corev1.Pod) field.ErrorList {
 
 // validatePod checks a pod on its own.
 func validatePod(pod *corev1.Pod) field.ErrorList {
-	errs := validateMetadata(&pod.ObjectMeta, true, validation.NameIsDNSSubdomain)
+	errs := ValidateMetadata(&pod.ObjectMeta, true, validation.NameIsDNSSubdomain)
 	errs = append(errs, validatePodSpec(&pod.Spec)...)
 	if pod.Spec.ServiceAccountName == "" {
 		errs = append(errs, forbidTokenVolumes(pod.Spec.Volumes)...)
@@ -81,7 +81,7 @@ func validatePodNames(spec *corev1.PodSpec) field.ErrorList {
 		{"runtimeClassName", runtimeClass, utilvalidation.IsDNS1123Subdomain},
 	} {
 		if name.value != "" {
-			errs = append(errs, problems(specPath.Child(name.field), name.value, name.check)...)
+			errs = append(errs, Problems(specPath.Child(name.field), name.value, name.check)...)
 		}
 	}
 	return errs
@@ -92,7 +92,7 @@ func validateSchedulingGates(gates []corev1.PodSchedulingGate) field.ErrorList {
 	seen := map[string]bool{}
 	for i, gate := range gates {
 		path := specPath.Child("schedulingGates").Index(i)
-		errs = append(errs, problems(path, gate.Name, utilvalidation.IsQualifiedName)...)
+		errs = append(errs, Problems(path, gate.Name, utilvalidation.IsQualifiedName)...)
 		if seen[gate.Name] {
 			errs = append(errs, field.Duplicate(path, gate.Name))
 		}
@@ -147,7 +147,7 @@ func validateVolumes(volumes []corev1.Volume) (map[string]bool, field.ErrorList)
 		case names[volume.Name]:
 			errs = append(errs, field.Duplicate(path, volume.Name))
 		default:
-			errs = append(errs, problems(path, volume.Name, utilvalidation.IsDNS1123Label)...)
+			errs = append(errs, Problems(path, volume.Name, utilvalidation.IsDNS1123Label)...)
 		}
 		names[volume.Name] = true
 	}

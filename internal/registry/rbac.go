@@ -31,7 +31,7 @@ func RBAC(getter generic.RESTOptionsGetter, guard Guard) (map[string]rest.Storag
 }
 
 // rbacStrategy is what roles and bindings have in common.
-type rbacStrategy struct{ strategy }
+type rbacStrategy struct{ CommonStrategy }
 
 // AllowCreateOnUpdate is true: a PUT of what doesn't exist creates it.
 func (rbacStrategy) AllowCreateOnUpdate(context.Context) bool { return true }
@@ -51,9 +51,9 @@ var _ interface {
 	rest.StorageVersionProvider
 } = (*guardedStorage)(nil)
 
-func newGuardedStorage(getter generic.RESTOptionsGetter, d definition, permit func(context.Context, runtime.Object, runtime.Object) error) (*guardedStorage, error) {
-	d.group = rbacv1.GroupName
-	store, err := newStore(getter, d)
+func newGuardedStorage(getter generic.RESTOptionsGetter, d Definition, permit func(context.Context, runtime.Object, runtime.Object) error) (*guardedStorage, error) {
+	d.Group = rbacv1.GroupName
+	store, err := NewStore(getter, d)
 	if err != nil {
 		return nil, err
 	}
@@ -123,17 +123,17 @@ func onlyLetsGo(obj, old runtime.Object) bool {
 const roleDoc = "RoleRef can reference a %s in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error."
 
 // bindingTable shows bindings; the words are those of kube-apiserver's table for the kind.
-func bindingTable[T runtime.Object](kind, roles string, parts func(T) (metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject)) *table[T] {
-	return &table[T]{
-		columns: []metav1.TableColumnDefinition{
-			nameColumn,
-			column("Role", fmt.Sprintf(roleDoc, roles)),
-			ageColumn,
+func bindingTable[T runtime.Object](kind, roles string, parts func(T) (metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject)) *Table[T] {
+	return &Table[T]{
+		Columns: []metav1.TableColumnDefinition{
+			NameColumn,
+			Column("Role", fmt.Sprintf(roleDoc, roles)),
+			AgeColumn,
 			wideColumn("Users", "Users in the "+kind),
 			wideColumn("Groups", "Groups in the "+kind),
 			wideColumn("ServiceAccounts", "ServiceAccounts in the "+kind),
 		},
-		cells: func(obj T) []any {
+		Cells: func(obj T) []any {
 			meta, role, subjects := parts(obj)
 			var users, groups, accounts []string
 			for _, s := range subjects {
@@ -147,7 +147,7 @@ func bindingTable[T runtime.Object](kind, roles string, parts func(T) (metav1.Ob
 				}
 			}
 			return []any{
-				meta.Name, role.Kind + "/" + role.Name, age(meta.CreationTimestamp),
+				meta.Name, role.Kind + "/" + role.Name, Age(meta.CreationTimestamp),
 				strings.Join(users, ", "), strings.Join(groups, ", "), strings.Join(accounts, ", "),
 			}
 		},

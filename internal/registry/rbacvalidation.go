@@ -82,7 +82,7 @@ func validateRoleBinding(role rbacv1.RoleRef, subjects []rbacv1.Subject, namespa
 	if role.Name == "" {
 		errs = append(errs, field.Required(roleRefPath.Child("name"), ""))
 	} else {
-		errs = append(errs, problems(roleRefPath.Child("name"), role.Name, content.IsPathSegmentName)...)
+		errs = append(errs, Problems(roleRefPath.Child("name"), role.Name, content.IsPathSegmentName)...)
 	}
 	for i := range subjects {
 		errs = append(errs, validateSubject(&subjects[i], namespaced, subjectsPath.Index(i))...)
@@ -103,7 +103,7 @@ func validateSubject(s *rbacv1.Subject, namespaced bool, at *field.Path) field.E
 	switch s.Kind {
 	case rbacv1.ServiceAccountKind:
 		if s.Name != "" {
-			errs = append(errs, problems(at.Child("name"), s.Name, func(name string) []string {
+			errs = append(errs, Problems(at.Child("name"), s.Name, func(name string) []string {
 				return validation.ValidateServiceAccountName(name, false)
 			})...)
 		}

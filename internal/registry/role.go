@@ -11,14 +11,14 @@ import (
 )
 
 func addRoles(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
-	store, err := newGuardedStorage(getter, definition{
-		plural:    "roles",
-		singular:  "role",
-		newObject: func() runtime.Object { return &rbacv1.Role{} },
-		newList:   func() runtime.Object { return &rbacv1.RoleList{} },
-		strategy:  roleStrategy{rbacStrategy{namespacedStrategy}},
-		table:     rest.NewDefaultTableConvertor(rbacv1.Resource("roles")),
-		attrs:     selectable[*rbacv1.Role](nil),
+	store, err := newGuardedStorage(getter, Definition{
+		Plural:    "roles",
+		Singular:  "role",
+		NewObject: func() runtime.Object { return &rbacv1.Role{} },
+		NewList:   func() runtime.Object { return &rbacv1.RoleList{} },
+		Strategy:  roleStrategy{rbacStrategy{namespacedStrategy}},
+		Table:     rest.NewDefaultTableConvertor(rbacv1.Resource("roles")),
+		Attrs:     Selectable[*rbacv1.Role](nil),
 	}, func(ctx context.Context, obj, _ runtime.Object) error {
 		role := obj.(*rbacv1.Role)
 		return guard.permitRole(ctx, "roles", role.Name, role.Rules, false)
@@ -34,10 +34,10 @@ type roleStrategy struct{ rbacStrategy }
 
 func (roleStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	role := obj.(*rbacv1.Role)
-	errs := validateMetadata(&role.ObjectMeta, true, validateRoleName)
+	errs := ValidateMetadata(&role.ObjectMeta, true, validateRoleName)
 	return append(errs, validateRules(role.Rules, true)...)
 }
 
 func (s roleStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	return append(s.Validate(ctx, obj), validateMetadataUpdate(&obj.(*rbacv1.Role).ObjectMeta, &old.(*rbacv1.Role).ObjectMeta)...)
+	return append(s.Validate(ctx, obj), ValidateMetadataUpdate(&obj.(*rbacv1.Role).ObjectMeta, &old.(*rbacv1.Role).ObjectMeta)...)
 }

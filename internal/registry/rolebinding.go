@@ -12,14 +12,14 @@ import (
 )
 
 func addRoleBindings(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
-	store, err := newGuardedStorage(getter, definition{
-		plural:    "rolebindings",
-		singular:  "rolebinding",
-		newObject: func() runtime.Object { return &rbacv1.RoleBinding{} },
-		newList:   func() runtime.Object { return &rbacv1.RoleBindingList{} },
-		strategy:  roleBindingStrategy{rbacStrategy{namespacedStrategy}},
-		table:     roleBindingTable,
-		attrs:     selectable[*rbacv1.RoleBinding](nil),
+	store, err := newGuardedStorage(getter, Definition{
+		Plural:    "rolebindings",
+		Singular:  "rolebinding",
+		NewObject: func() runtime.Object { return &rbacv1.RoleBinding{} },
+		NewList:   func() runtime.Object { return &rbacv1.RoleBindingList{} },
+		Strategy:  roleBindingStrategy{rbacStrategy{namespacedStrategy}},
+		Table:     roleBindingTable,
+		Attrs:     Selectable[*rbacv1.RoleBinding](nil),
 	}, func(ctx context.Context, obj, _ runtime.Object) error {
 		binding := obj.(*rbacv1.RoleBinding)
 		return guard.permitBinding(ctx, "rolebindings", binding.Name, binding.RoleRef)
@@ -35,13 +35,13 @@ type roleBindingStrategy struct{ rbacStrategy }
 
 func (roleBindingStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	binding := obj.(*rbacv1.RoleBinding)
-	errs := validateMetadata(&binding.ObjectMeta, true, validateRoleName)
+	errs := ValidateMetadata(&binding.ObjectMeta, true, validateRoleName)
 	return append(errs, validateRoleBinding(binding.RoleRef, binding.Subjects, true, "Role", "ClusterRole")...)
 }
 
 func (s roleBindingStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	binding, before := obj.(*rbacv1.RoleBinding), old.(*rbacv1.RoleBinding)
-	errs := append(s.Validate(ctx, obj), validateMetadataUpdate(&binding.ObjectMeta, &before.ObjectMeta)...)
+	errs := append(s.Validate(ctx, obj), ValidateMetadataUpdate(&binding.ObjectMeta, &before.ObjectMeta)...)
 	return append(errs, validateRoleRefUpdate(binding.RoleRef, before.RoleRef)...)
 }
 

@@ -20,14 +20,14 @@ import (
 )
 
 func addSecrets(getter generic.RESTOptionsGetter, served map[string]rest.Storage) error {
-	store, err := newStore(getter, definition{
-		plural:    "secrets",
-		singular:  "secret",
-		newObject: func() runtime.Object { return &corev1.Secret{} },
-		newList:   func() runtime.Object { return &corev1.SecretList{} },
-		strategy:  secretStrategy{namespacedStrategy},
-		table:     secretTable,
-		attrs:     selectable(func(secret *corev1.Secret, set fields.Set) { set["type"] = string(secret.Type) }),
+	store, err := NewStore(getter, Definition{
+		Plural:    "secrets",
+		Singular:  "secret",
+		NewObject: func() runtime.Object { return &corev1.Secret{} },
+		NewList:   func() runtime.Object { return &corev1.SecretList{} },
+		Strategy:  secretStrategy{namespacedStrategy},
+		Table:     secretTable,
+		Attrs:     Selectable(func(secret *corev1.Secret, set fields.Set) { set["type"] = string(secret.Type) }),
 	})
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func addSecrets(getter generic.RESTOptionsGetter, served map[string]rest.Storage
 	return nil
 }
 
-type secretStrategy struct{ strategy }
+type secretStrategy struct{ CommonStrategy }
 
 func (secretStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	if secret := obj.(*corev1.Secret); secret.Type == "" {
@@ -46,10 +46,10 @@ func (secretStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 
 func (secretStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	secret := obj.(*corev1.Secret)
-	errs := validateMetadata(&secret.ObjectMeta, true, validation.NameIsDNSSubdomain)
+	errs := ValidateMetadata(&secret.ObjectMeta, true, validation.NameIsDNSSubdomain)
 	size := 0
 	for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
-		errs = append(errs, problems(dataPath.Key(key), key, utilvalidation.IsConfigMapKey)...)
+		errs = append(errs, Problems(dataPath.Key(key), key, utilvalidation.IsConfigMapKey)...)
 		size += len(secret.Data[key])
 	}
 	if size > corev1.MaxSecretSize {
@@ -60,7 +60,7 @@ func (secretStrategy) Validate(_ context.Context, obj runtime.Object) field.Erro
 
 func (s secretStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	secret, oldSecret := obj.(*corev1.Secret), old.(*corev1.Secret)
-	errs := validateMetadataUpdate(&secret.ObjectMeta, &oldSecret.ObjectMeta)
+	errs := ValidateMetadataUpdate(&secret.ObjectMeta, &oldSecret.ObjectMeta)
 	errs = append(errs, validation.ValidateImmutableField(secret.Type, oldSecret.Type, field.NewPath("type"))...)
 	if isTrue(oldSecret.Immutable) {
 		const frozen = "field is immutable when `immutable` is set"
@@ -141,14 +141,14 @@ func isTrue(b *bool) bool { return b != nil && *b }
 
 var secretDocs = corev1.Secret{}.SwaggerDoc()
 
-var secretTable = &table[*corev1.Secret]{
-	columns: []metav1.TableColumnDefinition{
-		nameColumn,
-		column("Type", secretDocs["type"]),
-		column("Data", secretDocs["data"]),
-		ageColumn,
+var secretTable = &Table[*corev1.Secret]{
+	Columns: []metav1.TableColumnDefinition{
+		NameColumn,
+		Column("Type", secretDocs["type"]),
+		Column("Data", secretDocs["data"]),
+		AgeColumn,
 	},
-	cells: func(secret *corev1.Secret) []any {
-		return []any{secret.Name, string(secret.Type), int64(len(secret.Data)), age(secret.CreationTimestamp)}
+	Cells: func(secret *corev1.Secret) []any {
+		return []any{secret.Name, string(secret.Type), int64(len(secret.Data)), Age(secret.CreationTimestamp)}
 	},
 }

@@ -27,15 +27,15 @@ var _ interface {
 } = (*serviceAccountStorage)(nil)
 
 func addServiceAccounts(getter generic.RESTOptionsGetter, served map[string]rest.Storage) error {
-	store, err := newStore(getter, definition{
-		plural:         "serviceaccounts",
-		singular:       "serviceaccount",
-		newObject:      func() runtime.Object { return &corev1.ServiceAccount{} },
-		newList:        func() runtime.Object { return &corev1.ServiceAccountList{} },
-		strategy:       serviceAccountStrategy{namespacedStrategy},
-		table:          serviceAccountTable,
-		attrs:          selectable[*corev1.ServiceAccount](nil),
-		returnsDeleted: true,
+	store, err := NewStore(getter, Definition{
+		Plural:         "serviceaccounts",
+		Singular:       "serviceaccount",
+		NewObject:      func() runtime.Object { return &corev1.ServiceAccount{} },
+		NewList:        func() runtime.Object { return &corev1.ServiceAccountList{} },
+		Strategy:       serviceAccountStrategy{namespacedStrategy},
+		Table:          serviceAccountTable,
+		Attrs:          Selectable[*corev1.ServiceAccount](nil),
+		ReturnsDeleted: true,
 	})
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func addServiceAccounts(getter generic.RESTOptionsGetter, served map[string]rest
 
 func (*serviceAccountStorage) ShortNames() []string { return []string{"sa"} }
 
-type serviceAccountStrategy struct{ strategy }
+type serviceAccountStrategy struct{ CommonStrategy }
 
 func (serviceAccountStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	keepSecretNames(obj.(*corev1.ServiceAccount))
@@ -64,11 +64,11 @@ func keepSecretNames(sa *corev1.ServiceAccount) {
 }
 
 func (serviceAccountStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
-	return validateMetadata(&obj.(*corev1.ServiceAccount).ObjectMeta, true, validation.ValidateServiceAccountName)
+	return ValidateMetadata(&obj.(*corev1.ServiceAccount).ObjectMeta, true, validation.ValidateServiceAccountName)
 }
 
 func (s serviceAccountStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	errs := validateMetadataUpdate(&obj.(*corev1.ServiceAccount).ObjectMeta, &old.(*corev1.ServiceAccount).ObjectMeta)
+	errs := ValidateMetadataUpdate(&obj.(*corev1.ServiceAccount).ObjectMeta, &old.(*corev1.ServiceAccount).ObjectMeta)
 	return append(errs, s.Validate(ctx, obj)...)
 }
 
@@ -92,9 +92,9 @@ func warnOfMountableSecrets(sa *corev1.ServiceAccount, old map[string]string) []
 		metadataPath.Child("annotations").Key(enforceMountableSecrets))}
 }
 
-var serviceAccountTable = &table[*corev1.ServiceAccount]{
-	columns: []metav1.TableColumnDefinition{nameColumn, ageColumn},
-	cells: func(sa *corev1.ServiceAccount) []any {
-		return []any{sa.Name, age(sa.CreationTimestamp)}
+var serviceAccountTable = &Table[*corev1.ServiceAccount]{
+	Columns: []metav1.TableColumnDefinition{NameColumn, AgeColumn},
+	Cells: func(sa *corev1.ServiceAccount) []any {
+		return []any{sa.Name, Age(sa.CreationTimestamp)}
 	},
 }

@@ -11,45 +11,54 @@ import (
 	"github.com/mintmark/mintmark/internal/scheme"
 )
 
-// deletableStrategy is what a resource needs to be created, updated and deleted.
-type deletableStrategy interface {
+// Strategy is what a resource needs to be created, updated and deleted.
+type Strategy interface {
 	rest.RESTCreateUpdateStrategy
 	rest.RESTDeleteStrategy
 	rest.ResetFieldsStrategy
 }
 
-// strategy is what all resources have in common. Each resource embeds it, and overrides the methods in which it
+// CommonStrategy is what all resources have in common. Each resource embeds it, and overrides the methods in which it
 // differs.
-type strategy struct {
+type CommonStrategy struct {
 	runtime.ObjectTyper
 	names.NameGenerator
 	namespaced bool
 }
 
-var (
-	namespacedStrategy = strategy{scheme.Scheme, names.SimpleNameGenerator, true}
-	clusterStrategy    = strategy{scheme.Scheme, names.SimpleNameGenerator, false}
-)
+var namespacedStrategy = CommonStrategy{scheme.Scheme, names.SimpleNameGenerator, true}
 
-func (s strategy) NamespaceScoped() bool { return s.namespaced }
+// ClusterStrategy is that of resources whose objects are in no namespace.
+var ClusterStrategy = CommonStrategy{scheme.Scheme, names.SimpleNameGenerator, false}
 
-func (strategy) PrepareForCreate(context.Context, runtime.Object)                 {}
-func (strategy) PrepareForUpdate(context.Context, runtime.Object, runtime.Object) {}
-func (strategy) Canonicalize(runtime.Object)                                      {}
+// NamespaceScoped says whether objects are in a namespace.
+func (s CommonStrategy) NamespaceScoped() bool { return s.namespaced }
 
-func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
-func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+// PrepareForCreate leaves an object as it came.
+func (CommonStrategy) PrepareForCreate(context.Context, runtime.Object) {}
+
+// PrepareForUpdate leaves an object as it came.
+func (CommonStrategy) PrepareForUpdate(context.Context, runtime.Object, runtime.Object) {}
+
+// Canonicalize leaves an object as it is.
+func (CommonStrategy) Canonicalize(runtime.Object) {}
+
+// WarningsOnCreate warns of nothing.
+func (CommonStrategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+// WarningsOnUpdate warns of nothing.
+func (CommonStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
 	return nil
 }
 
 // AllowCreateOnUpdate is false: a PUT of what doesn't exist is not found.
-func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+func (CommonStrategy) AllowCreateOnUpdate(context.Context) bool { return false }
 
 // AllowUnconditionalUpdate is true: an update without a resource version replaces whatever is there.
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+func (CommonStrategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
 // GetResetFields names no field: a client owns everything it applies.
-func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return nil }
+func (CommonStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return nil }
 
 // resetFields are fields of a core object that a strategy sets itself, whatever a client applies.
 func resetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {

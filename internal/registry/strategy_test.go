@@ -36,7 +36,7 @@ type warnings []string
 
 func (w *warnings) AddWarning(_, text string) { *w = append(*w, text) }
 
-func requestContext(s deletableStrategy, w *warnings) context.Context {
+func requestContext(s Strategy, w *warnings) context.Context {
 	namespace := ""
 	if s.NamespaceScoped() {
 		namespace = "ns"
@@ -45,7 +45,7 @@ func requestContext(s deletableStrategy, w *warnings) context.Context {
 }
 
 // create takes obj through a creation short of the storage and returns the error's text and the warnings.
-func create(s deletableStrategy, obj metav1.Object) (string, []string) {
+func create(s Strategy, obj metav1.Object) (string, []string) {
 	var w warnings
 	rest.FillObjectMetaSystemFields(obj)
 	err := rest.BeforeCreate(s, requestContext(s, &w), obj.(runtime.Object))
@@ -53,7 +53,7 @@ func create(s deletableStrategy, obj metav1.Object) (string, []string) {
 }
 
 // update does the same for an update of what create has made.
-func update(s deletableStrategy, obj, old metav1.Object) (string, []string) {
+func update(s Strategy, obj, old metav1.Object) (string, []string) {
 	var w warnings
 	obj.SetResourceVersion("1")
 	old.SetResourceVersion("1")
@@ -122,7 +122,7 @@ func TestMetadataCannotChange(t *testing.T) {
 }
 
 func TestNamespace(t *testing.T) {
-	s := namespaceStrategy{clusterStrategy}
+	s := namespaceStrategy{ClusterStrategy}
 	ns := parse[corev1.Namespace](t, `{metadata: {name: a, labels: {kubernetes.io/metadata.name: b}}, status: {phase: Terminating}}`)
 	got, _ := create(s, ns)
 	diffText(t, "error", got, "")

@@ -22,7 +22,7 @@ var _ interface {
 } = (*subresource)(nil)
 
 // newSubresource returns a part of what is in store; s says what of an update counts.
-func newSubresource(store *genericregistry.Store, s deletableStrategy) *subresource {
+func newSubresource(store *genericregistry.Store, s Strategy) *subresource {
 	part := *store
 	part.UpdateStrategy = s
 	part.ResetFieldsStrategy = s

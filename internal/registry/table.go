@@ -12,23 +12,23 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-var _ rest.TableConvertor = (*table[*corev1.Secret])(nil)
+var _ rest.TableConvertor = (*Table[*corev1.Secret])(nil)
 
-// table shows objects of type T as rows, which is how kubectl get asks for them.
-type table[T runtime.Object] struct {
-	// columns begin with the name. Those of priority 1 are shown with -o wide only, but are always sent.
-	columns []metav1.TableColumnDefinition
-	// cells are one object's values for the columns, of types that JSON knows.
-	cells func(obj T) []any
-	// conditions, if there is any, tells of a row that it can be left out: the object has ended.
-	conditions func(obj T) []metav1.TableRowCondition
+// Table shows objects of type T as rows, which is how kubectl get asks for them.
+type Table[T runtime.Object] struct {
+	// Columns begin with the name. Those of priority 1 are shown with -o wide only, but are always sent.
+	Columns []metav1.TableColumnDefinition
+	// Cells are one object's values for the columns, of types that JSON knows.
+	Cells func(obj T) []any
+	// Conditions, if there is any, tells of a row that it can be left out: the object has ended.
+	Conditions func(obj T) []metav1.TableRowCondition
 }
 
 // ConvertToTable makes a table of an object or a list.
-func (t *table[T]) ConvertToTable(_ context.Context, obj, options runtime.Object) (*metav1.Table, error) {
+func (t *Table[T]) ConvertToTable(_ context.Context, obj, options runtime.Object) (*metav1.Table, error) {
 	result := &metav1.Table{Rows: []metav1.TableRow{}}
 	if o, ok := options.(*metav1.TableOptions); !ok || o == nil || !o.NoHeaders {
-		result.ColumnDefinitions = t.columns
+		result.ColumnDefinitions = t.Columns
 	}
 	if m, err := meta.ListAccessor(obj); err == nil {
 		result.ResourceVersion = m.GetResourceVersion()
@@ -42,9 +42,9 @@ func (t *table[T]) ConvertToTable(_ context.Context, obj, options runtime.Object
 		if !ok {
 			return fmt.Errorf("a %T has no row in this table", item)
 		}
-		row := metav1.TableRow{Cells: t.cells(o), Object: runtime.RawExtension{Object: item}}
-		if t.conditions != nil {
-			row.Conditions = t.conditions(o)
+		row := metav1.TableRow{Cells: t.Cells(o), Object: runtime.RawExtension{Object: item}}
+		if t.Conditions != nil {
+			row.Conditions = t.Conditions(o)
 		}
 		result.Rows = append(result.Rows, row)
 		return nil
@@ -58,11 +58,14 @@ func (t *table[T]) ConvertToTable(_ context.Context, obj, options runtime.Object
 var metadataDocs = metav1.ObjectMeta{}.SwaggerDoc()
 
 var (
-	nameColumn = metav1.TableColumnDefinition{Name: "Name", Type: "string", Format: "name", Description: metadataDocs["name"]}
-	ageColumn  = metav1.TableColumnDefinition{Name: "Age", Type: "string", Description: metadataDocs["creationTimestamp"]}
+	// NameColumn is the first column of every table.
+	NameColumn = metav1.TableColumnDefinition{Name: "Name", Type: "string", Format: "name", Description: metadataDocs["name"]}
+	// AgeColumn says how old an object is.
+	AgeColumn = metav1.TableColumnDefinition{Name: "Age", Type: "string", Description: metadataDocs["creationTimestamp"]}
 )
 
-func column(name, description string) metav1.TableColumnDefinition {
+// Column is a column of texts.
+func Column(name, description string) metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: name, Type: "string", Description: description}
 }
 
@@ -70,8 +73,8 @@ func wideColumn(name, description string) metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: name, Type: "string", Description: description, Priority: 1}
 }
 
-// age is how long ago a time was, as people say it.
-func age(t metav1.Time) string {
+// Age is how long ago a time was, as people say it.
+func Age(t metav1.Time) string {
 	return metatable.ConvertToHumanReadableDateType(t)
 }
 

@@ -69,7 +69,7 @@ status:
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			pod := parse[corev1.Pod](t, test.pod)
-			if d := cmp.Diff(test.want, podTable.cells(pod)); d != "" {
+			if d := cmp.Diff(test.want, podTable.Cells(pod)); d != "" {
 				t.Errorf("cells (-want +got):\n%s", d)
 			}
 		})
@@ -107,7 +107,7 @@ status:
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if d := cmp.Diff(test.want, nodeTable.cells(parse[corev1.Node](t, test.node))); d != "" {
+			if d := cmp.Diff(test.want, nodeTable.Cells(parse[corev1.Node](t, test.node))); d != "" {
 				t.Errorf("cells (-want +got):\n%s", d)
 			}
 		})
@@ -165,7 +165,7 @@ func TestTableOfEndedPod(t *testing.T) {
 // A column without its description would mean that the documentation of the types has changed.
 func TestColumnsAreDescribed(t *testing.T) {
 	for _, columns := range [][]metav1.TableColumnDefinition{
-		podTable.columns, nodeTable.columns, secretTable.columns, serviceAccountTable.columns, namespaceTable.columns,
+		podTable.Columns, nodeTable.Columns, secretTable.Columns, serviceAccountTable.Columns, namespaceTable.Columns,
 	} {
 		for _, column := range columns {
 			if column.Description == "" {

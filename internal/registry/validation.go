@@ -12,8 +12,8 @@ import (
 
 var metadataPath = field.NewPath("metadata")
 
-// validateMetadata checks what all objects carry; name says which names the kind may have.
-func validateMetadata(meta *metav1.ObjectMeta, namespaced bool, name validation.ValidateNameFunc) field.ErrorList {
+// ValidateMetadata checks what all objects carry; name says which names the kind may have.
+func ValidateMetadata(meta *metav1.ObjectMeta, namespaced bool, name validation.ValidateNameFunc) field.ErrorList {
 	errs := validation.ValidateObjectMeta(meta, namespaced, name, metadataPath)
 	for i, finalizer := range meta.Finalizers {
 		errs = append(errs, validateBareFinalizer(finalizer, metadataPath.Child("finalizers").Index(i))...)
@@ -21,9 +21,9 @@ func validateMetadata(meta *metav1.ObjectMeta, namespaced bool, name validation.
 	return errs
 }
 
-// validateMetadataUpdate checks that what must not change didn't. The library has made the same check already, and a
+// ValidateMetadataUpdate checks that what must not change didn't. The library has made the same check already, and a
 // client sees both, as it does from a kube-apiserver.
-func validateMetadataUpdate(meta, old *metav1.ObjectMeta) field.ErrorList {
+func ValidateMetadataUpdate(meta, old *metav1.ObjectMeta) field.ErrorList {
 	return validation.ValidateObjectMetaUpdate(meta, old, metadataPath)
 }
 
@@ -44,8 +44,8 @@ func validateBareFinalizer(name string, path *field.Path) field.ErrorList {
 	return field.ErrorList{field.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified")}
 }
 
-// problems is what check finds wrong with a value.
-func problems(path *field.Path, value string, check func(string) []string) field.ErrorList {
+// Problems is what check finds wrong with a value.
+func Problems(path *field.Path, value string, check func(string) []string) field.ErrorList {
 	var errs field.ErrorList
 	for _, problem := range check(value) {
 		errs = append(errs, field.Invalid(path, value, problem))

@@ -1,6 +1,7 @@
 package scheme
 
 import (
+	oauthv1 "github.com/openshift/api/oauth/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -21,6 +22,7 @@ func addDefaults(s *runtime.Scheme) {
 	addDefault(s, setTokenRequestDefaults)
 	addDefault(s, setRoleBindingDefaults)
 	addDefault(s, setClusterRoleBindingDefaults)
+	addDefault(s, setOAuthAuthorizeTokenDefaults)
 }
 
 // addDefault registers set for objects of type T.
@@ -98,5 +100,13 @@ func setBindingDefaults(role *rbacv1.RoleRef, subjects []rbacv1.Subject) {
 		if s.APIGroup == "" && (s.Kind == rbacv1.UserKind || s.Kind == rbacv1.GroupKind) {
 			s.APIGroup = rbacv1.GroupName
 		}
+	}
+}
+
+// setOAuthAuthorizeTokenDefaults has a code challenge be the verifier itself unless it says otherwise (RFC 7636 section
+// 4.3).
+func setOAuthAuthorizeTokenDefaults(token *oauthv1.OAuthAuthorizeToken) {
+	if token.CodeChallenge != "" && token.CodeChallengeMethod == "" {
+		token.CodeChallengeMethod = "plain"
 	}
 }

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"slices"
 
+	oauthv1 "github.com/openshift/api/oauth/v1"
+	userv1 "github.com/openshift/api/user/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 )
 
@@ -22,6 +25,12 @@ func addFieldLabels(s *runtime.Scheme) {
 		"status.nominatedNodeName", "status.phase", "status.podIP", "status.podIPs")
 	addLabels(s, "Secret", nil,
 		"metadata.name", "metadata.namespace", "type")
+
+	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAccessToken"), "clientName", "userName", "userUID", "authorizeToken")
+	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAuthorizeToken"), "clientName", "userName", "userUID")
+	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthClientAuthorization"), "clientName", "userName", "userUID")
+	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("UserOAuthAccessToken"), "clientName")
+	addFurtherLabels(s, userv1.GroupVersion.WithKind("Identity"), "providerName", "providerUserName", "user.name", "user.uid")
 }
 
 // addLabels lets objects of a core kind be selected by the given labels, and by the keys of old, names from earlier
@@ -37,4 +46,15 @@ func addLabels(s *runtime.Scheme, kind string, old map[string]string, labels ...
 			}
 			return "", "", fmt.Errorf("field label not supported: %s", label)
 		}))
+}
+
+// addFurtherLabels lets objects of a kind be selected by the given labels besides those that the library provides, whose
+// error about an unknown one names only its own.
+func addFurtherLabels(s *runtime.Scheme, kind schema.GroupVersionKind, labels ...string) {
+	utilruntime.Must(s.AddFieldLabelConversionFunc(kind, func(label, value string) (string, string, error) {
+		if slices.Contains(labels, label) {
+			return label, value, nil
+		}
+		return runtime.DefaultMetaV1FieldSelectorConversion(label, value)
+	}))
 }

@@ -1,6 +1,8 @@
 package scheme
 
 import (
+	oauthv1 "github.com/openshift/api/oauth/v1"
+	userv1 "github.com/openshift/api/user/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,12 +14,15 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 )
 
-// Served lists the group versions with an API of their own, in the order in which discovery names them.
+// Served lists the group versions with an API of their own, in the order in which discovery names them. OpenShift's are
+// served where that is asked for.
 var Served = []schema.GroupVersion{
 	corev1.SchemeGroupVersion,
 	authenticationv1.SchemeGroupVersion,
 	authorizationv1.SchemeGroupVersion,
 	rbacv1.SchemeGroupVersion,
+	oauthv1.GroupVersion,
+	userv1.GroupVersion,
 }
 
 var (
@@ -35,6 +40,7 @@ func newScheme() *runtime.Scheme {
 	utilruntime.Must(metav1.AddMetaToScheme(s))
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, authenticationv1.AddToScheme, authorizationv1.AddToScheme, rbacv1.AddToScheme,
+		oauthv1.Install, userv1.Install,
 	} {
 		utilruntime.Must(add(s))
 	}
