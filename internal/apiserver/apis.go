@@ -49,14 +49,14 @@ func (s *Server) installAPIs(storage generic.RESTOptionsGetter, issuer *tokenreq
 		return err
 	}
 	if s.cfg.OpenShift {
-		return s.installOpenShift(storage)
+		return s.installOpenShift(storage, core["serviceaccounts"].(rest.Getter))
 	}
 	return nil
 }
 
-// installOpenShift serves OpenShift's API groups.
-func (s *Server) installOpenShift(storage generic.RESTOptionsGetter) error {
-	clientsAndTokens, err := openshift.OAuth(storage)
+// installOpenShift serves OpenShift's API groups. Service accounts can be clients there.
+func (s *Server) installOpenShift(storage generic.RESTOptionsGetter, accounts rest.Getter) error {
+	clientsAndTokens, err := openshift.OAuth(storage, accounts)
 	if err != nil {
 		return err
 	}

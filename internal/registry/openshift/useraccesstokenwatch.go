@@ -1,0 +1,68 @@
+package openshift
+
+import (
+	"sync"
+
+	oauthv1 "github.com/openshift/api/oauth/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// ownEvents are the events of a watch that are about a user's tokens, and those that are about the watch itself: bookmarks,
+// by which a client knows how far it has come, and errors.
+type ownEvents struct {
+	events watch.Interface
+	user   string
+	result chan watch.Event
+	done   chan struct{}
+	stop   func()
+}
+
+func watchOwn(events watch.Interface, user string) watch.Interface {
+	w := &ownEvents{events: events, user: user, result: make(chan watch.Event), done: make(chan struct{})}
+	w.stop = sync.OnceFunc(func() {
+		close(w.done)
+		events.Stop()
+	})
+	go w.run()
+	return w
+}
+
+// ResultChan is closed when there are no more events.
+func (w *ownEvents) ResultChan() <-chan watch.Event { return w.result }
+
+// Stop ends the watch, whether or not somebody still listens.
+func (w *ownEvents) Stop() { w.stop() }
+
+func (w *ownEvents) run() {
+	defer close(w.result)
+	defer w.stop()
+	for event := range w.events.ResultChan() {
+		own, ok := w.own(event)
+		if !ok {
+			continue
+		}
+		select {
+		case w.result <- own:
+		case <-w.done:
+			return
+		}
+	}
+}
+
+// own returns an event as the user is to see it. It is false for what the user is not to see.
+func (w *ownEvents) own(event watch.Event) (watch.Event, bool) {
+	if event.Type == watch.Error {
+		return event, true
+	}
+	obj := event.Object
+	// Where many watch, an object comes in a wrapper that keeps how it is encoded. That would be the stored kind.
+	if wrapper, ok := obj.(runtime.CacheableObject); ok {
+		obj = wrapper.GetObject()
+	}
+	token, ok := obj.(*oauthv1.OAuthAccessToken)
+	if !ok || event.Type != watch.Bookmark && !owns(w.user, token) {
+		return watch.Event{}, false
+	}
+	return watch.Event{Type: event.Type, Object: (*oauthv1.UserOAuthAccessToken)(token)}, true
+}
