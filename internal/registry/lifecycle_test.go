@@ -3,54 +3,56 @@ package registry_test
 import (
 	"testing"
 	"time"
+
+	"github.com/mintmark/mintmark/internal/testserver"
 )
 
 func TestNamespaceGoesInTwoSteps(t *testing.T) {
 	s := newServer(t)
-	s.run(
-		step{request: "POST /api/v1/namespaces", body: `metadata: {name: a}`, status: 201},
-		step{
-			request: "DELETE /api/v1/namespaces/a", body: `preconditions: {uid: other}`, status: 409,
-			want: `reason: Conflict`,
+	s.Run(
+		testserver.Step{Request: "POST /api/v1/namespaces", Body: `metadata: {name: a}`, Status: 201},
+		testserver.Step{
+			Request: "DELETE /api/v1/namespaces/a", Body: `preconditions: {uid: other}`, Status: 409,
+			Want: `reason: Conflict`,
 		},
-		step{
-			request: "DELETE /api/v1/namespaces/a?dryRun=All", status: 200,
-			want: `status: {phase: Terminating}`,
+		testserver.Step{
+			Request: "DELETE /api/v1/namespaces/a?dryRun=All", Status: 200,
+			Want: `status: {phase: Terminating}`,
 		},
-		step{
-			request: "GET /api/v1/namespaces/a", status: 200,
-			want: `{metadata: {deletionTimestamp: null}, status: {phase: Active}}`,
+		testserver.Step{
+			Request: "GET /api/v1/namespaces/a", Status: 200,
+			Want: `{metadata: {deletionTimestamp: null}, status: {phase: Active}}`,
 		},
-		step{
-			request: "DELETE /api/v1/namespaces/a", status: 200,
-			want: `{kind: Namespace, spec: {finalizers: [kubernetes]}, status: {phase: Terminating}}`,
+		testserver.Step{
+			Request: "DELETE /api/v1/namespaces/a", Status: 200,
+			Want: `{kind: Namespace, spec: {finalizers: [kubernetes]}, status: {phase: Terminating}}`,
 		},
-		step{
-			request: "DELETE /api/v1/namespaces/a", status: 200,
-			want: `{kind: Namespace, spec: {finalizers: [kubernetes]}, status: {phase: Terminating}}`,
+		testserver.Step{
+			Request: "DELETE /api/v1/namespaces/a", Status: 200,
+			Want: `{kind: Namespace, spec: {finalizers: [kubernetes]}, status: {phase: Terminating}}`,
 		},
-		step{
-			request: "PUT /api/v1/namespaces/a", body: `{metadata: {name: a, labels: {b: c}}, spec: {finalizers: []}}`, status: 200,
-			want: `{metadata: {labels: {b: c, kubernetes.io/metadata.name: a}}, spec: {finalizers: [kubernetes]}}`,
+		testserver.Step{
+			Request: "PUT /api/v1/namespaces/a", Body: `{metadata: {name: a, labels: {b: c}}, spec: {finalizers: []}}`, Status: 200,
+			Want: `{metadata: {labels: {b: c, kubernetes.io/metadata.name: a}}, spec: {finalizers: [kubernetes]}}`,
 		},
-		step{
-			request: "PUT /api/v1/namespaces/a/status", body: `{metadata: {name: a}, status: {phase: Active}}`, status: 422,
-			want: "message: 'Namespace \"a\" is invalid: status.Phase: Invalid value: \"Active\": " +
+		testserver.Step{
+			Request: "PUT /api/v1/namespaces/a/status", Body: `{metadata: {name: a}, status: {phase: Active}}`, Status: 422,
+			Want: "message: 'Namespace \"a\" is invalid: status.Phase: Invalid value: \"Active\": " +
 				"may only be ''Terminating'' if `deletionTimestamp` is not empty'",
 		},
-		step{
-			request: "PUT /api/v1/namespaces/a/finalize", body: `{metadata: {name: a}, spec: {finalizers: []}}`, status: 200,
-			want: `{kind: Namespace, spec: {finalizers: null}}`,
+		testserver.Step{
+			Request: "PUT /api/v1/namespaces/a/finalize", Body: `{metadata: {name: a}, spec: {finalizers: []}}`, Status: 200,
+			Want: `{kind: Namespace, spec: {finalizers: null}}`,
 		},
-		step{request: "GET /api/v1/namespaces/a", status: 404},
-		step{request: "DELETE /api/v1/namespaces", status: 405},
-		step{request: "GET /api/v1/namespaces/a/finalize", status: 405},
+		testserver.Step{Request: "GET /api/v1/namespaces/a", Status: 404},
+		testserver.Step{Request: "DELETE /api/v1/namespaces", Status: 405},
+		testserver.Step{Request: "GET /api/v1/namespaces/a/finalize", Status: 405},
 	)
 }
 
 func TestNamespaceGetsItsGeneratedNameAsLabel(t *testing.T) {
 	s := newServer(t)
-	got, _ := s.do("POST /api/v1/namespaces", `metadata: {generateName: a-}`)
+	got, _ := s.Do("POST /api/v1/namespaces", `metadata: {generateName: a-}`)
 	metadata := got.(map[string]any)["metadata"].(map[string]any)
 	if label := metadata["labels"].(map[string]any)["kubernetes.io/metadata.name"]; label != metadata["name"] {
 		t.Errorf("label %q of namespace %q", label, metadata["name"])
@@ -64,56 +66,56 @@ spec: {serviceAccountName: app, containers: [{name: main, image: none}]}
 
 func TestPodGetsItsNodeByBinding(t *testing.T) {
 	s := newServer(t, "a")
-	s.run(
-		step{request: "POST /api/v1/namespaces/a/pods", body: web, status: 201, want: `{spec: {nodeName: null}, status: {phase: Pending}}`},
-		step{
-			request: "PATCH /api/v1/namespaces/a/pods/web", headers: []string{"Content-Type: application/merge-patch+json"},
-			body: `spec: {nodeName: worker}`, status: 422,
+	s.Run(
+		testserver.Step{Request: "POST /api/v1/namespaces/a/pods", Body: web, Status: 201, Want: `{spec: {nodeName: null}, status: {phase: Pending}}`},
+		testserver.Step{
+			Request: "PATCH /api/v1/namespaces/a/pods/web", Headers: []string{"Content-Type: application/merge-patch+json"},
+			Body: `spec: {nodeName: worker}`, Status: 422,
 		},
-		step{
-			request: "POST /api/v1/namespaces/a/pods/web/binding", body: `{metadata: {name: other}, target: {name: worker}}`, status: 400,
-			want: `message: name in URL does not match name in Binding object`,
+		testserver.Step{
+			Request: "POST /api/v1/namespaces/a/pods/web/binding", Body: `{metadata: {name: other}, target: {name: worker}}`, Status: 400,
+			Want: `message: name in URL does not match name in Binding object`,
 		},
-		step{
-			request: "POST /api/v1/namespaces/a/pods/web/binding", body: `{metadata: {name: web}, target: {kind: Node}}`, status: 500,
-			want: `message: 'target.name: Required value'`,
+		testserver.Step{
+			Request: "POST /api/v1/namespaces/a/pods/web/binding", Body: `{metadata: {name: web}, target: {kind: Node}}`, Status: 500,
+			Want: `message: 'target.name: Required value'`,
 		},
-		step{
-			request: "POST /api/v1/namespaces/a/pods/other/binding", body: `{metadata: {name: other}, target: {name: worker}}`, status: 404,
-			want: `message: pods "other" not found`,
+		testserver.Step{
+			Request: "POST /api/v1/namespaces/a/pods/other/binding", Body: `{metadata: {name: other}, target: {name: worker}}`, Status: 404,
+			Want: `message: pods "other" not found`,
 		},
-		step{
-			request: "POST /api/v1/namespaces/a/pods/web/binding?dryRun=All", body: `{metadata: {name: web}, target: {name: worker}}`, status: 201,
+		testserver.Step{
+			Request: "POST /api/v1/namespaces/a/pods/web/binding?dryRun=All", Body: `{metadata: {name: web}, target: {name: worker}}`, Status: 201,
 		},
-		step{
-			request: "POST /api/v1/namespaces/a/pods/web/binding", status: 201,
-			body: `{metadata: {name: web, annotations: {by: hand}}, target: {kind: Node, name: worker}}`,
-			want: `{kind: Status, status: Success}`,
+		testserver.Step{
+			Request: "POST /api/v1/namespaces/a/pods/web/binding", Status: 201,
+			Body: `{metadata: {name: web, annotations: {by: hand}}, target: {kind: Node, name: worker}}`,
+			Want: `{kind: Status, status: Success}`,
 		},
-		step{
-			request: "GET /api/v1/namespaces/a/pods/web", status: 200,
-			want: `{metadata: {annotations: {by: hand}}, spec: {nodeName: worker}, status: {conditions: [{type: PodScheduled, status: "True"}]}}`,
+		testserver.Step{
+			Request: "GET /api/v1/namespaces/a/pods/web", Status: 200,
+			Want: `{metadata: {annotations: {by: hand}}, spec: {nodeName: worker}, status: {conditions: [{type: PodScheduled, status: "True"}]}}`,
 		},
-		step{
-			request: "POST /api/v1/namespaces/a/pods/web/binding", body: `{metadata: {name: web}, target: {name: other}}`, status: 409,
-			want: `message: 'Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "worker"'`,
+		testserver.Step{
+			Request: "POST /api/v1/namespaces/a/pods/web/binding", Body: `{metadata: {name: web}, target: {name: other}}`, Status: 409,
+			Want: `message: 'Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "worker"'`,
 		},
-		step{request: "DELETE /api/v1/namespaces/a/pods/web", status: 200, want: `metadata: {deletionGracePeriodSeconds: 30}`},
-		step{
-			request: "POST /api/v1/namespaces/a/pods/web/binding", body: `{metadata: {name: web}, target: {name: other}}`, status: 409,
-			want: `message: 'Operation cannot be fulfilled on pods/binding "web": pod web is being deleted, cannot be assigned to a host'`,
+		testserver.Step{Request: "DELETE /api/v1/namespaces/a/pods/web", Status: 200, Want: `metadata: {deletionGracePeriodSeconds: 30}`},
+		testserver.Step{
+			Request: "POST /api/v1/namespaces/a/pods/web/binding", Body: `{metadata: {name: web}, target: {name: other}}`, Status: 409,
+			Want: `message: 'Operation cannot be fulfilled on pods/binding "web": pod web is being deleted, cannot be assigned to a host'`,
 		},
 	)
 }
 
 func TestPodGoesWithGrace(t *testing.T) {
 	s := newServer(t, "a")
-	s.run(
-		step{request: "POST /api/v1/namespaces/a/pods", body: web, status: 201},
-		step{request: "POST /api/v1/namespaces/a/pods/web/binding", body: `{metadata: {name: web}, target: {name: worker}}`, status: 201},
+	s.Run(
+		testserver.Step{Request: "POST /api/v1/namespaces/a/pods", Body: web, Status: 201},
+		testserver.Step{Request: "POST /api/v1/namespaces/a/pods/web/binding", Body: `{metadata: {name: web}, target: {name: worker}}`, Status: 201},
 	)
 	before := time.Now()
-	got, _ := s.do("DELETE /api/v1/namespaces/a/pods/web?gracePeriodSeconds=60", "")
+	got, _ := s.Do("DELETE /api/v1/namespaces/a/pods/web?gracePeriodSeconds=60", "")
 	text := got.(map[string]any)["metadata"].(map[string]any)["deletionTimestamp"].(string)
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
@@ -123,28 +125,28 @@ func TestPodGoesWithGrace(t *testing.T) {
 		t.Errorf("to be deleted in %v, want a minute", wait)
 	}
 	same := `metadata: {deletionTimestamp: "` + text + `", deletionGracePeriodSeconds: 60}`
-	s.run(
-		step{request: "DELETE /api/v1/namespaces/a/pods/web?gracePeriodSeconds=90", status: 200, want: same},
-		step{request: "DELETE /api/v1/namespaces/a/pods/web", status: 200, want: same},
-		step{
-			request: "DELETE /api/v1/namespaces/a/pods/web?gracePeriodSeconds=10", status: 200,
-			want: `metadata: {deletionGracePeriodSeconds: 10, generation: 2}`,
+	s.Run(
+		testserver.Step{Request: "DELETE /api/v1/namespaces/a/pods/web?gracePeriodSeconds=90", Status: 200, Want: same},
+		testserver.Step{Request: "DELETE /api/v1/namespaces/a/pods/web", Status: 200, Want: same},
+		testserver.Step{
+			Request: "DELETE /api/v1/namespaces/a/pods/web?gracePeriodSeconds=10", Status: 200,
+			Want: `metadata: {deletionGracePeriodSeconds: 10, generation: 2}`,
 		},
-		step{request: "DELETE /api/v1/namespaces/a/pods/web?gracePeriodSeconds=0", status: 200, want: `kind: Pod`},
-		step{request: "GET /api/v1/namespaces/a/pods/web", status: 404},
+		testserver.Step{Request: "DELETE /api/v1/namespaces/a/pods/web?gracePeriodSeconds=0", Status: 200, Want: `kind: Pod`},
+		testserver.Step{Request: "GET /api/v1/namespaces/a/pods/web", Status: 404},
 
-		step{request: "POST /api/v1/namespaces/a/pods", body: web, status: 201},
-		step{request: "DELETE /api/v1/namespaces/a/pods/web", status: 200, want: `{kind: Pod, metadata: {deletionGracePeriodSeconds: 0}}`},
-		step{request: "GET /api/v1/namespaces/a/pods/web", status: 404},
+		testserver.Step{Request: "POST /api/v1/namespaces/a/pods", Body: web, Status: 201},
+		testserver.Step{Request: "DELETE /api/v1/namespaces/a/pods/web", Status: 200, Want: `{kind: Pod, metadata: {deletionGracePeriodSeconds: 0}}`},
+		testserver.Step{Request: "GET /api/v1/namespaces/a/pods/web", Status: 404},
 	)
 }
 
 // Upstream, admission would give the pod an account and a volume with a token.
 func TestPodGetsDefaultsOnly(t *testing.T) {
 	s := newServer(t, "a")
-	s.run(step{
-		request: "POST /api/v1/namespaces/a/pods", body: `{metadata: {name: web}, spec: {containers: [{name: main, image: none}]}}`, status: 201,
-		want: `
+	s.Run(testserver.Step{
+		Request: "POST /api/v1/namespaces/a/pods", Body: `{metadata: {name: web}, spec: {containers: [{name: main, image: none}]}}`, Status: 201,
+		Want: `
 metadata: {generation: 1, annotations: null, labels: null}
 spec:
   serviceAccountName: null
@@ -176,16 +178,16 @@ func TestDeletionsAnswer(t *testing.T) {
 		{"/api/v1/namespaces/a/secrets", "", `{kind: Status, status: Success, details: {name: x, kind: secrets}}`},
 		{"/api/v1/nodes", "", `{kind: Status, status: Success, details: {name: x, kind: nodes}}`},
 	} {
-		s.run(
-			step{request: "POST " + test.path, body: `metadata: {name: x}`, status: 201},
-			step{request: "DELETE " + test.path + "/x", status: 200, want: test.want},
-			step{request: "GET " + test.path + "/x", status: 404},
-			step{request: "POST " + test.path, body: `metadata: {name: x, finalizers: [example.com/wait]}`, status: 201},
-			step{request: "DELETE " + test.path + "/x", status: 200},
-			step{request: "GET " + test.path + "/x", status: 200, want: `metadata: {deletionGracePeriodSeconds: 0}`},
-			step{request: "PUT " + test.path + "/x", body: `metadata: {name: x}`, status: 200},
-			step{request: "GET " + test.path + "/x", status: 404},
-			step{request: "PUT " + test.path + "/x", body: `metadata: {name: x}`, status: 404},
+		s.Run(
+			testserver.Step{Request: "POST " + test.path, Body: `metadata: {name: x}`, Status: 201},
+			testserver.Step{Request: "DELETE " + test.path + "/x", Status: 200, Want: test.want},
+			testserver.Step{Request: "GET " + test.path + "/x", Status: 404},
+			testserver.Step{Request: "POST " + test.path, Body: `metadata: {name: x, finalizers: [example.com/wait]}`, Status: 201},
+			testserver.Step{Request: "DELETE " + test.path + "/x", Status: 200},
+			testserver.Step{Request: "GET " + test.path + "/x", Status: 200, Want: `metadata: {deletionGracePeriodSeconds: 0}`},
+			testserver.Step{Request: "PUT " + test.path + "/x", Body: `metadata: {name: x}`, Status: 200},
+			testserver.Step{Request: "GET " + test.path + "/x", Status: 404},
+			testserver.Step{Request: "PUT " + test.path + "/x", Body: `metadata: {name: x}`, Status: 404},
 		)
 	}
 }

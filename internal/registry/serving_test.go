@@ -3,6 +3,8 @@ package registry_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/mintmark/mintmark/internal/testserver"
 )
 
 const (
@@ -15,24 +17,24 @@ const (
 
 func TestFieldSelectors(t *testing.T) {
 	s := newServer(t, "a", "b")
-	s.run(
-		step{request: "POST /api/v1/nodes", body: `{metadata: {name: up}}`, status: 201},
-		step{request: "POST /api/v1/nodes", body: `{metadata: {name: down}, spec: {unschedulable: true}}`, status: 201},
-		step{request: "POST /api/v1/namespaces/a/secrets", body: `{metadata: {name: plain}}`, status: 201},
-		step{request: "POST /api/v1/namespaces/a/secrets", body: `{metadata: {name: typed}, type: mine}`, status: 201},
-		step{
-			request: "POST /api/v1/namespaces/a/pods", status: 201,
-			body: `{metadata: {name: here}, spec: {nodeName: up, hostNetwork: true, serviceAccountName: app, containers: [{name: c, image: i}]}}`,
+	s.Run(
+		testserver.Step{Request: "POST /api/v1/nodes", Body: `{metadata: {name: up}}`, Status: 201},
+		testserver.Step{Request: "POST /api/v1/nodes", Body: `{metadata: {name: down}, spec: {unschedulable: true}}`, Status: 201},
+		testserver.Step{Request: "POST /api/v1/namespaces/a/secrets", Body: `{metadata: {name: plain}}`, Status: 201},
+		testserver.Step{Request: "POST /api/v1/namespaces/a/secrets", Body: `{metadata: {name: typed}, type: mine}`, Status: 201},
+		testserver.Step{
+			Request: "POST /api/v1/namespaces/a/pods", Status: 201,
+			Body: `{metadata: {name: here}, spec: {nodeName: up, hostNetwork: true, serviceAccountName: app, containers: [{name: c, image: i}]}}`,
 		},
-		step{
-			request: "POST /api/v1/namespaces/b/pods", status: 201,
-			body: `{metadata: {name: there}, spec: {nodeName: down, restartPolicy: Never, schedulerName: mine, containers: [{name: c, image: i}]}}`,
+		testserver.Step{
+			Request: "POST /api/v1/namespaces/b/pods", Status: 201,
+			Body: `{metadata: {name: there}, spec: {nodeName: down, restartPolicy: Never, schedulerName: mine, containers: [{name: c, image: i}]}}`,
 		},
-		step{
-			request: "PUT /api/v1/namespaces/b/pods/there/status", status: 200,
-			body: `{metadata: {name: there}, status: {phase: Running, podIP: 10.0.0.1, nominatedNodeName: other}}`,
+		testserver.Step{
+			Request: "PUT /api/v1/namespaces/b/pods/there/status", Status: 200,
+			Body: `{metadata: {name: there}, status: {phase: Running, podIP: 10.0.0.1, nominatedNodeName: other}}`,
 		},
-		step{request: "DELETE /api/v1/namespaces/b", status: 200},
+		testserver.Step{Request: "DELETE /api/v1/namespaces/b", Status: 200},
 	)
 	for _, test := range []struct{ path, selector, want string }{
 		{"namespaces", "metadata.name=a", "a"},
@@ -58,113 +60,113 @@ func TestFieldSelectors(t *testing.T) {
 		if test.want != "" {
 			want = `items: [{metadata: {name: ` + test.want + `}}]`
 		}
-		s.run(step{request: request, status: 200, want: want})
+		s.Run(testserver.Step{Request: request, Status: 200, Want: want})
 	}
-	s.run(step{
-		request: "GET /api/v1/pods?fieldSelector=spec.containers%3Dx", status: 400,
-		want: `message: 'field label not supported: spec.containers'`,
+	s.Run(testserver.Step{
+		Request: "GET /api/v1/pods?fieldSelector=spec.containers%3Dx", Status: 400,
+		Want: `message: 'field label not supported: spec.containers'`,
 	})
 }
 
 func TestPatches(t *testing.T) {
 	s := newServer(t, "a")
-	s.run(
-		step{request: "POST /api/v1/namespaces/a/secrets", body: `{metadata: {name: s}, stringData: {a: eins}}`, status: 201, want: `data: {a: ZWlucw==}`},
-		step{
-			request: "PATCH /api/v1/namespaces/a/secrets/s", headers: []string{merge}, body: `stringData: {b: zwei}`, status: 200,
-			want: `{data: {a: ZWlucw==, b: endlaQ==}, stringData: null}`,
+	s.Run(
+		testserver.Step{Request: "POST /api/v1/namespaces/a/secrets", Body: `{metadata: {name: s}, stringData: {a: eins}}`, Status: 201, Want: `data: {a: ZWlucw==}`},
+		testserver.Step{
+			Request: "PATCH /api/v1/namespaces/a/secrets/s", Headers: []string{merge}, Body: `stringData: {b: zwei}`, Status: 200,
+			Want: `{data: {a: ZWlucw==, b: endlaQ==}, stringData: null}`,
 		},
-		step{
-			request: "PATCH /api/v1/namespaces/a/secrets/s", headers: []string{strategy}, body: `{data: {a: null}, stringData: {b: drei}}`, status: 200,
-			want: `{data: {a: null, b: ZHJlaQ==}, stringData: null}`,
+		testserver.Step{
+			Request: "PATCH /api/v1/namespaces/a/secrets/s", Headers: []string{strategy}, Body: `{data: {a: null}, stringData: {b: drei}}`, Status: 200,
+			Want: `{data: {a: null, b: ZHJlaQ==}, stringData: null}`,
 		},
-		step{
-			request: "PATCH /api/v1/namespaces/a/secrets/s", headers: []string{jsonType}, status: 200,
-			body: `[{op: remove, path: /data/b}]`,
-			want: `{data: null, type: Opaque}`,
+		testserver.Step{
+			Request: "PATCH /api/v1/namespaces/a/secrets/s", Headers: []string{jsonType}, Status: 200,
+			Body: `[{op: remove, path: /data/b}]`,
+			Want: `{data: null, type: Opaque}`,
 		},
-		step{
-			request: "PATCH /api/v1/namespaces/a/secrets/new?fieldManager=me", headers: []string{apply}, status: 201,
-			body: `{apiVersion: v1, kind: Secret, metadata: {name: new}, stringData: {a: eins}}`,
-			want: `{data: {a: ZWlucw==}, type: Opaque}`,
+		testserver.Step{
+			Request: "PATCH /api/v1/namespaces/a/secrets/new?fieldManager=me", Headers: []string{apply}, Status: 201,
+			Body: `{apiVersion: v1, kind: Secret, metadata: {name: new}, stringData: {a: eins}}`,
+			Want: `{data: {a: ZWlucw==}, type: Opaque}`,
 		},
-		step{
-			request: "PATCH /api/v1/namespaces/a/pods/web?fieldManager=me", headers: []string{apply}, status: 201,
-			body: `{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: c, image: i}]}, status: {phase: Running}}`,
-			want: `{status: {phase: Pending}, metadata: {managedFields: [{manager: me, fieldsV1: {"f:status": null}}]}}`,
+		testserver.Step{
+			Request: "PATCH /api/v1/namespaces/a/pods/web?fieldManager=me", Headers: []string{apply}, Status: 201,
+			Body: `{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: c, image: i}]}, status: {phase: Running}}`,
+			Want: `{status: {phase: Pending}, metadata: {managedFields: [{manager: me, fieldsV1: {"f:status": null}}]}}`,
 		},
-		step{
-			request: "PATCH /api/v1/namespaces/a/pods/web", headers: []string{strategy}, status: 200,
-			body: `spec: {containers: [{name: c, image: j}]}`,
-			want: `{metadata: {generation: 2}, spec: {containers: [{name: c, image: j}]}}`,
+		testserver.Step{
+			Request: "PATCH /api/v1/namespaces/a/pods/web", Headers: []string{strategy}, Status: 200,
+			Body: `spec: {containers: [{name: c, image: j}]}`,
+			Want: `{metadata: {generation: 2}, spec: {containers: [{name: c, image: j}]}}`,
 		},
-		step{
-			request: "PATCH /api/v1/namespaces/a/pods/web/status", headers: []string{merge}, status: 200,
-			body: `{spec: {containers: null}, status: {phase: Running, qosClass: Guaranteed}}`,
-			want: `{metadata: {generation: 2}, spec: {containers: [{name: c, image: j}]}, status: {phase: Running, qosClass: BestEffort}}`,
+		testserver.Step{
+			Request: "PATCH /api/v1/namespaces/a/pods/web/status", Headers: []string{merge}, Status: 200,
+			Body: `{spec: {containers: null}, status: {phase: Running, qosClass: Guaranteed}}`,
+			Want: `{metadata: {generation: 2}, spec: {containers: [{name: c, image: j}]}, status: {phase: Running, qosClass: BestEffort}}`,
 		},
 	)
 }
 
 func TestDeleteCollection(t *testing.T) {
 	s := newServer(t, "a")
-	s.run(
-		step{request: "POST /api/v1/namespaces/a/serviceaccounts", body: `metadata: {name: goes, labels: {go: now}}`, status: 201},
-		step{request: "POST /api/v1/namespaces/a/serviceaccounts", body: `metadata: {name: stays}`, status: 201},
-		step{
-			request: "DELETE /api/v1/namespaces/a/serviceaccounts?labelSelector=go%3Dnow", status: 200,
-			want: `{kind: ServiceAccountList, items: [{metadata: {name: goes}}]}`,
+	s.Run(
+		testserver.Step{Request: "POST /api/v1/namespaces/a/serviceaccounts", Body: `metadata: {name: goes, labels: {go: now}}`, Status: 201},
+		testserver.Step{Request: "POST /api/v1/namespaces/a/serviceaccounts", Body: `metadata: {name: stays}`, Status: 201},
+		testserver.Step{
+			Request: "DELETE /api/v1/namespaces/a/serviceaccounts?labelSelector=go%3Dnow", Status: 200,
+			Want: `{kind: ServiceAccountList, items: [{metadata: {name: goes}}]}`,
 		},
-		step{
-			request: "GET /api/v1/namespaces/a/serviceaccounts", status: 200,
-			want: `{kind: ServiceAccountList, items: [{kind: null, apiVersion: null, metadata: {name: stays}}]}`,
+		testserver.Step{
+			Request: "GET /api/v1/namespaces/a/serviceaccounts", Status: 200,
+			Want: `{kind: ServiceAccountList, items: [{kind: null, apiVersion: null, metadata: {name: stays}}]}`,
 		},
 	)
 }
 
 func TestTables(t *testing.T) {
 	s := newServer(t, "a")
-	s.run(
-		step{request: "POST /api/v1/namespaces/a/pods", body: web, status: 201},
-		step{
-			request: "GET /api/v1/namespaces/a/pods", headers: []string{asTable}, status: 200,
-			want: `
+	s.Run(
+		testserver.Step{Request: "POST /api/v1/namespaces/a/pods", Body: web, Status: 201},
+		testserver.Step{
+			Request: "GET /api/v1/namespaces/a/pods", Headers: []string{asTable}, Status: 200,
+			Want: `
 kind: Table
 columnDefinitions: [{name: Name, format: name}, {name: Ready}, {name: Status}, {name: Restarts}, {name: Age},
   {name: IP, priority: 1}, {name: Node, priority: 1}, {name: Nominated Node, priority: 1}, {name: Readiness Gates, priority: 1}]
 rows: [{cells: [web, 0/1, Pending, "0", 0s, <none>, <none>, <none>, <none>], object: {kind: PartialObjectMetadata, metadata: {name: web}}}]
 `,
 		},
-		step{
-			request: "GET /api/v1/namespaces/a/pods/web/status", headers: []string{asTable}, status: 200,
-			want: `{kind: Table, rows: [{object: {metadata: {name: web}}}]}`,
+		testserver.Step{
+			Request: "GET /api/v1/namespaces/a/pods/web/status", Headers: []string{asTable}, Status: 200,
+			Want: `{kind: Table, rows: [{object: {metadata: {name: web}}}]}`,
 		},
-		step{
-			request: "GET /api/v1/nodes", headers: []string{asTable}, status: 200,
-			want: `{kind: Table, rows: []}`,
+		testserver.Step{
+			Request: "GET /api/v1/nodes", Headers: []string{asTable}, Status: 200,
+			Want: `{kind: Table, rows: []}`,
 		},
-		step{
-			request: "DELETE /api/v1/namespaces/a/pods/web", headers: []string{asTable}, status: 200,
-			want: `{kind: Table, rows: [{object: {metadata: {name: web}}}]}`,
+		testserver.Step{
+			Request: "DELETE /api/v1/namespaces/a/pods/web", Headers: []string{asTable}, Status: 200,
+			Want: `{kind: Table, rows: [{object: {metadata: {name: web}}}]}`,
 		},
 	)
 }
 
 func TestUpdates(t *testing.T) {
 	s := newServer(t, "a")
-	s.run(
-		step{request: "POST /api/v1/nodes", body: `{metadata: {name: worker}, status: {capacity: {cpu: "1"}}}`, status: 201, want: `status: {allocatable: {cpu: "1"}}`},
-		step{
-			request: "PUT /api/v1/nodes/worker", body: `{metadata: {name: worker}, spec: {unschedulable: true}, status: {capacity: {cpu: "2"}}}`, status: 200,
-			want: `{spec: {unschedulable: true}, status: {capacity: {cpu: "1"}}}`,
+	s.Run(
+		testserver.Step{Request: "POST /api/v1/nodes", Body: `{metadata: {name: worker}, status: {capacity: {cpu: "1"}}}`, Status: 201, Want: `status: {allocatable: {cpu: "1"}}`},
+		testserver.Step{
+			Request: "PUT /api/v1/nodes/worker", Body: `{metadata: {name: worker}, spec: {unschedulable: true}, status: {capacity: {cpu: "2"}}}`, Status: 200,
+			Want: `{spec: {unschedulable: true}, status: {capacity: {cpu: "1"}}}`,
 		},
-		step{
-			request: "PUT /api/v1/nodes/worker/status", body: `{metadata: {name: worker}, status: {capacity: {cpu: "2"}}}`, status: 200,
-			want: `{spec: {unschedulable: true}, status: {capacity: {cpu: "2"}}}`,
+		testserver.Step{
+			Request: "PUT /api/v1/nodes/worker/status", Body: `{metadata: {name: worker}, status: {capacity: {cpu: "2"}}}`, Status: 200,
+			Want: `{spec: {unschedulable: true}, status: {capacity: {cpu: "2"}}}`,
 		},
-		step{
-			request: "PUT /api/v1/nodes/worker", body: `{metadata: {name: worker, resourceVersion: "1"}}`, status: 409,
-			want: `message: 'Operation cannot be fulfilled on nodes "worker": the object has been modified; please apply your changes to the latest version and try again'`,
+		testserver.Step{
+			Request: "PUT /api/v1/nodes/worker", Body: `{metadata: {name: worker, resourceVersion: "1"}}`, Status: 409,
+			Want: `message: 'Operation cannot be fulfilled on nodes "worker": the object has been modified; please apply your changes to the latest version and try again'`,
 		},
 	)
 }

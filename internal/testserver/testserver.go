@@ -126,10 +126,13 @@ func (s *Server) AdminConfig() *rest.Config {
 func (s *Server) Admin() kubernetes.Interface { return s.client(s.AdminConfig()) }
 
 // As returns the client of whoever holds a token; nobody, if it is empty.
-func (s *Server) As(token string) kubernetes.Interface {
+func (s *Server) As(token string) kubernetes.Interface { return s.client(s.TokenConfig(token)) }
+
+// TokenConfig returns the connection of whoever holds a token; nobody's, if it is empty.
+func (s *Server) TokenConfig(token string) *rest.Config {
 	config := rest.AnonymousClientConfig(s.AdminConfig())
 	config.BearerToken = token
-	return s.client(config)
+	return config
 }
 
 func (s *Server) client(config *rest.Config) kubernetes.Interface {
