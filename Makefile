@@ -1,7 +1,7 @@
 # The checks themselves are in .ci/run, which needs no make; here they only have short names.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test conformance lint fmt generate tidy vuln kubectl ci clean
+.PHONY: help build install test conformance bench lint fmt generate tidy vuln kubectl ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,13 @@ test: ## all tests, with the race detector
 
 conformance: ## replay the answers of a real kube-apiserver
 	go test ./internal/conformance/...
+
+# What is measured, and where the figures go: see docs/performance.md.
+ARGS = --write docs/performance.md
+
+bench: ## measure what requests cost, and write docs/performance.md
+	go build -o bin/bench ./internal/bench
+	bin/bench $(ARGS)
 
 lint: ## formatting, go vet and every linter
 	.ci/run format vet lint

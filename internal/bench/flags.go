@@ -1,0 +1,178 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+)
+
+// The forms of the output.
+const (
+	formatTable     = "table"
+	formatBenchstat = "benchstat"
+)
+
+// settings are the flags.
+type settings struct {
+	plan
+	binary string
+	run    *regexp.Regexp
+	format string
+	write  string
+	peer   peerFlags
+}
+
+// peerFlags describe another server of the same API.
+type peerFlags struct {
+	url  string
+	pids []int
+	name string
+	// ca, certificate, key, token and signingKey are names of files.
+	ca, certificate, key, token, signingKey string
+}
+
+const usage = `Usage: bench [flags]
+
+Measures the CPU of TokenReview and TokenRequest against a bare HTTPS server, both started for it. The working directory
+is the module's, unless --binary is given. --write puts the figures into docs/performance.md, which says what they mean.
+
+`
+
+func parseFlags(args []string, out io.Writer) (*settings, error) {
+	o := &settings{}
+	var selection string
+	var quick, list bool
+	fs := pflag.NewFlagSet("bench", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.SetOutput(out)
+	fs.Usage = func() { _, _ = fmt.Fprint(out, usage+fs.FlagUsages()) }
+	fs.StringVar(&o.binary, "binary", "", "the mintmark to measure. Default: one that is built for it")
+	fs.StringVar(&selection, "run", "", "regular expression of what to run, such as Warm or 'ReviewNew/http=2'. Default: everything")
+	fs.BoolVar(&list, "list", false, "say what there is to run, and run nothing")
+	fs.BoolVar(&quick, "quick", false, "less than a minute in all: 2 rounds of 250ms. The figures say little")
+	fs.IntVar(&o.rounds, "rounds", 5, "windows for each server and scenario, after one to warm up")
+	fs.DurationVar(&o.window, "window", 1500*time.Millisecond, "how long each of them is")
+	fs.IntVar(&o.workers, "concurrency", 16, "requests at once: connections of HTTP/1.1, streams of HTTP/2")
+	fs.StringVar(&o.format, "format", formatTable, "what is printed: table, or benchstat for lines that benchstat reads, one for each round")
+	fs.StringVar(&o.write, "write", "", "file to write as docs/performance.md is written")
+	o.peer.add(fs)
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("there are no arguments, only flags: %q", fs.Args())
+	}
+	if list {
+		return nil, errors.Join(printList(out), pflag.ErrHelp)
+	}
+	if quick && !fs.Changed("rounds") {
+		o.rounds = quickRounds
+	}
+	if quick && !fs.Changed("window") {
+		o.window = quickWindow
+	}
+	o.warm = max(o.window/3, minWarm)
+	var err error
+	if o.run, err = regexp.Compile(selection); err != nil {
+		return nil, fmt.Errorf("--run: %w", err)
+	}
+	return o, o.validate()
+}
+
+const (
+	quickRounds = 2
+	quickWindow = 250 * time.Millisecond
+	// minWarm is the shortest warm-up, and minWindow the shortest window in which the kernel's hundredths of a second
+	// still say something.
+	minWarm, minWindow = 200 * time.Millisecond, 100 * time.Millisecond
+)
+
+func (o *settings) validate() error {
+	switch {
+	case o.rounds < 1:
+		return errors.New("--rounds: at least one is needed")
+	case o.window < minWindow:
+		return fmt.Errorf("--window: at least %s is needed, since the kernel counts CPU in steps of %s", minWindow, tick)
+	case o.workers < 1:
+		return errors.New("--concurrency: at least one is needed")
+	case o.format != formatTable && o.format != formatBenchstat:
+		return fmt.Errorf("--format: %q is neither %s nor %s", o.format, formatTable, formatBenchstat)
+	}
+	return o.peer.validate()
+}
+
+// selected says whether --run wants this.
+func (o *settings) selected(sc scenario, version protocol) bool {
+	return o.run.MatchString(sc.id + "/http=" + string(version))
+}
+
+func printList(out io.Writer) error {
+	for _, sc := range scenarios() {
+		if _, err := fmt.Fprintf(out, "%-24s %s\n", sc.id, sc.what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *peerFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&p.url, "peer", "", "URL of another server of the API to measure along, on this machine")
+	fs.IntSliceVar(&p.pids, "peer-pid", nil, "its process id; several, separated by commas, are counted together")
+	fs.StringVar(&p.name, "peer-name", "peer", "what it is called in the table")
+	fs.StringVar(&p.ca, "peer-ca", "", "PEM file of the authority of its certificate. Default: those of the machine")
+	fs.StringVar(&p.token, "peer-token-file", "", "file with the token of an administrator there: a namespace, accounts and roles are made, and removed at the end")
+	fs.StringVar(&p.certificate, "peer-client-certificate", "", "PEM file of a client certificate, the administrator's if there is no token. The caller of ReviewWarmByCertificate has it too")
+	fs.StringVar(&p.key, "peer-client-key", "", "PEM file of its key")
+	fs.StringVar(&p.signingKey, "peer-signing-key-file", "", "PEM file of the P-256 key that it signs tokens with. Without it, new tokens are requested, which takes longer")
+}
+
+func (p *peerFlags) validate() error {
+	switch {
+	case p.url == "" && (len(p.pids) > 0 || p.ca+p.token+p.certificate+p.key+p.signingKey != ""):
+		return errors.New("a --peer-... flag says more of a server that --peer does not name")
+	case p.url == "":
+		return nil
+	case !strings.HasPrefix(p.url, "https://"):
+		return errors.New("--peer: an https:// URL is needed; nothing is measured without TLS")
+	case len(p.pids) == 0:
+		return errors.New("--peer: --peer-pid is needed, too, to know the CPU that it takes")
+	case (p.certificate == "") != (p.key == ""):
+		return errors.New("--peer-client-certificate and --peer-client-key go together")
+	case p.token == "" && p.certificate == "":
+		return errors.New("--peer: an administrator is needed to prepare it: --peer-token-file, or --peer-client-certificate and --peer-client-key")
+	}
+	return nil
+}
+
+// site is the peer as one of the servers that are measured.
+func (p *peerFlags) site() (*site, error) {
+	s := &site{name: p.name, pids: p.pids, admin: &rest.Config{
+		Host:            p.url,
+		TLSClientConfig: rest.TLSClientConfig{CAFile: p.ca},
+		BearerTokenFile: p.token,
+	}}
+	if p.certificate != "" {
+		pair, err := tls.LoadX509KeyPair(p.certificate, p.key)
+		if err != nil {
+			return nil, fmt.Errorf("--peer-client-certificate: %w", err)
+		}
+		s.certificate = &pair
+		if p.token == "" {
+			s.admin.CertFile, s.admin.KeyFile = p.certificate, p.key
+		}
+	}
+	if p.signingKey != "" {
+		var err error
+		if s.signingKey, err = readSigningKey(p.signingKey); err != nil {
+			return nil, fmt.Errorf("--peer-signing-key-file: %w", err)
+		}
+	}
+	return s, nil
+}

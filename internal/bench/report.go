@@ -1,0 +1,122 @@
+package main
+
+import (
+	_ "embed" // for the document
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/template"
+	"time"
+)
+
+// report is all that a run found. The document is made of its exported fields and methods.
+type report struct {
+	Machine machine
+	Program program
+	Date    time.Time
+	Results []result
+
+	prices prices
+	plan   plan
+	run    string
+	peer   string
+}
+
+// newReport returns the report of a run that begins now.
+func newReport(binary string, opts *settings) (*report, error) {
+	made, err := readProgram(binary)
+	if err != nil {
+		return nil, err
+	}
+	r := &report{Machine: describe(), Program: made, Date: time.Now().UTC(), plan: opts.plan, run: opts.run.String()}
+	if opts.peer.url != "" {
+		r.peer = opts.peer.name
+	}
+	return r, nil
+}
+
+// print writes the figures for whoever has started the run.
+func (r *report) print(out io.Writer, format string) error {
+	if format == formatBenchstat {
+		_, err := io.WriteString(out, benchstat(r))
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%s\n%s\n", r.Table(), r.Under())
+	return err
+}
+
+//go:embed performance.md.tmpl
+var document string
+
+// write writes the document into a file.
+func (r *report) write(file string) error {
+	made, err := r.document()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(made), 0o644) //nolint:gosec // G306: it is there to be read
+}
+
+func (r *report) document() (string, error) {
+	parsed, err := template.New("performance.md").Parse(document)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	err = parsed.Execute(&out, r)
+	return out.String(), err
+}
+
+// Table is the table of all results.
+func (r *report) Table() string { return table(r.Results) }
+
+// Under is the lines below the table.
+func (r *report) Under() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "* On this machine one ES256 verification takes %s µs of CPU, and one ES256 signature %s µs.\n",
+		micros(r.prices.verification), micros(r.prices.signature))
+	told := map[protocol]bool{}
+	for _, one := range r.Results {
+		if one.server != floorName || told[one.protocol] {
+			continue
+		}
+		told[one.protocol] = true
+		t := one.typical()
+		fmt.Fprintf(&out, "* The floor itself, over HTTP/%s (%s): %s µs of CPU, %.0f requests/s, p50 %s ms, p99 %s ms, %s MB resident.\n",
+			one.protocol, one.scenario.title, micros(t.cpu), t.rate, millis(t.p50), millis(t.p99), megabytes(one.resident))
+	}
+	return out.String()
+}
+
+// Setting says how the figures were made.
+func (r *report) Setting() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "* %s: ", r.Date.Format(time.DateOnly))
+	if r.Program.Revision != "" {
+		fmt.Fprintf(&out, "revision %.12s", r.Program.Revision)
+		if r.Program.Modified {
+			out.WriteString(" with changes")
+		}
+		out.WriteString(", ")
+	}
+	fmt.Fprintf(&out, "built with %s.\n", r.Program.Go)
+	fmt.Fprintf(&out, "* %s, %d processors, %.0f GB of memory, %s.\n", r.Machine.CPU, r.Machine.Processors, float64(r.Machine.Memory)/1e9, r.Machine.Kernel)
+	fmt.Fprintf(&out, "* %d rounds of %s for each server, %d requests at once.\n", r.plan.rounds, r.plan.window, r.plan.workers)
+	if r.run != "" {
+		fmt.Fprintf(&out, "* Not everything: only what `--run '%s'` selects.\n", r.run)
+	}
+	if r.peer != "" {
+		fmt.Fprintf(&out, "* %q is another server of the same API on the same machine, given by `--peer`.\n", r.peer)
+	}
+	return out.String()
+}
+
+// Scenarios is the list of them.
+func (r *report) Scenarios() string {
+	var out strings.Builder
+	for _, sc := range scenarios() {
+		fmt.Fprintf(&out, "* **%s** (`%s`): %s.\n", sc.title, sc.id, sc.what)
+	}
+	return out.String()
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// streams are where a process reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// serverName stands for the server of this module in results.
+const serverName = "mintmark"
+
+// cleanTimeout bounds the clean-up, which takes place after an interrupt as well.
+const cleanTimeout = 30 * time.Second
+
+// run is the program.
+func run(ctx context.Context, args []string, s streams) error {
+	if len(args) > 0 && args[0] == floorCommand {
+		return runFloor(ctx, args[1:], s)
+	}
+	opts, err := parseFlags(args, s.out)
+	if errors.Is(err, pflag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := checkProc(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "mintmark-bench-")
+	if err != nil {
+		return err
+	}
+	r, err := measureIn(ctx, dir, opts, s.err)
+	if ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
+	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+		return err
+	}
+	if err := r.print(s.out, opts.format); err != nil {
+		return err
+	}
+	if opts.write == "" {
+		return nil
+	}
+	return r.write(opts.write)
+}
+
+// measureIn measures what the options say, with a server whose files are in dir. Whatever happens, no process is left.
+func measureIn(ctx context.Context, dir string, opts *settings, log io.Writer) (r *report, err error) {
+	binary := opts.binary
+	if binary == "" {
+		binary = filepath.Join(dir, serverName)
+		if err := build(ctx, binary, log); err != nil {
+			return nil, err
+		}
+	}
+	if r, err = newReport(binary, opts); err != nil {
+		return nil, err
+	}
+	dataDir := filepath.Join(dir, "data")
+	server, admin, err := startServer(ctx, binary, dataDir)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	own := &site{name: serverName, pids: []int{server.pid}, admin: admin}
+	own.signingKey, err = readSigningKey(filepath.Join(dataDir, "service-account.key"))
+	if err != nil {
+		return nil, err
+	}
+	own.certificate, err = issueCertificate(filepath.Join(dataDir, "ca.crt"), filepath.Join(dataDir, "ca.key"), certificateUser)
+	if err != nil {
+		return nil, err
+	}
+	floor, err := startFloor(ctx, filepath.Join(dataDir, "serving.crt"), filepath.Join(dataDir, "serving.key"), log)
+	if err != nil {
+		return nil, err
+	}
+	defer floor.stop()
+	sites := []*site{own}
+	if opts.peer.url != "" {
+		peer, err := opts.peer.site()
+		if err != nil {
+			return nil, err
+		}
+		sites = append(sites, peer)
+	}
+	err = measureSites(ctx, r, &runner{plan: opts.plan, floor: floor, sites: sites}, opts, log)
+	return r, err
+}
+
+// measureSites prepares the sites, runs the scenarios and removes from the sites what it has brought there.
+func measureSites(ctx context.Context, r *report, bench *runner, opts *settings, log io.Writer) (err error) {
+	for _, s := range bench.sites {
+		defer func() {
+			cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
+			defer cancel()
+			err = errors.Join(err, s.close(cleaning))
+		}()
+		if err := s.open(ctx); err != nil {
+			return err
+		}
+	}
+	// The floor has the certificate of the first.
+	bench.floorRoots = bench.sites[0].tls
+	if r.prices, err = measurePrices(); err != nil {
+		return err
+	}
+	for _, sc := range scenarios() {
+		for _, version := range protocols {
+			if !opts.selected(sc, version) {
+				continue
+			}
+			if _, err := fmt.Fprintf(log, "%s, HTTP/%s\n", sc.title, version); err != nil {
+				return err
+			}
+			results, err := bench.measure(ctx, sc, version)
+			if err != nil {
+				return err
+			}
+			r.Results = append(r.Results, results...)
+		}
+	}
+	if len(r.Results) == 0 {
+		return fmt.Errorf("--run %s selects nothing; see --list", opts.run)
+	}
+	return nil
+}
