@@ -13,11 +13,10 @@ import (
 	"github.com/mintmark/mintmark/internal/scheme"
 )
 
-// buildHandlerChain is the library's chain of filters around handlers that answer, in two places, as the aggregator of
-// kube-apiserver does and not as a server behind it would.
-func (s *Server) buildHandlerChain(apis http.Handler, c *genericapiserver.Config) http.Handler {
+// aggregated answers, in three places, as the aggregator of kube-apiserver does and not as a server behind it would.
+func (s *Server) aggregated(apis http.Handler, c *genericapiserver.Config) http.Handler {
 	groups := aggregated.WrapAggregatedDiscoveryToHandler(http.HandlerFunc(s.listGroups), c.AggregatedDiscoveryGroupManager, nil)
-	return genericapiserver.DefaultBuildHandlerChain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodGet && r.URL.Path == "/apis":
 			groups.ServeHTTP(w, r)
@@ -28,7 +27,7 @@ func (s *Server) buildHandlerChain(apis http.Handler, c *genericapiserver.Config
 		default:
 			apis.ServeHTTP(w, r)
 		}
-	}), c)
+	})
 }
 
 // customResourcesPath is where kubectl asks for custom resources before it validates a kind that can't be patched, such

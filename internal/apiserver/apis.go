@@ -16,17 +16,15 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/registry/openshift"
 	"github.com/mintmark/mintmark/internal/scheme"
-	"github.com/mintmark/mintmark/internal/tokenrequest"
-	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
 // installAPIs serves the API groups.
-func (s *Server) installAPIs(storage generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer) error {
+func (s *Server) installAPIs(storage generic.RESTOptionsGetter) error {
 	core, err := registry.Core(storage)
 	if err != nil {
 		return err
 	}
-	core["serviceaccounts/token"] = registry.NewTokenRequests(issuer)
+	core["serviceaccounts/token"] = registry.NewTokenRequests(s.issuer)
 	coreGroup := newGroup(corev1.GroupName)
 	coreGroup.VersionedResourcesStorageMap[corev1.SchemeGroupVersion.Version] = core
 	if err := s.generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, &coreGroup); err != nil {
@@ -34,7 +32,7 @@ func (s *Server) installAPIs(storage generic.RESTOptionsGetter, issuer *tokenreq
 	}
 	authentication := newGroup(authenticationv1.GroupName)
 	authentication.VersionedResourcesStorageMap[authenticationv1.SchemeGroupVersion.Version] = map[string]rest.Storage{
-		"tokenreviews":       registry.NewTokenReviews(reviewer),
+		"tokenreviews":       registry.NewTokenReviews(s.reviewer),
 		"selfsubjectreviews": registry.NewSelfSubjectReviews(),
 	}
 	authorization := newGroup(authorizationv1.GroupName)

@@ -19,6 +19,9 @@ type Config struct {
 	// Controllers are the controllers that run in the process, by name.
 	Controllers sets.Set[string]
 
+	// FastPath has requests in their common shape answered without the library's chain of handlers.
+	FastPath bool
+
 	Server  *genericoptions.ServerRunOptions
 	Serving *genericoptions.SecureServingOptions
 	// Storage names the servers of an external etcd; without any the embedded one runs.

@@ -65,6 +65,10 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	// through the network, so there is no token that would open every door.
 	c.LoopbackClientConfig = &rest.Config{}
 	c.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
+	s.inFlight = newInFlight(c)
+	if err := c.AddPostStartHook(inFlightHook, s.inFlight.measure); err != nil {
+		return nil, err
+	}
 	c.BuildHandlerChainFunc = s.buildHandlerChain
 	c.AddReadyzChecks(healthz.NamedCheck("live-index", s.indexReady))
 	return c, nil

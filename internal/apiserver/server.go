@@ -42,6 +42,9 @@ type Server struct {
 	roles      *authz.Index
 	oauth      *oauth.Index
 	authorizer *authz.Authorizer
+	issuer     *tokenrequest.Issuer
+	reviewer   *tokenreview.Reviewer
+	inFlight   *inFlight
 	generic    *genericapiserver.GenericAPIServer
 	client     kubernetes.Interface
 	ready      chan struct{}
@@ -140,12 +143,7 @@ func (s *Server) assemble() error {
 	}
 	generic.Authorization.Authorizer, generic.RuleResolver = s.authorizer, s.authorizer
 	generic.AdmissionControl = s.admission()
-	if s.generic, err = generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate()); err != nil {
-		return err
-	}
-	// The index of paths is for /: elsewhere a path that isn't there is just that.
-	s.generic.Handler.NonGoRestfulMux.NotFoundHandler(http.NotFoundHandler())
-	issuer := tokenrequest.New(tokenrequest.Config{
+	s.issuer = tokenrequest.New(tokenrequest.Config{
 		Issuer:        s.keys.issuers[0],
 		APIAudiences:  s.keys.audiences,
 		MaxExpiration: s.cfg.Tokens.MaxExpiration,
@@ -153,12 +151,17 @@ func (s *Server) assemble() error {
 		Index:         s.index,
 		Signer:        s.keys.signer,
 	})
-	reviewer := tokenreview.New(tokenreview.Config{Authenticator: s.identities.Tokens, APIAudiences: s.keys.audiences})
-	if err := s.installAPIs(generic.RESTOptionsGetter, issuer, reviewer); err != nil {
+	s.reviewer = tokenreview.New(tokenreview.Config{Authenticator: s.identities.Tokens, APIAudiences: s.keys.audiences})
+	if s.generic, err = generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate()); err != nil {
+		return err
+	}
+	// The index of paths is for /: elsewhere a path that isn't there is just that.
+	s.generic.Handler.NonGoRestfulMux.NotFoundHandler(http.NotFoundHandler())
+	if err := s.installAPIs(generic.RESTOptionsGetter); err != nil {
 		return err
 	}
 	// It is not part of the API, so the index of paths doesn't name it.
-	s.generic.Handler.NonGoRestfulMux.UnlistedHandle(registry.WebhookPath, registry.NewWebhook(reviewer))
+	s.generic.Handler.NonGoRestfulMux.UnlistedHandle(registry.WebhookPath, registry.NewWebhook(s.reviewer))
 	s.installDocuments()
 	s.client, err = newInternalClient(s.generic.Handler.FullHandlerChain)
 	return err

@@ -56,5 +56,7 @@ func (t *TokenRequests) Create(ctx context.Context, name string, obj runtime.Obj
 	if err != nil {
 		return nil, err
 	}
+	// Nothing of a request is kept, so nothing is managed.
+	request.ManagedFields = nil
 	return request, nil
 }

@@ -47,5 +47,7 @@ func (t *TokenReviews) Create(ctx context.Context, obj runtime.Object, validate 
 		return nil, err
 	}
 	review.Status = status
+	// Nothing of a review is kept, so nothing is managed.
+	review.ManagedFields = nil
 	return review, nil
 }

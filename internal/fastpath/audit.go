@@ -1,0 +1,88 @@
+package fastpath
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+
+	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/types"
+	auditapi "k8s.io/apiserver/pkg/apis/audit"
+	"k8s.io/apiserver/pkg/audit"
+)
+
+// auditHeader names the request in its answer, and in its own header if the client has a name for it.
+const auditHeader = "Audit-Id"
+
+// newAuditID returns an id for a request. It has to be unique and is no secret.
+func newAuditID() string {
+	var id uuid.UUID
+	for i := range 2 {
+		n := rand.Uint64()
+		for j := range 8 {
+			id[8*i+j] = byte(n >> (8 * j))
+		}
+	}
+	id[6] = id[6]&0x0f | 0x40 // version 4 and its variant (RFC 9562)
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
+}
+
+// The annotations of the generic chain's authorization.
+const (
+	decisionAnnotation = "authorization.k8s.io/decision"
+	reasonAnnotation   = "authorization.k8s.io/reason"
+)
+
+// beginAudit has annotations kept from now on.
+func (h *Handler) beginAudit(c *call) {
+	if h.Audit == nil || h.AuditPolicy == nil {
+		return
+	}
+	c.request = c.request.WithContext(audit.WithAuditContext(c.request.Context()))
+	c.audit = audit.AuditContextFrom(c.request.Context())
+}
+
+// identifyAudit begins the record of a request of somebody who is known. Nothing of it is sent before it is certain that
+// the request is answered here: otherwise the generic chain sends a record of its own.
+func (h *Handler) identifyAudit(c *call) {
+	if c.audit == nil {
+		return
+	}
+	c.annotations = c.audit.GetEventAnnotations()
+	h.describe(c.request.Context(), c)
+}
+
+// describe puts into the record of a context who asks for what.
+func (h *Handler) describe(ctx context.Context, c *call) {
+	audit.WithAuditID(ctx, types.UID(c.auditID))
+	// The record is a new one, so this can't fail.
+	_ = audit.AuditContextFrom(ctx).Init(h.AuditPolicy.EvaluatePolicyRule(&c.attributes), h.Audit)
+	audit.LogRequestMetadata(ctx, c.request, c.received, &c.attributes)
+}
+
+// auditReceived sends the record that the request has come, as it was then. It reports false if that can't be recorded.
+func (h *Handler) auditReceived(c *call) bool {
+	if c.audit == nil {
+		return true
+	}
+	audit.ObservePolicyLevel(c.request.Context(), c.audit.GetEventLevel())
+	if !c.audit.Enabled() {
+		return true
+	}
+	received := audit.WithAuditContext(context.Background())
+	audit.AddAuditAnnotationsMap(received, c.annotations)
+	h.describe(received, c)
+	return audit.AuditContextFrom(received).ProcessEventStage(received, auditapi.StageRequestReceived)
+}
+
+// auditComplete sends the record that the request has been answered.
+func (h *Handler) auditComplete(c *call) {
+	if !c.audit.Enabled() {
+		return
+	}
+	ctx := c.request.Context()
+	audit.AddAuditAnnotations(ctx, decisionAnnotation, "allow", reasonAnnotation, c.reason)
+	c.audit.SetEventResponseStatusCode(http.StatusCreated)
+	c.audit.ProcessEventStage(ctx, auditapi.StageResponseComplete)
+}

@@ -1,0 +1,61 @@
+package fastpath
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+)
+
+// maxBody is the longest body that is read here. A token of this size would be a large one.
+const maxBody = 64 << 10
+
+// body is what has been read of a request, and what hasn't.
+type body struct {
+	read []byte
+	rest io.ReadCloser
+	// out is where the answer is written.
+	out []byte
+}
+
+var bodies = sync.Pool{New: func() any { return &body{read: make([]byte, 0, 4<<10), out: make([]byte, 0, 4<<10)} }}
+
+// readBody reads the whole body. It reports false for one that is too long, or that breaks off.
+func (c *call) readBody() bool {
+	b := bodies.Get().(*body)
+	b.read, b.rest = b.read[:0], c.request.Body
+	c.body = b
+	for {
+		if len(b.read) == cap(b.read) {
+			b.read = slices.Grow(b.read, len(b.read))
+		}
+		n, err := b.rest.Read(b.read[len(b.read):min(cap(b.read), maxBody+1)])
+		b.read = b.read[:len(b.read)+n]
+		if errors.Is(err, io.EOF) {
+			return len(b.read) <= maxBody
+		}
+		if err != nil || len(b.read) > maxBody {
+			return false
+		}
+	}
+}
+
+// unread returns the body as it was.
+func (b *body) unread() io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(bytes.Clone(b.read)), b.rest), b.rest}
+}
+
+// free lets another request use the memory. What was in it, tokens, is overwritten.
+func (b *body) free() {
+	if b == nil || cap(b.read)+cap(b.out) > 4*maxBody {
+		return
+	}
+	clear(b.read[:cap(b.read)])
+	clear(b.out[:cap(b.out)])
+	b.rest = nil
+	bodies.Put(b)
+}

@@ -1,0 +1,141 @@
+package fastpath
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+)
+
+// call is one request on its way through the handler.
+type call struct {
+	route    *route
+	format   format // of the body
+	accepted format // of the answer
+	// request is the request with the context of its own.
+	request *http.Request
+	// credential is what was in the Authorization header.
+	credential []string
+	deadline   *deadline
+	auditID    string
+
+	received, authenticated, authorized time.Time
+
+	// attributes say who wants to do what; reason is why that is allowed.
+	attributes authorizer.AttributesRecord
+	reason     string
+	// audit is the record of the request, nil if there is none, and annotations are those it had when it was known who
+	// asks.
+	audit       *audit.AuditContext
+	annotations map[string]string
+
+	body   *body
+	review authenticationv1.TokenReview
+	token  authenticationv1.TokenRequest
+	// answered and written say how far it has come.
+	answered, written bool
+}
+
+// callKey is the key of the call in the context of a traced request.
+type callKey struct{}
+
+// begin returns the call for a request, or nil for one that is not for the fast path.
+func (h *Handler) begin(r *http.Request) *call {
+	route, namespace, name := match(r)
+	if route == nil || r.ContentLength > maxBody {
+		return nil
+	}
+	body, answer, ok := negotiate(r.Header, h.ProxyHeaders)
+	if !ok {
+		return nil
+	}
+	limit, ok := timeout(r.URL.RawQuery, h.Timeout)
+	if !ok {
+		return nil
+	}
+	select {
+	case <-h.Stopping:
+		return nil
+	default:
+	}
+	c := &call{
+		route:      route,
+		format:     body,
+		accepted:   answer,
+		credential: r.Header["Authorization"],
+		received:   time.Now(),
+		attributes: authorizer.AttributesRecord{
+			Verb:            "create",
+			Namespace:       namespace,
+			APIGroup:        route.resource.Group,
+			APIVersion:      route.resource.Version,
+			Resource:        route.resource.Resource,
+			Subresource:     route.subresource,
+			Name:            name,
+			ResourceRequest: true,
+			Path:            r.URL.Path,
+		},
+	}
+	c.deadline = &deadline{Context: r.Context(), at: c.received.Add(limit)}
+	c.request = r.WithContext(authenticator.WithAudiences(c.deadline, h.APIAudiences))
+	if given := r.Header[auditHeader]; len(given) > 0 && given[0] != "" {
+		c.auditID = given[0]
+	} else {
+		c.auditID = newAuditID()
+	}
+	return c
+}
+
+// end gives back what the call holds.
+func (c *call) end() {
+	c.deadline.end()
+	c.body.free()
+}
+
+// untouched returns the request as it came, for the generic chain. It has no more time than it had here.
+func (c *call) untouched(r *http.Request) *http.Request {
+	if c.credential != nil {
+		r.Header["Authorization"] = c.credential
+	}
+	if c.body != nil {
+		r.Body = c.body.unread()
+	}
+	return r.WithContext(c.deadline)
+}
+
+// admission is what admission is asked about.
+func (c *call) admission() admission.Attributes {
+	a := &c.attributes
+	var object runtime.Object = &c.review
+	if c.route == requests {
+		object = &c.token
+	}
+	return admission.NewAttributesRecord(object, nil, c.route.kind, a.Namespace, a.Name, c.route.resource, a.Subresource,
+		admission.Create, &metav1.CreateOptions{}, false, a.User)
+}
+
+// traceable returns the request with what the library puts into a span.
+func (h *Handler) traceable(c *call) *http.Request {
+	a := &c.attributes
+	prefix := "api"
+	if a.APIGroup != "" {
+		prefix = "apis"
+	}
+	ctx := context.WithValue(c.request.Context(), callKey{}, c)
+	ctx = genericapirequest.WithUser(genericapirequest.WithReceivedTimestamp(ctx, c.received), a.User)
+	ctx = audit.WithAuditContext(genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{
+		IsResourceRequest: true, Path: a.Path, Verb: a.Verb, APIPrefix: prefix, APIGroup: a.APIGroup, APIVersion: a.APIVersion,
+		Namespace: a.Namespace, Resource: a.Resource, Subresource: a.Subresource, Name: a.Name,
+	}))
+	audit.WithAuditID(ctx, types.UID(c.auditID))
+	return c.request.WithContext(ctx)
+}

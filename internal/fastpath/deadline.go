@@ -1,0 +1,90 @@
+package fastpath
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxTimeout is how long the generic chain lets the creation of anything take at most.
+const maxTimeout = 34 * time.Second
+
+// timeout returns how long a request with this query may take. It reports false for a query that says anything else.
+func timeout(query string, limit time.Duration) (time.Duration, bool) {
+	limit = min(limit, maxTimeout)
+	if query == "" {
+		return limit, true
+	}
+	value, ok := strings.CutPrefix(query, "timeout=")
+	if !ok || strings.ContainsAny(value, "&;%+") {
+		return 0, false
+	}
+	asked, err := time.ParseDuration(value)
+	if err != nil || asked <= 0 {
+		return 0, false
+	}
+	return min(asked, limit), true
+}
+
+// deadline is a context that ends at a time. Hardly any request asks whether it has ended, and a timer costs more than
+// a decision: there is none before somebody asks.
+type deadline struct {
+	context.Context
+	at time.Time
+
+	mu     sync.Mutex
+	timed  context.Context
+	cancel context.CancelFunc
+	ended  bool
+}
+
+// Deadline is when the context ends.
+func (d *deadline) Deadline() (time.Time, bool) {
+	if at, ok := d.Context.Deadline(); ok && at.Before(d.at) {
+		return at, true
+	}
+	return d.at, true
+}
+
+// Done is closed when the context ends.
+func (d *deadline) Done() <-chan struct{} { return d.running().Done() }
+
+// Err says whether the context has ended.
+func (d *deadline) Err() error {
+	d.mu.Lock()
+	timed := d.timed
+	d.mu.Unlock()
+	if timed != nil {
+		return timed.Err()
+	}
+	if err := d.Context.Err(); err != nil {
+		return err
+	}
+	if !time.Now().Before(d.at) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func (d *deadline) running() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timed == nil {
+		d.timed, d.cancel = context.WithDeadline(d.Context, d.at)
+		if d.ended {
+			d.cancel()
+		}
+	}
+	return d.timed
+}
+
+// end ends the context: the request has been answered.
+func (d *deadline) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ended = true
+	if d.cancel != nil {
+		d.cancel()
+	}
+}

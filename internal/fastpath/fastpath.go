@@ -1,0 +1,238 @@
+// Package fastpath serves POST /apis/authentication.k8s.io/v1/tokenreviews and
+// POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token in the shape in which nearly all clients send them.
+//
+// It is a handler in front of the library's. It decides nothing: who calls, what they may do, whose a token is and which
+// token is issued is decided by the same objects that the generic chain asks. And it only answers with success: what it
+// doesn't fully understand, and all that is to be refused, goes to the generic chain as it came.
+package fastpath
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/tokenrequest"
+)
+
+// Reviewer decides reviews. An error means that there is no verdict.
+type Reviewer interface {
+	Review(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (authenticationv1.TokenReviewStatus, error)
+}
+
+// Issuer fills a request with its token, if validate has no objection.
+type Issuer interface {
+	Issue(ctx context.Context, namespace, name string, request *authenticationv1.TokenRequest, validate tokenrequest.Validate) error
+}
+
+// Limit is how many requests are answered at a time. Begin reports whether one more may be; if so, End ends it.
+type Limit interface {
+	Begin() bool
+	End()
+}
+
+// InFlight counts the requests that a stopping server waits for. Add fails when no more may begin.
+type InFlight interface {
+	Add(delta int) error
+	Done()
+}
+
+// Config is what requests are answered with: all of it is what the generic chain uses, too.
+type Config struct {
+	// Next is the generic chain.
+	Next http.Handler
+	// Stopping is closed when the server has begun to stop. From then on the generic chain answers everything.
+	Stopping <-chan struct{}
+
+	Authenticator authenticator.Request
+	// APIAudiences are those that the caller's credential must be good for.
+	APIAudiences authenticator.Audiences
+	Authorizer   authorizer.UnconditionalAuthorizer
+	Admission    admission.Interface
+	Reviewer     Reviewer
+	Issuer       Issuer
+
+	Limit    Limit
+	InFlight InFlight
+	// Timeout is how long a request may take that doesn't say so itself.
+	Timeout time.Duration
+	// Audit takes the records that AuditPolicy wants; nil if there are none.
+	Audit       audit.Sink
+	AuditPolicy audit.PolicyRuleEvaluator
+	// Trace puts a handler into a span; nil if nothing is traced.
+	Trace func(http.Handler) http.Handler
+	// ProxyHeaders are those in which a front proxy says who the user is. Such requests are the generic chain's.
+	ProxyHeaders []string
+}
+
+// Handler is the fast path.
+type Handler struct {
+	Config
+	traced  http.Handler // nil if nothing is traced
+	metrics *metrics
+}
+
+// New returns the handler.
+func New(cfg Config) *Handler {
+	h := &Handler{Config: cfg, metrics: newMetrics()}
+	if cfg.Trace != nil {
+		h.traced = cfg.Trace(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c := r.Context().Value(callKey{}).(*call)
+			c.request = r
+			c.answered = h.answer(w, c)
+		}))
+	}
+	return h
+}
+
+// ServeHTTP answers a request, or has the generic chain answer it.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := h.begin(r)
+	if c == nil {
+		h.Next.ServeHTTP(w, r)
+		return
+	}
+	defer c.end()
+	if !h.serve(w, c) {
+		h.Next.ServeHTTP(w, c.untouched(r))
+	}
+}
+
+// serve answers a request, in the order in which the generic chain would. It reports false, and has written nothing,
+// where the generic chain is to answer.
+func (h *Handler) serve(w http.ResponseWriter, c *call) (answered bool) {
+	defer func() {
+		if crash := recover(); crash != nil {
+			// What it panicked with may be anything, a token for one. If it panics in the generic chain, too, that has an
+			// answer for it.
+			klog.Background().Error(nil, "The fast path panicked", "panic", fmt.Sprintf("%T", crash), "stack", string(debug.Stack()))
+			answered = c.written
+		}
+	}()
+	if h.InFlight.Add(1) != nil {
+		return false
+	}
+	defer h.InFlight.Done()
+	if !h.authenticate(c) {
+		return false
+	}
+	if h.traced == nil {
+		return h.answer(w, c)
+	}
+	h.traced.ServeHTTP(w, h.traceable(c))
+	return c.answered
+}
+
+// answer answers somebody who is known.
+func (h *Handler) answer(w http.ResponseWriter, c *call) bool {
+	h.identifyAudit(c)
+	if !h.Limit.Begin() {
+		return false
+	}
+	defer h.Limit.End()
+	if !h.authorize(c) || !c.readBody() || !c.decode() || !h.admit(c) || !h.decide(c) || !c.encode() || !h.auditReceived(c) {
+		return false
+	}
+	h.write(w, c)
+	h.auditComplete(c)
+	h.metrics.record(c)
+	return true
+}
+
+// authenticate finds out who calls. Those with wrong credentials, and those with none, are the generic chain's.
+func (h *Handler) authenticate(c *call) bool {
+	h.beginAudit(c)
+	response, ok, err := h.Authenticator.AuthenticateRequest(c.request)
+	if err != nil || !ok || !h.acceptable(response.Audiences) || anonymous(response.User) {
+		return false
+	}
+	c.attributes.User = response.User
+	c.authenticated = time.Now()
+	return true
+}
+
+// acceptable reports whether a credential for these audiences is one for this server.
+func (h *Handler) acceptable(of authenticator.Audiences) bool {
+	return len(h.APIAudiences) == 0 || len(of) == 0 || len(h.APIAudiences.Intersect(of)) > 0
+}
+
+func anonymous(u user.Info) bool {
+	return u.GetName() == user.Anonymous || slices.Contains(u.GetGroups(), user.AllUnauthenticated)
+}
+
+// authorize asks whether the caller may do this.
+func (h *Handler) authorize(c *call) bool {
+	decision, reason, _ := h.Authorizer.Authorize(c.request.Context(), &c.attributes)
+	c.reason = reason
+	c.authorized = time.Now()
+	return decision == authorizer.DecisionAllow
+}
+
+// admit asks whether this may be done to this object.
+func (h *Handler) admit(c *call) bool {
+	mutation, ok := h.Admission.(admission.MutationInterface)
+	return !ok || !mutation.Handles(admission.Create) || mutation.Admit(c.request.Context(), c.admission(), nil) == nil
+}
+
+// validate asks whether this may be done to this object, now that it is complete.
+func (h *Handler) validate(ctx context.Context, c *call) error {
+	validation, ok := h.Admission.(admission.ValidationInterface)
+	if !ok || !validation.Handles(admission.Create) {
+		return nil
+	}
+	return validation.Validate(ctx, c.admission(), nil)
+}
+
+// decide has the token reviewed or issued. A verdict that comes too late is none.
+func (h *Handler) decide(c *call) bool {
+	ctx := c.request.Context()
+	var err error
+	if c.route == reviews {
+		if err = h.validate(ctx, c); err == nil {
+			c.review.Status, err = h.Reviewer.Review(ctx, &c.review.Spec)
+		}
+		return err == nil && ctx.Err() == nil
+	}
+	// Warnings are headers, which the generic chain writes.
+	var warned warnings
+	err = h.Issuer.Issue(warning.WithWarningRecorder(ctx, &warned), c.attributes.Namespace, c.attributes.Name, &c.token,
+		func(ctx context.Context, _ *authenticationv1.TokenRequest) error { return h.validate(ctx, c) })
+	return err == nil && !bool(warned) && ctx.Err() == nil
+}
+
+// warnings notes whether there are any.
+type warnings bool
+
+// AddWarning notes that there is one.
+func (w *warnings) AddWarning(string, string) { *w = true }
+
+// write sends the answer.
+func (h *Handler) write(w http.ResponseWriter, c *call) {
+	c.written = true
+	header := w.Header()
+	header[auditHeader] = []string{c.auditID}
+	header["Cache-Control"] = cacheControl
+	header["Content-Type"] = contentType[c.accepted]
+	header["Content-Length"] = []string{strconv.Itoa(len(c.body.out))}
+	w.WriteHeader(http.StatusCreated)
+	// A client that is gone gets no answer.
+	_, _ = w.Write(c.body.out)
+}
+
+// Values of headers. They are the same for all answers and not changed.
+var (
+	cacheControl = []string{"no-cache, private"}
+	contentType  = [...][]string{inJSON: {"application/json"}, inProtobuf: {"application/vnd.kubernetes.protobuf"}}
+)

@@ -1,0 +1,144 @@
+package fastpath
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
+	handlermetrics "k8s.io/apiserver/pkg/endpoints/handlers/metrics"
+	endpointmetrics "k8s.io/apiserver/pkg/endpoints/metrics"
+	k8smetrics "k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/klog/v2"
+)
+
+// metrics are what the generic chain measures of a request that succeeds, under the same names and in the same
+// collectors: whoever watches the server doesn't see which way a request went.
+type metrics struct {
+	review, request series
+
+	authenticated, authorized             k8smetrics.ObserverMetric // authentication_duration_seconds and kin
+	authenticationFilter, authorizeFilter k8smetrics.ObserverMetric
+	attempts, allowed                     k8smetrics.CounterMetric
+	users                                 map[string]k8smetrics.CounterMetric
+}
+
+// series is what is measured of a route.
+type series struct {
+	total               k8smetrics.CounterMetric
+	duration, sli, body k8smetrics.ObserverMetric
+}
+
+func newMetrics() *metrics {
+	// The library's collectors must be there first: it insists on registering them itself.
+	genericapifilters.RegisterMetrics()
+	endpointmetrics.Register()
+	const apiserver = endpointmetrics.APIServerComponent
+	total := counters(apiserver, "request_total",
+		"Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.",
+		k8smetrics.STABLE, "verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component", "code")
+	duration := histograms(apiserver, "request_duration_seconds",
+		"Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
+		k8smetrics.STABLE, "verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component")
+	sli := histograms(apiserver, "request_sli_duration_seconds",
+		"Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.",
+		k8smetrics.ALPHA, "verb", "group", "version", "resource", "subresource", "scope", "component")
+	filter := histograms(apiserver, "request_filter_duration_seconds",
+		"Request filter latency distribution in seconds, for each filter type", k8smetrics.ALPHA, "filter")
+	of := func(t *route) series {
+		gvr := t.resource
+		return series{
+			total:    total.WithLabelValues("POST", "", gvr.Group, gvr.Version, gvr.Resource, t.subresource, "resource", apiserver, "201"),
+			duration: duration.WithLabelValues("POST", "", gvr.Group, gvr.Version, gvr.Resource, t.subresource, "resource", apiserver),
+			sli:      sli.WithLabelValues("POST", gvr.Group, gvr.Version, gvr.Resource, t.subresource, "resource", apiserver),
+			body:     handlermetrics.RequestBodySizes.WithLabelValues(gvr.Group, gvr.Resource, string(handlermetrics.Create)),
+		}
+	}
+	m := &metrics{
+		review:               of(reviews),
+		request:              of(requests),
+		authenticationFilter: filter.WithLabelValues("authentication"),
+		authorizeFilter:      filter.WithLabelValues("authorization"),
+		attempts: counters("", "authentication_attempts", "Counter of authenticated attempts.",
+			k8smetrics.ALPHA, "result").WithLabelValues("success"),
+		allowed: counters("", "authorization_attempts_total",
+			"Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
+			k8smetrics.ALPHA, "result").WithLabelValues("allowed"),
+		authenticated: histograms("", "authentication_duration_seconds", "Authentication duration in seconds broken out by result.",
+			k8smetrics.ALPHA, "result").WithLabelValues("success"),
+		authorized: histograms("", "authorization_duration_seconds", "Authorization duration in seconds broken out by result.",
+			k8smetrics.ALPHA, "result").WithLabelValues("allowed"),
+		users: map[string]k8smetrics.CounterMetric{},
+	}
+	users := counters("", "authenticated_user_requests", "Counter of authenticated requests broken out by username.", k8smetrics.ALPHA, "username")
+	for _, name := range append(wellKnownUsers, otherUser, emailUser) {
+		m.users[name] = users.WithLabelValues(name)
+	}
+	return m
+}
+
+// Users are counted by these names, so that nobody's own name gets into the metrics.
+var wellKnownUsers = []string{"admin", "client", "kube_proxy", "kubelet", "system:serviceaccount:kube-system:default"}
+
+const otherUser, emailUser = "other", "email_id"
+
+func (m *metrics) countUser(name string) {
+	counter, ok := m.users[name]
+	switch {
+	case ok && name != otherUser && name != emailUser:
+	case strings.Contains(name, "@"):
+		counter = m.users[emailUser]
+	default:
+		counter = m.users[otherUser]
+	}
+	counter.Inc()
+}
+
+// record measures a request that has been answered.
+func (m *metrics) record(c *call) {
+	s := &m.review
+	if c.route == requests {
+		s = &m.request
+	}
+	// The filters' own time is not told apart from what they ask.
+	authenticating, authorizing := c.authenticated.Sub(c.received).Seconds(), c.authorized.Sub(c.authenticated).Seconds()
+	m.countUser(c.attributes.User.GetName())
+	m.attempts.Inc()
+	m.authenticated.Observe(authenticating)
+	m.authenticationFilter.Observe(authenticating)
+	m.allowed.Inc()
+	m.authorized.Observe(authorizing)
+	m.authorizeFilter.Observe(authorizing)
+	elapsed := time.Since(c.received).Seconds()
+	s.total.Inc()
+	s.duration.Observe(elapsed)
+	s.sli.Observe(elapsed)
+	s.body.Observe(float64(len(c.body.read)))
+}
+
+func counters(subsystem, name, help string, stability k8smetrics.StabilityLevel, labels ...string) *k8smetrics.CounterVec {
+	return registered(k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
+		Subsystem: subsystem, Name: name, Help: help, StabilityLevel: stability,
+	}, labels))
+}
+
+func histograms(subsystem, name, help string, stability k8smetrics.StabilityLevel, labels ...string) *k8smetrics.HistogramVec {
+	return registered(k8smetrics.NewHistogramVec(&k8smetrics.HistogramOpts{
+		Subsystem: subsystem, Name: name, Help: help, StabilityLevel: stability,
+	}, labels))
+}
+
+// registered returns the collector that the library has registered under the name of this one.
+func registered[C k8smetrics.Registerable](like C) C {
+	var already prometheus.AlreadyRegisteredError
+	err := legacyregistry.Register(like)
+	if errors.As(err, &already) {
+		if existing, ok := already.ExistingCollector.(C); ok {
+			return existing
+		}
+	}
+	klog.Background().Error(err, "The library doesn't have this metric any more: requests on the fast path are not counted in it", "metric", like.FQName())
+	return like
+}

@@ -1,0 +1,133 @@
+package fastpath
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+)
+
+// route is one of the two endpoints.
+type route struct {
+	resource schema.GroupVersionResource
+	// subresource is empty for reviews.
+	subresource string
+	kind        schema.GroupVersionKind
+}
+
+var (
+	reviews = &route{
+		resource: authenticationv1.SchemeGroupVersion.WithResource("tokenreviews"),
+		kind:     authenticationv1.SchemeGroupVersion.WithKind("TokenReview"),
+	}
+	requests = &route{
+		resource:    corev1.SchemeGroupVersion.WithResource("serviceaccounts"),
+		subresource: "token",
+		kind:        authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"),
+	}
+)
+
+const (
+	reviewsPath    = "/apis/authentication.k8s.io/v1/tokenreviews"
+	namespacesPath = "/api/v1/namespaces/"
+	accountsPath   = "/serviceaccounts/"
+	tokenPath      = "/token"
+)
+
+// match finds the route of a request, and the account that it names.
+func match(r *http.Request) (_ *route, namespace, name string) {
+	// Who wants every request in the log gets it from the generic chain.
+	if r.Method != http.MethodPost || r.URL.RawPath != "" || klog.V(3).Enabled() {
+		return nil, "", ""
+	}
+	if r.URL.Path == reviewsPath {
+		return reviews, "", ""
+	}
+	rest, _ := strings.CutPrefix(r.URL.Path, namespacesPath)
+	rest, ok := strings.CutSuffix(rest, tokenPath)
+	if !ok || len(rest) == len(r.URL.Path)-len(tokenPath) {
+		return nil, "", ""
+	}
+	namespace, name, ok = strings.Cut(rest, accountsPath)
+	if !ok || !plainName(namespace) || !plainName(name) {
+		return nil, "", ""
+	}
+	return requests, namespace, name
+}
+
+// plainName reports whether a part of a path is written as names are.
+func plainName(name string) bool {
+	for i := range len(name) {
+		switch b := name[i]; {
+		case 'a' <= b && b <= 'z', '0' <= b && b <= '9', b == '-', b == '.' && i > 0:
+		default:
+			return false
+		}
+	}
+	return name != ""
+}
+
+// negotiate finds out how the body and the answer are written. It reports false for a request with a header that has
+// the generic chain do something else than it does with most.
+func negotiate(header http.Header, proxyHeaders []string) (body, answer format, ok bool) {
+	for name, values := range header {
+		switch name {
+		case "Accept", "Content-Type", "Authorization":
+			if len(values) != 1 {
+				return 0, 0, false
+			}
+		case "User-Agent":
+			// Those who read answers themselves get them indented.
+			if indented(values[0]) {
+				return 0, 0, false
+			}
+		case "Origin", "Upgrade", "Sec-Websocket-Protocol":
+			return 0, 0, false
+		default:
+			if strings.HasPrefix(name, "Impersonate-") || strings.HasPrefix(name, "X-Remote-") || slices.Contains(proxyHeaders, name) {
+				return 0, 0, false
+			}
+		}
+	}
+	if body, ok = contentTypes[header.Get("Content-Type")]; !ok {
+		return 0, 0, false
+	}
+	answer, ok = accepts[header.Get("Accept")]
+	return body, answer, ok
+}
+
+func indented(userAgent string) bool {
+	return strings.HasPrefix(userAgent, "curl") || strings.HasPrefix(userAgent, "Wget") || strings.HasPrefix(userAgent, "Mozilla/5.0")
+}
+
+// format is how an object is written.
+type format int
+
+const (
+	inJSON format = iota
+	inProtobuf
+)
+
+// The headers of the clients there are. With any other, the generic chain negotiates.
+var (
+	contentTypes = map[string]format{
+		"":                                    inJSON,
+		"application/json":                    inJSON,
+		"application/vnd.kubernetes.protobuf": inProtobuf,
+	}
+	accepts = map[string]format{
+		"":                                    inJSON,
+		"*/*":                                 inJSON,
+		"application/json":                    inJSON,
+		"application/json, */*":               inJSON,
+		"application/json;q=1.0,*/*;q=0.1":    inJSON,
+		"application/vnd.kubernetes.protobuf": inProtobuf,
+		"application/vnd.kubernetes.protobuf, */*":                   inProtobuf,
+		"application/vnd.kubernetes.protobuf,application/json":       inProtobuf,
+		"application/vnd.kubernetes.protobuf,application/json;q=0.9": inProtobuf,
+	}
+)
