@@ -56,9 +56,12 @@ func (l *limit) Begin() bool {
 		return false
 	}
 	now := int64(len(l.places))
-	for before := l.peak.Load(); before < now && !l.peak.CompareAndSwap(before, now); before = l.peak.Load() {
+	for {
+		before := l.peak.Load()
+		if before >= now || l.peak.CompareAndSwap(before, now) {
+			return true
+		}
 	}
-	return true
 }
 
 // End ends a request.
