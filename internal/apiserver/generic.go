@@ -20,6 +20,7 @@ import (
 	basecompatibility "k8s.io/component-base/compatibility"
 	"k8s.io/klog/v2"
 
+	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/scheme"
@@ -122,7 +123,7 @@ func (s *Server) prepare(background context.Context, running *sync.WaitGroup) {
 		case <-background.Done():
 			return background.Err()
 		}
-		if err := s.roles.Bootstrap(background, s.client); err != nil {
+		if err := s.roles.Bootstrap(background, s.client, authz.Defaults{OpenShift: s.cfg.OpenShift}); err != nil {
 			return fmt.Errorf("storing the default roles: %w", err)
 		}
 		close(s.ready)

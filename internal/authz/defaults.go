@@ -118,11 +118,7 @@ var issuerDiscovery = mayGet("/.well-known/openid-configuration", "/.well-known/
 // defaultClusterRoleBindings say who has the default cluster roles. Nobody may review tokens by default.
 func defaultClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 	bind := func(role string, subjects ...rbacv1.Subject) *rbacv1.ClusterRoleBinding {
-		return &rbacv1.ClusterRoleBinding{
-			ObjectMeta: defaultMeta("", role),
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-			Subjects:   subjects,
-		}
+		return bindAs(role, role, subjects...)
 	}
 	bindings := []*rbacv1.ClusterRoleBinding{
 		bind("cluster-admin", group(user.SystemPrivilegedGroup)),
@@ -140,6 +136,15 @@ func defaultClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 			rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: metav1.NamespaceSystem, Name: name}))
 	}
 	return bindings
+}
+
+// bindAs is a binding of a cluster role under a name of its own.
+func bindAs(name, role string, subjects ...rbacv1.Subject) *rbacv1.ClusterRoleBinding {
+	return &rbacv1.ClusterRoleBinding{
+		ObjectMeta: defaultMeta("", name),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   subjects,
+	}
 }
 
 // authenticationReader lets a server behind the aggregator find out whom to believe.

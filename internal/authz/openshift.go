@@ -1,0 +1,39 @@
+package authz
+
+import (
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+// oauthUsers is the group of everybody who comes with an access token of oauth.openshift.io.
+const oauthUsers = "system:authenticated:oauth"
+
+const (
+	oauthGroup = "oauth.openshift.io"
+
+	tokenManager = "system:openshift:useroauthaccesstoken-manager"
+	tokenDeleter = "system:oauth-token-deleter"
+)
+
+// openShiftClusterRoles are the default cluster roles where OpenShift's API is served: those that everybody needs who has
+// an access token.
+func openShiftClusterRoles() []*rbacv1.ClusterRole {
+	return []*rbacv1.ClusterRole{
+		{
+			ObjectMeta: defaultMeta("", tokenManager),
+			Rules:      []rbacv1.PolicyRule{may(read+" delete", oauthGroup, "useroauthaccesstokens")},
+		},
+		{
+			// Whoever can name a token object has had the token, or may list them: to log out is to delete what is named.
+			ObjectMeta: defaultMeta("", tokenDeleter),
+			Rules:      []rbacv1.PolicyRule{may("delete", oauthGroup, "oauthaccesstokens", "oauthauthorizetokens")},
+		},
+	}
+}
+
+func openShiftClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
+	return []*rbacv1.ClusterRoleBinding{
+		bindAs(tokenManager, tokenManager, group(oauthUsers)),
+		bindAs(tokenDeleter+"s", tokenDeleter, group(user.AllAuthenticated)),
+	}
+}

@@ -1,0 +1,68 @@
+package authz_test
+
+import (
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/mintmark/mintmark/internal/testserver"
+)
+
+// Who has an access token may see and revoke the own ones, and everybody may log out: delete a token that can be named.
+func TestOpenShiftRoles(t *testing.T) {
+	t.Parallel()
+	server := testserver.Start(t, "--controllers=", "--openshift-api")
+	do := func(client kubernetes.Interface, verb, resource string) error {
+		return client.Discovery().RESTClient().Verb(verb).AbsPath("/apis/oauth.openshift.io/v1", resource).Do(t.Context()).Error()
+	}
+	const name = "/sha256~ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
+	withToken := as(t, server, "ada", "system:authenticated:oauth", "system:authenticated")
+	without := as(t, server, "bob", "system:authenticated")
+	nobody := server.As("")
+	allowed, missing, forbidden := func(err error) bool { return err == nil }, apierrors.IsNotFound, apierrors.IsForbidden
+	for _, test := range []struct {
+		who            string
+		client         kubernetes.Interface
+		verb, resource string
+		want           func(error) bool
+	}{
+		{"with a token", withToken, "GET", "useroauthaccesstokens", allowed},
+		{"with a token", withToken, "GET", "useroauthaccesstokens" + name, missing},
+		{"with a token", withToken, "DELETE", "useroauthaccesstokens" + name, missing},
+		{"with a token", withToken, "DELETE", "oauthaccesstokens" + name, missing},
+		{"with a token", withToken, "GET", "oauthaccesstokens" + name, forbidden},
+		{"with a token", withToken, "GET", "oauthaccesstokens", forbidden},
+		{"with a token", withToken, "DELETE", "oauthaccesstokens", forbidden},
+		{"with a token", withToken, "GET", "oauthclients", forbidden},
+		{"without", without, "GET", "useroauthaccesstokens", forbidden},
+		{"without", without, "DELETE", "oauthaccesstokens" + name, missing},
+		{"without", without, "DELETE", "oauthauthorizetokens" + name, missing},
+		{"without", without, "DELETE", "oauthclients/demo", forbidden},
+		{"nobody", nobody, "DELETE", "oauthaccesstokens" + name, forbidden},
+	} {
+		if err := do(test.client, test.verb, test.resource); !test.want(err) {
+			t.Errorf("%s, %s %s: %v", test.who, test.verb, test.resource, err)
+		}
+	}
+}
+
+func TestOpenShiftRolesComeWithItsAPI(t *testing.T) {
+	t.Parallel()
+	for _, on := range []bool{false, true} {
+		flags := []string{"--controllers="}
+		if on {
+			flags = append(flags, "--openshift-api")
+		}
+		roles := must[*rbacv1.ClusterRoleList](t)(testserver.Start(t, flags...).Admin().RbacV1().ClusterRoles().List(t.Context(), metav1.ListOptions{}))
+		found := false
+		for i := range roles.Items {
+			found = found || roles.Items[i].Name == "system:openshift:useroauthaccesstoken-manager"
+		}
+		if found != on {
+			t.Errorf("with the API %t, the role is there: %t", on, found)
+		}
+	}
+}
