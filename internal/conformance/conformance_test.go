@@ -146,6 +146,7 @@ func recordedFlags(t *testing.T) ([]string, *ecdsa.PrivateKey) {
 		"--enable-bootstrap-token-auth",
 		"--service-account-extend-token-expiration=true",
 		"--anonymous-issuer-discovery=false",
+		"--openshift-api=true",
 	}, key
 }
 

@@ -7,5 +7,22 @@ import (
 
 // Users returns the storage of the resources of user.openshift.io by the names under which they are served.
 func Users(getter generic.RESTOptionsGetter) (map[string]rest.Storage, error) {
-	return add(getter, addUsers, addGroups)
+	users, err := newUserStorage(getter)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := newGroupStorage(getter)
+	if err != nil {
+		return nil, err
+	}
+	identities, err := newIdentityStorage(getter)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]rest.Storage{
+		"users":                users,
+		"groups":               groups,
+		"identities":           identities,
+		"useridentitymappings": newMappingStorage(users.Store, identities),
+	}, nil
 }
