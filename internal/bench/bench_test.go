@@ -92,13 +92,11 @@ func bench(ctx context.Context, t *testing.T, log io.Writer, args ...string) (st
 // TestBench measures a few scenarios, with a peer whose key it doesn't know.
 func TestBench(t *testing.T) {
 	peer := testserver.Start(t)
-	config := peer.AdminConfig()
 	document := filepath.Join(t.TempDir(), "performance.md")
 	var log bytes.Buffer
 	out, err := bench(t.Context(), t, &log, "--format=benchstat", "--write", document,
 		"--run=(ReviewNew|ReviewForged|ReviewWarmByCertificate)/http=2|(TokenRequest|ReviewShapeless)/http=1",
-		"--peer", peer.URL, "--peer-pid", strconv.Itoa(os.Getpid()), "--peer-ca", writeFile(t, peer.RootCAs),
-		"--peer-client-certificate", writeFile(t, config.CertData), "--peer-client-key", writeFile(t, config.KeyData))
+		"--peer-kubeconfig", peer.Kubeconfig, "--peer-pid", strconv.Itoa(os.Getpid()))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &log)
 	}

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
-	"k8s.io/client-go/rest"
 )
 
 // The forms of the output.
@@ -27,15 +24,6 @@ type settings struct {
 	format string
 	write  string
 	peer   peerFlags
-}
-
-// peerFlags describe another server of the same API.
-type peerFlags struct {
-	url  string
-	pids []int
-	name string
-	// ca, certificate, key, token and signingKey are names of files.
-	ca, certificate, key, token, signingKey string
 }
 
 const usage = `Usage: bench [flags]
@@ -57,8 +45,8 @@ func parseFlags(args []string, out io.Writer) (*settings, error) {
 	fs.StringVar(&selection, "run", "", "regular expression of what to run, such as Warm or 'ReviewNew/http=2'. Default: everything")
 	fs.BoolVar(&list, "list", false, "say what there is to run, and run nothing")
 	fs.BoolVar(&quick, "quick", false, "less than a minute in all: 2 rounds of 250ms. The figures say little")
-	fs.IntVar(&o.rounds, "rounds", 5, "windows for each server and scenario, after one to warm up")
-	fs.DurationVar(&o.window, "window", 1500*time.Millisecond, "how long each of them is")
+	fs.IntVar(&o.rounds, "rounds", 9, "windows for each server and scenario, after one to warm up")
+	fs.DurationVar(&o.window, "window", 800*time.Millisecond, "how long each of them is")
 	fs.IntVar(&o.workers, "concurrency", 16, "requests at once: connections of HTTP/1.1, streams of HTTP/2")
 	fs.StringVar(&o.format, "format", formatTable, "what is printed: table, or benchstat for lines that benchstat reads, one for each round")
 	fs.StringVar(&o.write, "write", "", "file to write as docs/performance.md is written")
@@ -120,59 +108,4 @@ func printList(out io.Writer) error {
 		}
 	}
 	return nil
-}
-
-func (p *peerFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&p.url, "peer", "", "URL of another server of the API to measure along, on this machine")
-	fs.IntSliceVar(&p.pids, "peer-pid", nil, "its process id; several, separated by commas, are counted together")
-	fs.StringVar(&p.name, "peer-name", "peer", "what it is called in the table")
-	fs.StringVar(&p.ca, "peer-ca", "", "PEM file of the authority of its certificate. Default: those of the machine")
-	fs.StringVar(&p.token, "peer-token-file", "", "file with the token of an administrator there: a namespace, accounts and roles are made, and removed at the end")
-	fs.StringVar(&p.certificate, "peer-client-certificate", "", "PEM file of a client certificate, the administrator's if there is no token. The caller of ReviewWarmByCertificate has it too")
-	fs.StringVar(&p.key, "peer-client-key", "", "PEM file of its key")
-	fs.StringVar(&p.signingKey, "peer-signing-key-file", "", "PEM file of the P-256 key that it signs tokens with. Without it, new tokens are requested, which takes longer")
-}
-
-func (p *peerFlags) validate() error {
-	switch {
-	case p.url == "" && (len(p.pids) > 0 || p.ca+p.token+p.certificate+p.key+p.signingKey != ""):
-		return errors.New("a --peer-... flag says more of a server that --peer does not name")
-	case p.url == "":
-		return nil
-	case !strings.HasPrefix(p.url, "https://"):
-		return errors.New("--peer: an https:// URL is needed; nothing is measured without TLS")
-	case len(p.pids) == 0:
-		return errors.New("--peer: --peer-pid is needed, too, to know the CPU that it takes")
-	case (p.certificate == "") != (p.key == ""):
-		return errors.New("--peer-client-certificate and --peer-client-key go together")
-	case p.token == "" && p.certificate == "":
-		return errors.New("--peer: an administrator is needed to prepare it: --peer-token-file, or --peer-client-certificate and --peer-client-key")
-	}
-	return nil
-}
-
-// site is the peer as one of the servers that are measured.
-func (p *peerFlags) site() (*site, error) {
-	s := &site{name: p.name, pids: p.pids, admin: &rest.Config{
-		Host:            p.url,
-		TLSClientConfig: rest.TLSClientConfig{CAFile: p.ca},
-		BearerTokenFile: p.token,
-	}}
-	if p.certificate != "" {
-		pair, err := tls.LoadX509KeyPair(p.certificate, p.key)
-		if err != nil {
-			return nil, fmt.Errorf("--peer-client-certificate: %w", err)
-		}
-		s.certificate = &pair
-		if p.token == "" {
-			s.admin.CertFile, s.admin.KeyFile = p.certificate, p.key
-		}
-	}
-	if p.signingKey != "" {
-		var err error
-		if s.signingKey, err = readSigningKey(p.signingKey); err != nil {
-			return nil, fmt.Errorf("--peer-signing-key-file: %w", err)
-		}
-	}
-	return s, nil
 }

@@ -24,12 +24,11 @@ func TestFlags(t *testing.T) {
 		"nobody at all":             {args: []string{"--concurrency=0"}, err: "--concurrency"},
 		"an unknown format":         {args: []string{"--format=csv"}, err: `"csv" is neither`},
 		"no regular expression":     {args: []string{"--run=("}, err: "--run"},
-		"a peer without TLS":        {args: []string{"--peer=http://127.0.0.1:1"}, err: "https://"},
 		"a peer without a process":  {args: []string{peer, "--peer-token-file=t"}, err: "--peer-pid"},
 		"a peer without an admin":   {args: []string{peer, "--peer-pid=1"}, err: "administrator"},
 		"a peer with half a pair":   {args: []string{peer, "--peer-pid=1", "--peer-token-file=t", "--peer-client-key=k"}, err: "go together"},
-		"a process without a peer":  {args: []string{"--peer-pid=1"}, err: "--peer does not name"},
-		"a key file without a peer": {args: []string{"--peer-signing-key-file=k"}, err: "--peer does not name"},
+		"a process without a peer":  {args: []string{"--peer-pid=1"}, err: "neither --peer nor"},
+		"a key file without a peer": {args: []string{"--peer-signing-key-file=k"}, err: "neither --peer nor"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parseFlags(test.args, &bytes.Buffer{})
@@ -40,11 +39,11 @@ func TestFlags(t *testing.T) {
 
 func TestQuick(t *testing.T) {
 	for args, want := range map[string]plan{
-		"":                            {rounds: 5, window: 1500 * time.Millisecond, warm: 500 * time.Millisecond, workers: 16},
+		"":                            {rounds: 9, window: 800 * time.Millisecond, warm: 800 * time.Millisecond / 3, workers: 16},
 		"--quick":                     {rounds: 2, window: 250 * time.Millisecond, warm: 200 * time.Millisecond, workers: 16},
 		"--quick --rounds=10":         {rounds: 10, window: 250 * time.Millisecond, warm: 200 * time.Millisecond, workers: 16},
 		"--window=3s --quick":         {rounds: 2, window: 3 * time.Second, warm: time.Second, workers: 16},
-		"--concurrency=1 --window=1m": {rounds: 5, window: time.Minute, warm: 20 * time.Second, workers: 1},
+		"--concurrency=1 --window=1m": {rounds: 9, window: time.Minute, warm: 20 * time.Second, workers: 1},
 	} {
 		got, err := parseFlags(strings.Fields(args), &bytes.Buffer{})
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 )
@@ -13,7 +14,7 @@ const (
 	// floorName stands for the floor in results.
 	floorName = "floor"
 	// warmBodies is how many bodies there are for a warm-up whose requests have a body each.
-	warmBodies = 1000
+	warmBodies = 500
 	// spare is by how much more bodies are made than would be sent at the rate seen last.
 	spare = 1.25
 )
@@ -174,7 +175,10 @@ func (t *trial) prepare(ctx context.Context, length time.Duration) (err error) {
 	for _, st := range t.stations {
 		n := 1
 		if t.scenario.fresh {
-			n = max(warmBodies, int(st.rate*length.Seconds()*spare))
+			n = warmBodies
+		}
+		if t.scenario.fresh && st.rate > 0 {
+			n = t.workers + int(st.rate*length.Seconds()*spare)
 		}
 		if st.bodies, err = t.scenario.bodies(ctx, st.site, n); err != nil {
 			return fmt.Errorf("%s, preparing requests for %s: %w", t.scenario.title, st.name, err)
@@ -189,7 +193,7 @@ func (t *trial) prepare(ctx context.Context, length time.Duration) (err error) {
 // round gives a server its window.
 func (t *trial) round(ctx context.Context, st *station, length time.Duration) (round, error) {
 	runtime.GC() // of this process, which shares the processors with what is measured
-	before, err := cpuTime(st.pids...)
+	before, err := readClocks(st.pids)
 	if err != nil {
 		return round{}, err
 	}
@@ -198,7 +202,7 @@ func (t *trial) round(ctx context.Context, st *station, length time.Duration) (r
 	if err != nil {
 		return round{}, err
 	}
-	after, err := cpuTime(st.pids...)
+	after, err := readClocks(st.pids)
 	if err != nil {
 		return round{}, err
 	}
@@ -207,12 +211,38 @@ func (t *trial) round(ctx context.Context, st *station, length time.Duration) (r
 			return round{}, err
 		}
 	}
-	if after == before {
+	n := len(seen.latencies)
+	used := after.server - before.server
+	if used == 0 {
 		return round{}, errors.New("the window is too short to measure the CPU that is used in it")
 	}
-	n := len(seen.latencies)
 	return round{
-		requests: n, rate: seen.rate(), cpu: (after - before) / time.Duration(n),
+		requests: n, rate: seen.rate(), cpu: used / time.Duration(n), others: after.others(before),
 		p50: percentile(seen.latencies, 50), p99: percentile(seen.latencies, 99),
 	}, nil
+}
+
+// clocks is the CPU used so far: by a server, by this process, and by all; all is how much there was.
+type clocks struct{ server, self, busy, all time.Duration }
+
+func readClocks(pids []int) (c clocks, err error) {
+	if c.server, err = cpuTime(pids...); err != nil {
+		return c, err
+	}
+	if c.self, err = cpuTime(os.Getpid()); err != nil {
+		return c, err
+	}
+	c.all, c.busy, err = machineTime()
+	return c, err
+}
+
+// others is which share of all processors went to others since.
+func (c clocks) others(before clocks) float64 {
+	all := c.all - before.all
+	if all <= 0 {
+		return 0
+	}
+	others := (c.busy - before.busy) - (c.server - before.server) - (c.self - before.self)
+	// The kernel does not update all of its counters at the same moment.
+	return max(0, float64(others)/float64(all))
 }

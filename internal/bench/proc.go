@@ -70,6 +70,38 @@ func parseStat(text string) (time.Duration, error) {
 	return time.Duration(ticks) * tick, nil
 }
 
+// machineTime returns how long the processors have existed so far, all of them together, and how long they have worked,
+// for a hypervisor's other guests included.
+func machineTime() (all, busy time.Duration, err error) {
+	text, err := os.ReadFile(filepath.Join(procDir, "stat"))
+	if err != nil {
+		return 0, 0, err
+	}
+	return parseMachineStat(string(text))
+}
+
+// parseMachineStat reads the line of all processors: user, nice, system, idle, iowait, irq, softirq, steal, and two
+// that are contained in the first two.
+func parseMachineStat(text string) (all, busy time.Duration, err error) {
+	line, _, _ := strings.Cut(text, "\n")
+	fields := strings.Fields(line)
+	const idle, iowait, steal = 4, 5, 8
+	if len(fields) <= steal || fields[0] != "cpu" {
+		return 0, 0, errors.New("no line of all processors in stat")
+	}
+	for i := 1; i <= steal; i++ {
+		ticks, err := strconv.ParseInt(fields[i], 10, 53)
+		if err != nil {
+			return 0, 0, fmt.Errorf("a time in stat: %w", err)
+		}
+		all += time.Duration(ticks) * tick
+		if i != idle && i != iowait {
+			busy += time.Duration(ticks) * tick
+		}
+	}
+	return all, busy, nil
+}
+
 // resident returns the memory that processes hold, in bytes.
 func resident(pids ...int) (int64, error) {
 	var sum int64

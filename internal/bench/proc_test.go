@@ -37,6 +37,31 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+func TestParseMachineStat(t *testing.T) {
+	for name, test := range map[string]struct {
+		text      string
+		all, busy time.Duration
+		err       string
+	}{
+		"two processors": {
+			text: "cpu  100 20 50 1000 30 4 6 10 77 0\ncpu0 50 10 25 500 15 2 3 5 70 0\n",
+			all:  12200 * time.Millisecond, busy: 1900 * time.Millisecond,
+		},
+		"one only":     {text: "cpu0 1 1 1 1 1 1 1 1\n", err: "no line of all processors"},
+		"an old one":   {text: "cpu 1 1 1 1\n", err: "no line of all processors"},
+		"not a number": {text: "cpu 1 1 1 x 1 1 1 1\n", err: "a time in stat"},
+		"empty":        {err: "no line of all processors"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, busy, err := parseMachineStat(test.text)
+			if err == nil && (all != test.all || busy != test.busy) {
+				t.Errorf("all %s, busy %s, want %s and %s", all, busy, test.all, test.busy)
+			}
+			checkError(t, err, test.err)
+		})
+	}
+}
+
 func TestParseKilobytes(t *testing.T) {
 	const status = "Name:\tmintmark\nVmRSSX:\t  1 kB\nVmPeak:\t 1300000 kB\nVmRSS:\t   95224 kB\nVmSwap:\t0 MB\nVmHWM:\tx kB\n"
 	for key, test := range map[string]struct {
@@ -80,6 +105,10 @@ func TestCPUOfThisProcess(t *testing.T) {
 	}
 	if used := after - before; used < 30*time.Millisecond || used > 5*time.Second {
 		t.Errorf("50ms of work are %s", used)
+	}
+	all, busy, err := machineTime()
+	if err != nil || busy < after || all < busy {
+		t.Errorf("the machine has worked %s of %s, this process %s, %v", busy, all, after, err)
 	}
 	twice, err := cpuTime(os.Getpid(), os.Getpid())
 	if err != nil {

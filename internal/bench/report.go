@@ -30,7 +30,7 @@ func newReport(binary string, opts *settings) (*report, error) {
 		return nil, err
 	}
 	r := &report{Machine: describe(), Program: made, Date: time.Now().UTC(), plan: opts.plan, run: opts.run.String()}
-	if opts.peer.url != "" {
+	if opts.peer.given() {
 		r.peer = opts.peer.name
 	}
 	return r, nil
@@ -86,7 +86,24 @@ func (r *report) Under() string {
 		fmt.Fprintf(&out, "* The floor itself, over HTTP/%s (%s): %s µs of CPU, %.0f requests/s, p50 %s ms, p99 %s ms, %s MB resident.\n",
 			one.protocol, one.scenario.title, micros(t.cpu), t.rate, millis(t.p50), millis(t.p99), megabytes(one.resident))
 	}
+	if others := r.others(); others > quiet {
+		fmt.Fprintf(&out, "* **Other programs took %.0f %% of the processors meanwhile**, which makes everything dearer and the figures shaky. Measure again when they are gone.\n", others*100)
+	}
 	return out.String()
+}
+
+// quiet is which share of the processors others may have taken for figures to be trusted.
+const quiet = 0.1
+
+// others is the share of the processors that others took, in the middle of all rounds.
+func (r *report) others() float64 {
+	var all []float64
+	for _, one := range r.Results {
+		for _, round := range one.rounds {
+			all = append(all, round.others)
+		}
+	}
+	return median(all)
 }
 
 // Setting says how the figures were made.
@@ -103,6 +120,7 @@ func (r *report) Setting() string {
 	fmt.Fprintf(&out, "built with %s.\n", r.Program.Go)
 	fmt.Fprintf(&out, "* %s, %d processors, %.0f GB of memory, %s.\n", r.Machine.CPU, r.Machine.Processors, float64(r.Machine.Memory)/1e9, r.Machine.Kernel)
 	fmt.Fprintf(&out, "* %d rounds of %s for each server, %d requests at once.\n", r.plan.rounds, r.plan.window, r.plan.workers)
+	fmt.Fprintf(&out, "* Other programs took %.0f %% of the processors meanwhile (median of all windows).\n", r.others()*100)
 	if r.run != "" {
 		fmt.Fprintf(&out, "* Not everything: only what `--run '%s'` selects.\n", r.run)
 	}

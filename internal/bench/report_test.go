@@ -11,8 +11,9 @@ import (
 // example is a report of one scenario over one protocol, with a peer that could not be asked.
 func example() *report {
 	sc := scenarios()[0]
-	floor := round{requests: 3000, rate: 2000, cpu: 20 * time.Microsecond, p50: 300 * time.Microsecond, p99: time.Millisecond}
+	floor := round{requests: 3000, rate: 2000, cpu: 20 * time.Microsecond, p50: 300 * time.Microsecond, p99: time.Millisecond, others: 0.04}
 	one := round{requests: 1500, rate: 1000, cpu: 50 * time.Microsecond, p50: 1234 * time.Microsecond, p99: 5 * time.Millisecond}
+	one.others = 0.04
 	two := one
 	two.cpu = 70 * time.Microsecond
 	return &report{
@@ -70,6 +71,7 @@ func TestDocument(t *testing.T) {
 		"* 2026-01-02: revision 0123456789ab with changes, built with go1.26.0.\n",
 		"* a CPU, 2 processors, 8 GB of memory, Linux 6.1.\n",
 		"* 2 rounds of 1s for each server, 16 requests at once.\n",
+		"* Other programs took 4 % of the processors meanwhile (median of all windows).\n",
 		"* Not everything: only what `--run 'Warm'` selects.\n",
 		"* \"another\" is another server",
 		"(`ReviewForged`)",
@@ -77,5 +79,22 @@ func TestDocument(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("not in the document: %s", want)
 		}
+	}
+}
+
+// TestDisturbed has a run on a machine with something else to do.
+func TestDisturbed(t *testing.T) {
+	const warning = "* **Other programs took 30 % of the processors meanwhile**"
+	r := example()
+	if strings.Contains(r.Under(), "**") {
+		t.Error("a warning without a reason")
+	}
+	for _, one := range r.Results {
+		for i := range one.rounds {
+			one.rounds[i].others = 0.3
+		}
+	}
+	if under := r.Under(); !strings.Contains(under, warning) {
+		t.Errorf("no warning in %s", under)
 	}
 }

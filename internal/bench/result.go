@@ -8,6 +8,8 @@ type round struct {
 	rate     float64       // requests a second
 	cpu      time.Duration // for a request
 	p50, p99 time.Duration
+	// others is the share of the machine's processors that went to neither the server nor this process.
+	others float64
 	// extra is cpu without that of the floor in the same round, and ratio is cpu divided by it.
 	extra time.Duration
 	ratio float64
@@ -47,6 +49,7 @@ func (r result) typical() round {
 		p50:      time.Duration(middle(func(r round) float64 { return float64(r.p50) })),
 		p99:      time.Duration(middle(func(r round) float64 { return float64(r.p99) })),
 		extra:    time.Duration(middle(func(r round) float64 { return float64(r.extra) })),
+		others:   middle(func(r round) float64 { return r.others }),
 		ratio:    middle(func(r round) float64 { return r.ratio }),
 	}
 }

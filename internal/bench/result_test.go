@@ -59,12 +59,27 @@ func TestPercentile(t *testing.T) {
 // TestTypical has one round in three that something else disturbed.
 func TestTypical(t *testing.T) {
 	r := result{rounds: []round{
-		round{requests: 100, rate: 200, cpu: 300, p50: 5, p99: 9}.against(round{cpu: 100}),
-		round{requests: 10, rate: 20, cpu: 9000, p50: 50, p99: 90}.against(round{cpu: 1500}),
-		round{requests: 110, rate: 210, cpu: 400, p50: 6, p99: 8}.against(round{cpu: 100}),
+		round{requests: 100, rate: 200, cpu: 300, p50: 5, p99: 9, others: 0.1}.against(round{cpu: 100}),
+		round{requests: 10, rate: 20, cpu: 9000, p50: 50, p99: 90, others: 0.7}.against(round{cpu: 1500}),
+		round{requests: 110, rate: 210, cpu: 400, p50: 6, p99: 8, others: 0.2}.against(round{cpu: 100}),
 	}}
-	want := round{requests: 100, rate: 200, cpu: 400, p50: 6, p99: 9, extra: 300, ratio: 4}
+	want := round{requests: 100, rate: 200, cpu: 400, p50: 6, p99: 9, others: 0.2, extra: 300, ratio: 4}
 	if diff := cmp.Diff(want, r.typical(), cmp.AllowUnexported(round{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestOthers(t *testing.T) {
+	before := clocks{server: 10, self: 20, busy: 100, all: 1000}
+	for want, after := range map[float64]clocks{
+		0.25: {server: 60, self: 40, busy: 220, all: 1200},
+		0:    {server: 60, self: 40, busy: 160, all: 1200}, // counted less than the two have used
+	} {
+		if got := after.others(before); got != want {
+			t.Errorf("%+v: %v, want %v", after, got, want)
+		}
+	}
+	if got := before.others(before); got != 0 {
+		t.Errorf("%v in no time", got)
 	}
 }

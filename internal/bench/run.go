@@ -92,7 +92,7 @@ func measureIn(ctx context.Context, dir string, opts *settings, log io.Writer) (
 	}
 	defer floor.stop()
 	sites := []*site{own}
-	if opts.peer.url != "" {
+	if opts.peer.given() {
 		peer, err := opts.peer.site()
 		if err != nil {
 			return nil, err
