@@ -15,7 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// errInvalid stands first in the error of every refused token, as kube-apiserver has it; clients match on it.
+// errInvalid stands first in the error of a refused token, as kube-apiserver has it; clients match on it.
 var errInvalid = errors.New("invalid bearer token")
 
 // Config says what reviews are decided by.
@@ -24,6 +24,16 @@ type Config struct {
 	Authenticator authenticator.Token
 	// APIAudiences are the audiences of a review that names none.
 	APIAudiences authenticator.Audiences
+	// ReasonAlone has the error of a refused token be the reason and nothing before it, and leaves a text that is no
+	// credential at all without one. So does OpenShift's endpoint.
+	ReasonAlone bool
+}
+
+// Undecided is an error of an authenticator that could not find out whose a token is. The token may be good, so there is
+// no verdict about it.
+type Undecided interface {
+	error
+	Undecided()
 }
 
 // Reviewer reviews tokens. It is safe for concurrent use.
@@ -43,15 +53,18 @@ func (r *Reviewer) Review(ctx context.Context, spec *authenticationv1.TokenRevie
 	}
 	token, ok := firstWord(spec.Token)
 	if !ok {
-		return refuse(nil), nil
+		return r.refuseNothing(), nil
 	}
 	ctx = withoutValues(ctx)
 	if len(asked) > 0 {
 		ctx = authenticator.WithAudiences(ctx, asked)
 	}
 	response, ok, err := r.Authenticator.AuthenticateToken(ctx, token)
+	if err := undecided(err); err != nil {
+		return authenticationv1.TokenReviewStatus{}, apierrors.NewInternalError(err)
+	}
 	if err != nil || !ok {
-		return refuse(err), nil
+		return r.refuse(err), nil
 	}
 	if len(asked) > 0 && len(asked.Intersect(response.Audiences)) == 0 {
 		return authenticationv1.TokenReviewStatus{}, apierrors.NewInternalError(errors.New("error validating audiences"))
@@ -71,12 +84,41 @@ func firstWord(token string) (string, bool) {
 	return word, strings.TrimSpace(word) != ""
 }
 
-func refuse(err error) authenticationv1.TokenReviewStatus {
+// refuse is the verdict about a token that is nobody's, or no longer good.
+func (r *Reviewer) refuse(err error) authenticationv1.TokenReviewStatus {
 	reasons := []error{errInvalid}
-	if err != nil {
+	switch {
+	case err != nil && r.ReasonAlone:
+		reasons[0] = err
+	case err != nil:
 		reasons = append(reasons, err)
 	}
 	return authenticationv1.TokenReviewStatus{Error: utilerrors.NewAggregate(reasons).Error()}
+}
+
+// refuseNothing is the verdict about a text in which there is no credential.
+func (r *Reviewer) refuseNothing() authenticationv1.TokenReviewStatus {
+	if r.ReasonAlone {
+		return authenticationv1.TokenReviewStatus{}
+	}
+	return r.refuse(nil)
+}
+
+// undecided returns what kept an authenticator from a verdict, if anything did.
+func undecided(err error) error {
+	var one Undecided
+	if errors.As(err, &one) {
+		return one
+	}
+	var several utilerrors.Aggregate
+	if errors.As(err, &several) {
+		for _, err := range several.Errors() {
+			if one := undecided(err); one != nil {
+				return one
+			}
+		}
+	}
+	return nil
 }
 
 func userInfo(info user.Info) authenticationv1.UserInfo {

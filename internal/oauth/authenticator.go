@@ -1,0 +1,193 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/informer"
+)
+
+// ScopesKey is where in what is told of a user the scopes of the token are. Whoever decides what the user may do has to
+// look at them: a limited token without them is a full one.
+const ScopesKey = "scopes.authorization.openshift.io"
+
+// Why a token is refused. Clients match on the texts.
+var (
+	errLookup    = errors.New("token lookup failed")
+	errOldFormat = errors.New("old and insecure token format")
+	errExpired   = errors.New("token is expired")
+	errTimedOut  = errors.New("token timed out")
+)
+
+// Config says what is decided by.
+type Config struct {
+	Index *Index
+	// APIAudiences are those of this server. A token is good for them and for no others.
+	APIAudiences authenticator.Audiences
+	// Idle notes which tokens are used.
+	Idle *Idle
+	// Secrets and Namespaces are where the secret of kube:admin is looked for.
+	Secrets    *informer.Informer[boundobject.Secret]
+	Namespaces *informer.Informer[boundobject.Namespace]
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Authenticator tells to which user a token belongs.
+type Authenticator struct{ Config }
+
+var _ authenticator.Token = (*Authenticator)(nil)
+
+// New returns an authenticator.
+func New(cfg Config) *Authenticator {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Authenticator{cfg}
+}
+
+// AuthenticateToken returns whose token it is, or why it is nobody's. Clients see from the reason which check failed
+// first, so the order is that of OpenShift's oauth-apiserver: token, user, end, uid, idleness, audiences.
+func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	known, err := a.find(ctx, token)
+	if err != nil {
+		return nil, false, err
+	}
+	if known.UserName == kubeAdmin {
+		response, err := a.answer(ctx, &known, a.kubeAdmin)
+		if err != nil {
+			// It is looked for among the users, too, and nobody there can have its name.
+			err = utilerrors.NewAggregate([]error{errNoKubeAdmin, err})
+		}
+		return response, err == nil, err
+	}
+	response, err := a.answer(ctx, &known, a.user)
+	return response, err == nil, err
+}
+
+// answer tells the user of a token and the audiences that it is good for.
+func (a *Authenticator) answer(ctx context.Context, token *found, who func(context.Context, *found) (user.Info, error)) (*authenticator.Response, error) {
+	info, err := who(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	audiences, err := a.audiences(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &authenticator.Response{Audiences: audiences, User: info}, nil
+}
+
+// found is a token that is stored, and under which name.
+type found struct {
+	name string
+	AccessToken
+}
+
+// find looks a token up. Of those without the prefix none has been stored for years; one that is there after all is told
+// apart, and nobody asks the storage for what others put into a request.
+func (a *Authenticator) find(ctx context.Context, token string) (found, error) {
+	name, ok := ObjectName(token)
+	if !ok {
+		if _, ok := a.Index.AccessTokens.Get("", token); ok {
+			return found{}, errOldFormat
+		}
+		return found{}, errLookup
+	}
+	record, err := lookup(ctx, a.Index.AccessTokens, "", name)
+	return found{name, record}, maskNotFound(err)
+}
+
+// maskNotFound keeps the name of a token that is not there out of the reason.
+func maskNotFound(err error) error {
+	if err == nil || errors.As(err, &unavailable{}) {
+		return err
+	}
+	return errLookup
+}
+
+// user returns the user of a token that is good.
+func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, error) {
+	if token.UserName == "" {
+		return nil, errors.New("resource name may not be empty")
+	}
+	known, err := lookup(ctx, a.Index.Users, "", token.UserName)
+	if err == nil && known.UID != token.UserUID {
+		// Another replica may have made the user anew a moment ago.
+		known, err = read(ctx, a.Index.Users, "", token.UserName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := a.check(ctx, token, known.UID); err != nil {
+		return nil, err
+	}
+	return &user.DefaultInfo{
+		Name:   token.UserName,
+		UID:    known.UID,
+		Groups: a.Index.memberships.of(token.UserName),
+		Extra:  map[string][]string{ScopesKey: token.Scopes},
+	}, nil
+}
+
+// check reports why a token is no longer good. One that is counts as used, whatever becomes of the request.
+func (a *Authenticator) check(ctx context.Context, token *found, uid string) error {
+	now := a.Now()
+	if token.ended(now) {
+		return errExpired
+	}
+	if uid != token.UserUID {
+		return fmt.Errorf("user.UID (%s) does not match token.userUID (%s)", uid, token.UserUID)
+	}
+	if token.idle(now) {
+		// It may have been used elsewhere: another replica puts the deadline off, and its write may be on its way here.
+		current, err := read(ctx, a.Index.AccessTokens, "", token.name)
+		if err != nil {
+			return maskNotFound(err)
+		}
+		if token.AccessToken = current; token.idle(now) {
+			return errTimedOut
+		}
+	}
+	if token.IdleAfter > 0 && (token.ExpiresIn == 0 || token.ExpiresIn > int64(token.IdleAfter)) {
+		a.Idle.Used(token.name, &token.AccessToken, now)
+	}
+	return nil
+}
+
+// ended reports whether a token's life is over, or it is being deleted.
+func (t *AccessToken) ended(now time.Time) bool {
+	return t.Deleted || t.ExpiresIn > 0 && after(now, t.Created, t.ExpiresIn)
+}
+
+// idle reports whether a token has not been used for too long.
+func (t *AccessToken) idle(now time.Time) bool {
+	return t.IdleAfter != 0 && after(now, t.Created, int64(t.IdleAfter))
+}
+
+// after reports whether now is later than so many seconds from a start, which is in Unix seconds. It counts in seconds,
+// since there are lives that end far beyond what time.Time can add up.
+func after(now time.Time, start, seconds int64) bool {
+	past := now.Unix() - start
+	return past > seconds || past == seconds && now.Nanosecond() > 0
+}
+
+// audiences returns those of the asked audiences that tokens are good for.
+func (a *Authenticator) audiences(ctx context.Context) (authenticator.Audiences, error) {
+	asked, ok := authenticator.AudiencesFrom(ctx)
+	if !ok {
+		return a.APIAudiences, nil
+	}
+	good := a.APIAudiences.Intersect(asked)
+	if len(good) == 0 && len(a.APIAudiences) > 0 {
+		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", a.APIAudiences, asked)
+	}
+	return good, nil
+}

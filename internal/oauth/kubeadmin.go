@@ -1,0 +1,85 @@
+package oauth
+
+import (
+	"context"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	userv1 "github.com/openshift/api/user/v1"
+	"golang.org/x/crypto/bcrypt"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+// The administrator of a cluster's first hours is no User: whoever knows the password in a secret is it, and while the
+// secret is what it was, so are the tokens. Deleting the secret disables the administrator for good.
+const (
+	kubeAdmin       = "kube:admin"
+	kubeAdminSecret = "kubeadmin" // in kube-system; and the key in it
+	// KubeAdminGroup is the only group of kube:admin.
+	KubeAdminGroup = "system:cluster-admins"
+	// kubeAdminGrace is how long after its namespace the secret may have been made.
+	kubeAdminGrace = time.Hour
+)
+
+var (
+	errNoKubeAdmin = apierrors.NewNotFound(userv1.Resource("users"), kubeAdmin)
+	errRecreated   = errors.New("kubeadmin secret cannot be recreated")
+)
+
+// kubeAdmin returns the user of a token of kube:admin that is good.
+func (a *Authenticator) kubeAdmin(ctx context.Context, token *found) (user.Info, error) {
+	uid, err := a.kubeAdminUID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.check(ctx, token, uid); err != nil {
+		return nil, err
+	}
+	return &user.DefaultInfo{
+		Name:   kubeAdmin,
+		Groups: []string{KubeAdminGroup},
+		Extra:  map[string][]string{ScopesKey: token.Scopes},
+	}, nil
+}
+
+// kubeAdminUID returns the uid that tokens of kube:admin have to have. The secret is read from the storage: it is asked
+// for rarely, and its version counts.
+func (a *Authenticator) kubeAdminUID(ctx context.Context) (string, error) {
+	obj, err := object(ctx, a.Secrets, metav1.NamespaceSystem, kubeAdminSecret)
+	if apierrors.IsNotFound(err) {
+		return "", errNoKubeAdmin
+	}
+	if err != nil {
+		return "", err
+	}
+	secret := obj.(*corev1.Secret)
+	if secret.DeletionTimestamp != nil {
+		return "", errNoKubeAdmin
+	}
+	system, err := object(ctx, a.Namespaces, "", metav1.NamespaceSystem)
+	if err != nil {
+		return "", err
+	}
+	if secret.CreationTimestamp.After(system.(*corev1.Namespace).CreationTimestamp.Add(kubeAdminGrace)) {
+		return "", errRecreated
+	}
+	// The password itself is the login's to check. What is no hash of one lets nobody in.
+	if _, err := bcrypt.Cost(secret.Data[kubeAdminSecret]); err != nil {
+		return "", err
+	}
+	return KubeAdminUID(secret), nil
+}
+
+// KubeAdminUID returns the uid of kube:admin in tokens. Every write to the secret makes it another one.
+func KubeAdminUID(secret *corev1.Secret) string {
+	hash := sha512.New()
+	for _, part := range [][]byte{[]byte(secret.UID), []byte(secret.ResourceVersion), secret.Data[kubeAdminSecret]} {
+		_, _ = hash.Write(part) // it never fails
+	}
+	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil))
+}
