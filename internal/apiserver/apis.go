@@ -1,8 +1,6 @@
 package apiserver
 
 import (
-	oauthv1 "github.com/openshift/api/oauth/v1"
-	userv1 "github.com/openshift/api/user/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/mintmark/mintmark/internal/openid"
 	"github.com/mintmark/mintmark/internal/registry"
-	"github.com/mintmark/mintmark/internal/registry/openshift"
 	"github.com/mintmark/mintmark/internal/scheme"
 )
 
@@ -50,23 +47,6 @@ func (s *Server) installAPIs(storage generic.RESTOptionsGetter) error {
 		return s.installOpenShift(storage, core["serviceaccounts"].(rest.Getter))
 	}
 	return nil
-}
-
-// installOpenShift serves OpenShift's API groups. Service accounts can be clients there.
-func (s *Server) installOpenShift(storage generic.RESTOptionsGetter, accounts rest.Getter) error {
-	clientsAndTokens, err := openshift.OAuth(storage, accounts)
-	if err != nil {
-		return err
-	}
-	oauth := newGroup(oauthv1.GroupName)
-	oauth.VersionedResourcesStorageMap[oauthv1.GroupVersion.Version] = clientsAndTokens
-	usersAndGroups, err := openshift.Users(storage)
-	if err != nil {
-		return err
-	}
-	users := newGroup(userv1.GroupName)
-	users.VersionedResourcesStorageMap[userv1.GroupVersion.Version] = usersAndGroups
-	return s.generic.InstallAPIGroups(&oauth, &users)
 }
 
 func newGroup(name string) genericapiserver.APIGroupInfo {

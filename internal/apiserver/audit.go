@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	oauthv1 "github.com/openshift/api/oauth/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	auditapi "k8s.io/apiserver/pkg/apis/audit"
@@ -26,7 +27,7 @@ func holdsTokens(attributes authorizer.Attributes) bool {
 		return false
 	}
 	switch group, resource := attributes.GetAPIGroup(), attributes.GetResource(); {
-	case group == authenticationv1.GroupName && resource == "tokenreviews":
+	case (group == authenticationv1.GroupName || group == oauthv1.GroupName) && resource == "tokenreviews":
 		return true
 	case group == corev1.GroupName && resource == "secrets":
 		return true

@@ -63,6 +63,9 @@ func (s *Server) authenticate(generic *genericapiserver.Config) (*authn.Union, e
 			return nil, err
 		}
 	}
+	if s.cfg.OpenShift {
+		identities.AccessTokens = s.accessTokens(s.keys.audiences).AmongOthers()
+	}
 	union, err := authn.New(identities)
 	if err != nil {
 		return nil, err

@@ -37,6 +37,8 @@ type Config struct {
 	NodeRestriction bool
 	// OpenShift serves OpenShift's API groups as well: oauth.openshift.io and user.openshift.io.
 	OpenShift bool
+	// IdleWindow is how long an access token of OpenShift may go unused if its client says nothing; 0 is for ever.
+	IdleWindow time.Duration
 }
 
 // Tokens says how service account tokens are issued and which are accepted.

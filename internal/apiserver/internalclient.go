@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 
+	oauthv1 "github.com/openshift/api/oauth/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/scheme"
 )
 
 // internalKey marks the context of a request that the server makes of itself. No request from outside can carry it.
@@ -36,16 +38,23 @@ func (internalUser) AuthenticateRequest(request *http.Request) (*authenticator.R
 	}}, true, nil
 }
 
-// newInternalClient returns the client of the server's own components. Its requests pass the whole chain of the
-// server, audit included, and no network.
-func newInternalClient(handler http.Handler) (kubernetes.Interface, error) {
-	return kubernetes.NewForConfig(&rest.Config{
+// newInternalClients returns the clients of the server's own components, the second one for oauth.openshift.io. Their
+// requests pass the whole chain of the server, audit included, and no network.
+func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interface, error) {
+	config := &rest.Config{
 		Host:          "https://mintmark.internal",
 		Transport:     inProcess{handler},
 		QPS:           -1,
 		UserAgent:     "mintmark",
 		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
-	})
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &oauthv1.GroupVersion, scheme.Codecs.WithoutConversion()
+	oauth, err := rest.RESTClientFor(config)
+	return client, oauth, err
 }
 
 // inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.

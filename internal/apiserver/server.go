@@ -15,6 +15,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	mintmarkadmission "github.com/mintmark/mintmark/internal/admission"
 	"github.com/mintmark/mintmark/internal/authn"
@@ -41,12 +42,14 @@ type Server struct {
 	index      *boundobject.Index
 	roles      *authz.Index
 	oauth      *oauth.Index
+	idle       *oauth.Idle
 	authorizer *authz.Authorizer
 	issuer     *tokenrequest.Issuer
 	reviewer   *tokenreview.Reviewer
 	inFlight   *inFlight
 	generic    *genericapiserver.GenericAPIServer
 	client     kubernetes.Interface
+	tokens     rest.Interface // access tokens of oauth.openshift.io
 	ready      chan struct{}
 	drained    <-chan struct{} // closed when the last request is answered
 	// identities are nil until they are known.
@@ -56,6 +59,7 @@ type Server struct {
 // New builds a server, from the ground up. What it has taken by then it gives back if it fails.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &Server{cfg: cfg, index: boundobject.NewIndex(), roles: authz.NewIndex(), oauth: oauth.NewIndex(), ready: make(chan struct{})}
+	s.idle = oauth.NewIdle(oauth.IdleConfig{Index: s.oauth, Window: cfg.IdleWindow, Store: tokenStore{s}})
 	defer func() {
 		if err != nil {
 			s.release()
@@ -137,6 +141,7 @@ func (s *Server) assemble() error {
 		Index:        s.roles,
 		Nodes:        nodes,
 		PublicIssuer: s.cfg.Authentication.PublicIssuer,
+		OpenShift:    s.cfg.OpenShift,
 	})
 	if err != nil {
 		return err
@@ -163,7 +168,7 @@ func (s *Server) assemble() error {
 	// It is not part of the API, so the index of paths doesn't name it.
 	s.generic.Handler.NonGoRestfulMux.UnlistedHandle(registry.WebhookPath, registry.NewWebhook(s.reviewer))
 	s.installDocuments()
-	s.client, err = newInternalClient(s.generic.Handler.FullHandlerChain)
+	s.client, s.tokens, err = newInternalClients(s.generic.Handler.FullHandlerChain)
 	return err
 }
 
@@ -198,6 +203,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
 	running.Go(func() { s.identities.Run(background) })
+	s.keepIdleDeadlines(background, &running)
 	s.prepare(background, &running)
 	running.Go(func() {
 		select {

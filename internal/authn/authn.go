@@ -2,7 +2,7 @@
 //
 // The order, and what an error in one means for the next, is kube-apiserver's (pkg/kubeapiserver/authenticator): the
 // front proxy's headers, client certificates, and then tokens, which are static ones, those of service accounts,
-// bootstrap tokens, those of OpenID Connect issuers, and whatever a webhook knows.
+// bootstrap tokens, those of OpenID Connect issuers, OpenShift's access tokens, and whatever a webhook knows.
 package authn
 
 import (
@@ -43,6 +43,8 @@ type Config struct {
 	BootstrapTokens *informer.Informer[boundobject.Secret]
 	// Issuers are the OpenID Connect issuers whose tokens are accepted.
 	Issuers IssuersConfig
+	// AccessTokens knows OpenShift's access tokens.
+	AccessTokens authenticator.Token
 	// Webhook is asked about tokens that nobody here knows.
 	Webhook WebhookConfig
 	// Anonymous lets in requests without credentials, on the paths that it names, or everywhere. A configuration file of
@@ -127,6 +129,10 @@ func newTokens(cfg Config, known *issuers) (authenticator.Token, error) {
 		unaware(bootstrapTokens{secrets: cfg.BootstrapTokens})
 	}
 	unaware(known)
+	// In OpenShift it is a webhook that knows access tokens, so their place is before the other one's.
+	if cfg.AccessTokens != nil {
+		tokens = append(tokens, cfg.AccessTokens)
+	}
 	all := chain{here: tokens}
 	if cfg.Webhook.KubeconfigFile != "" {
 		remote, err := newWebhook(cfg.Webhook, cfg.APIAudiences)

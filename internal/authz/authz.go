@@ -29,6 +29,8 @@ type Config struct {
 	// strangers, and keys are public. It is asked last and is no role, so nothing stored depends on it and nobody can
 	// give it away.
 	PublicIssuer bool
+	// OpenShift lets a kube-apiserver of OpenShift have tokens reviewed at oauth.openshift.io, whatever the modes say.
+	OpenShift bool
 }
 
 // Authorizer is the modes one after the other.
@@ -54,6 +56,9 @@ func New(cfg Config) (*Authorizer, error) {
 		cfg.Authorizers = []apiserverconfig.AuthorizerConfiguration{{Type: ModeRBAC}}
 	}
 	z := &Authorizer{}
+	if cfg.OpenShift {
+		z.chain = append(z.chain, openShiftCaller{})
+	}
 	for _, a := range cfg.Authorizers {
 		m, err := newMode(a, &cfg)
 		if err != nil {

@@ -8,6 +8,9 @@ import (
 // oauthUsers is the group of everybody who comes with an access token of oauth.openshift.io.
 const oauthUsers = "system:authenticated:oauth"
 
+// clusterAdmins is the group of kube:admin, the administrator of a cluster's first hours.
+const clusterAdmins = "system:cluster-admins"
+
 const (
 	oauthGroup = "oauth.openshift.io"
 
@@ -35,5 +38,6 @@ func openShiftClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 	return []*rbacv1.ClusterRoleBinding{
 		bindAs(tokenManager, tokenManager, group(oauthUsers)),
 		bindAs(tokenDeleter+"s", tokenDeleter, group(user.AllAuthenticated)),
+		bindAs("cluster-admins", "cluster-admin", group(clusterAdmins)),
 	}
 }

@@ -16,6 +16,8 @@ const maxConflicts = 5
 
 // putOff moves the deadline of a token on by what its last use grants.
 func (i *Idle) putOff(ctx context.Context, u use) error {
+	ctx, cancel := context.WithTimeout(ctx, idlePatience)
+	defer cancel()
 	var conflict error
 	for range maxConflicts {
 		token, err := i.Store.Get(ctx, u.name)

@@ -24,8 +24,8 @@ const (
 	// time and a margin, so about once in a window, however often the token is used.
 	idlePeriod = MinIdleWindow / 3
 	idleMargin = 10 * time.Second
-	// idlePause is how long nothing is tried after the store has failed.
-	idlePause = 10 * time.Second
+	// idlePause is how long nothing is tried after the store has failed, and idlePatience how long it is waited for.
+	idlePause, idlePatience = 10 * time.Second, 5 * time.Second
 )
 
 // TokenStore is where the deadlines of tokens are. Update must fail with Conflict if the token was changed since it was
@@ -120,20 +120,27 @@ func (i *Idle) Run(ctx context.Context) {
 	defer tick.Stop()
 	i.reach(time.Now().Add(idlePeriod + idleMargin).Unix())
 	for {
+		var pause <-chan time.Time
 		if !i.write(ctx) {
-			select {
-			case <-time.After(idlePause):
-			case <-ctx.Done():
-			}
+			pause = time.After(idlePause)
 		}
 		select {
 		case <-tick.C:
 			i.reach(time.Now().Add(idlePeriod + idleMargin).Unix())
-		case <-i.wake:
+		case <-i.wakeUnless(pause):
+		case <-pause:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// wakeUnless is when something has become due, but not while there is a pause: what is due is tried again after it.
+func (i *Idle) wakeUnless(pause <-chan time.Time) <-chan struct{} {
+	if pause != nil {
+		return nil
+	}
+	return i.wake
 }
 
 // Flush writes down every use that is noted, and has Run write further ones at once. It is for the end of a server, while

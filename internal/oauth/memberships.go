@@ -74,7 +74,8 @@ func (m *memberships) join(user, group string) {
 		groups = onlyAuthenticated
 	}
 	at, _ := findGroup(groups, group)
-	m.groups[user] = slices.Insert(slices.Clip(slices.Clone(groups)), at, group)
+	// No room is left behind the list: whoever appends to it gets one of their own.
+	m.groups[user] = slices.Clip(slices.Concat(groups[:at], []string{group}, groups[at:]))
 }
 
 func (m *memberships) leave(user, group string) {
@@ -85,7 +86,7 @@ func (m *memberships) leave(user, group string) {
 	case len(groups) == len(onlyAuthenticated)+1:
 		delete(m.groups, user)
 	default:
-		m.groups[user] = slices.Delete(slices.Clone(groups), at, at+1)
+		m.groups[user] = slices.Clip(slices.Concat(groups[:at], groups[at+1:]))
 	}
 }
 

@@ -3,6 +3,7 @@ package tokenreview_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,6 +124,55 @@ func TestRefusal(t *testing.T) {
 			got, err := newReviewer(&knows{token: "good", err: test.err}).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: "bad"})
 			if diff := cmp.Diff(authenticationv1.TokenReviewStatus{Error: test.want}, got); err != nil || diff != "" {
 				t.Errorf("error %v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// TestReasonAlone: OpenShift's refusals are the reason and nothing before it, and of a text that is no credential nothing
+// is said at all.
+func TestReasonAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		token string
+		err   error
+		want  string
+	}{
+		"unknown":     {"bad", nil, "invalid bearer token"},
+		"one reason":  {"bad", errors.New("too old"), "too old"},
+		"two reasons": {"bad", utilerrors.NewAggregate([]error{errors.New("a"), errors.New("b")}), "[a, b]"},
+		"blank":       {"  ", nil, ""},
+		"after blank": {" good", nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reviewer := newReviewer(&knows{token: "good", err: test.err})
+			reviewer.ReasonAlone = true
+			got, err := reviewer.Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: test.token})
+			if diff := cmp.Diff(authenticationv1.TokenReviewStatus{Error: test.want}, got); err != nil || diff != "" {
+				t.Errorf("error %v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+type silence struct{}
+
+func (silence) Error() string { return "nobody answers" }
+func (silence) Undecided()    {}
+
+// TestUndecided: whether a token is good could not be found out, so it is not called bad.
+func TestUndecided(t *testing.T) {
+	for name, err := range map[string]error{
+		"alone":             silence{},
+		"among others":      utilerrors.NewAggregate([]error{errors.New("a"), silence{}}),
+		"deep among others": utilerrors.NewAggregate([]error{errors.New("a"), utilerrors.NewAggregate([]error{fmt.Errorf("b: %w", silence{})})}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := newReviewer(&knows{token: "good", err: err}).Review(t.Context(), &authenticationv1.TokenReviewSpec{Token: "good"})
+			if !apierrors.IsInternalError(err) || err.Error() != "Internal error occurred: nobody answers" {
+				t.Errorf("error %v", err)
+			}
+			if diff := cmp.Diff(authenticationv1.TokenReviewStatus{}, got); diff != "" {
+				t.Errorf("a verdict (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -1,0 +1,29 @@
+package openshift
+
+import (
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/tokenreview"
+)
+
+// TokenReviews is tokenreviews of oauth.openshift.io. What is sent and answered is a TokenReview of
+// authentication.k8s.io: only the path is another.
+type TokenReviews struct{ *registry.TokenReviews }
+
+var _ interface {
+	rest.Creater
+	rest.GroupVersionKindProvider
+} = TokenReviews{}
+
+// NewTokenReviews returns the storage of tokenreviews.
+func NewTokenReviews(reviewer *tokenreview.Reviewer) TokenReviews {
+	return TokenReviews{registry.NewTokenReviews(reviewer)}
+}
+
+// GroupVersionKind is the kind of the reviews.
+func (TokenReviews) GroupVersionKind(schema.GroupVersion) schema.GroupVersionKind {
+	return authenticationv1.SchemeGroupVersion.WithKind("TokenReview")
+}
