@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,11 +40,13 @@ type role struct {
 	rules       []rule
 }
 
-// binding is what is kept of a role binding or a cluster role binding. It is replaced and never changed.
+// binding is what is kept of a role binding or a cluster role binding. It is replaced and, but for reasons, never changed.
 type binding struct {
 	meta     metav1.ObjectMeta
 	ref      rbacv1.RoleRef
 	subjects []rbacv1.Subject
+	// reasons say, for each subject, why the binding allows something; nil until somebody asks.
+	reasons []atomic.Pointer[string]
 }
 
 // scope holds, for everybody who is bound, the roles and the bindings that give them, sorted by the first binding.
@@ -102,9 +105,9 @@ func (x *Index) bindingChanged(key informer.Key, obj runtime.Object) {
 	var now *binding
 	switch obj := obj.(type) {
 	case *rbacv1.RoleBinding:
-		now = &binding{meta: trim(&obj.ObjectMeta), ref: obj.RoleRef, subjects: slices.Clone(obj.Subjects)}
+		now = newBindingRecord(&obj.ObjectMeta, obj.RoleRef, obj.Subjects)
 	case *rbacv1.ClusterRoleBinding:
-		now = &binding{meta: trim(&obj.ObjectMeta), ref: obj.RoleRef, subjects: slices.Clone(obj.Subjects)}
+		now = newBindingRecord(&obj.ObjectMeta, obj.RoleRef, obj.Subjects)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -116,6 +119,10 @@ func (x *Index) bindingChanged(key informer.Key, obj runtime.Object) {
 		x.bindings[key] = now
 		x.bind(now)
 	}
+}
+
+func newBindingRecord(meta *metav1.ObjectMeta, ref rbacv1.RoleRef, subjects []rbacv1.Subject) *binding {
+	return &binding{meta: trim(meta), ref: ref, subjects: slices.Clone(subjects), reasons: make([]atomic.Pointer[string], len(subjects))}
 }
 
 // trim keeps of an object's metadata what decisions, the bootstrap and the aggregation need.

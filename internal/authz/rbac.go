@@ -92,6 +92,16 @@ func (b *binding) reason(found subject, u user.Info) string {
 			break
 		}
 	}
+	if text := b.reasons[first].Load(); text != nil {
+		return *text
+	}
+	text := b.tell(first)
+	b.reasons[first].Store(&text)
+	return text
+}
+
+// tell says why a binding allows something to one of its subjects.
+func (b *binding) tell(first int) string {
 	kind, name := "ClusterRoleBinding", b.meta.Name
 	if b.meta.Namespace != "" {
 		kind, name = "RoleBinding", b.meta.Name+"/"+b.meta.Namespace

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"sync"
 )
 
 // maxBody is the longest body that is read here. A token of this size would be a large one.
@@ -19,13 +18,12 @@ type body struct {
 	out []byte
 }
 
-var bodies = sync.Pool{New: func() any { return &body{read: make([]byte, 0, 4<<10), out: make([]byte, 0, 4<<10)} }}
+func newBody() body { return body{read: make([]byte, 0, 4<<10), out: make([]byte, 0, 4<<10)} }
 
 // readBody reads the whole body. It reports false for one that is too long, or that breaks off.
 func (c *call) readBody() bool {
-	b := bodies.Get().(*body)
-	b.read, b.rest = b.read[:0], c.request.Body
-	c.body = b
+	b := &c.body
+	b.rest = c.request.Body
 	for {
 		if len(b.read) == cap(b.read) {
 			b.read = slices.Grow(b.read, len(b.read))
@@ -49,13 +47,12 @@ func (b *body) unread() io.ReadCloser {
 	}{io.MultiReader(bytes.NewReader(bytes.Clone(b.read)), b.rest), b.rest}
 }
 
-// free lets another request use the memory. What was in it, tokens, is overwritten.
-func (b *body) free() {
-	if b == nil || cap(b.read)+cap(b.out) > 4*maxBody {
-		return
-	}
+// clear overwrites what was in it: tokens.
+func (b *body) clear() {
 	clear(b.read[:cap(b.read)])
 	clear(b.out[:cap(b.out)])
-	b.rest = nil
-	bodies.Put(b)
+	b.read, b.out = b.read[:0], b.out[:0]
 }
+
+// small reports whether it is worth keeping.
+func (b *body) small() bool { return cap(b.read)+cap(b.out) <= 4*maxBody }

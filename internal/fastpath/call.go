@@ -3,6 +3,7 @@ package fastpath
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -16,7 +17,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 )
 
-// call is one request on its way through the handler.
+// call is one request on its way through the handler. Calls are used again, so nobody keeps one.
 type call struct {
 	route    *route
 	format   format // of the body
@@ -38,12 +39,15 @@ type call struct {
 	audit       *audit.AuditContext
 	annotations map[string]string
 
-	body   *body
+	body   body
 	review authenticationv1.TokenReview
 	token  authenticationv1.TokenRequest
+	object admission.Attributes
 	// answered and written say how far it has come.
 	answered, written bool
 }
+
+var calls = sync.Pool{New: func() any { return &call{body: newBody()} }}
 
 // callKey is the key of the call in the context of a traced request.
 type callKey struct{}
@@ -67,23 +71,20 @@ func (h *Handler) begin(r *http.Request) *call {
 		return nil
 	default:
 	}
-	c := &call{
-		route:      route,
-		format:     body,
-		accepted:   answer,
-		credential: r.Header["Authorization"],
-		received:   time.Now(),
-		attributes: authorizer.AttributesRecord{
-			Verb:            "create",
-			Namespace:       namespace,
-			APIGroup:        route.resource.Group,
-			APIVersion:      route.resource.Version,
-			Resource:        route.resource.Resource,
-			Subresource:     route.subresource,
-			Name:            name,
-			ResourceRequest: true,
-			Path:            r.URL.Path,
-		},
+	c := calls.Get().(*call)
+	c.route, c.format, c.accepted = route, body, answer
+	c.credential = r.Header["Authorization"]
+	c.received = time.Now()
+	c.attributes = authorizer.AttributesRecord{
+		Verb:            "create",
+		Namespace:       namespace,
+		APIGroup:        route.resource.Group,
+		APIVersion:      route.resource.Version,
+		Resource:        route.resource.Resource,
+		Subresource:     route.subresource,
+		Name:            name,
+		ResourceRequest: true,
+		Path:            r.URL.Path,
 	}
 	c.deadline = &deadline{Context: r.Context(), at: c.received.Add(limit)}
 	c.request = r.WithContext(authenticator.WithAudiences(c.deadline, h.APIAudiences))
@@ -98,7 +99,13 @@ func (h *Handler) begin(r *http.Request) *call {
 // end gives back what the call holds.
 func (c *call) end() {
 	c.deadline.end()
-	c.body.free()
+	b := c.body
+	b.rest = nil
+	b.clear()
+	*c = call{body: b}
+	if b.small() {
+		calls.Put(c)
+	}
 }
 
 // untouched returns the request as it came, for the generic chain. It has no more time than it had here.
@@ -106,7 +113,7 @@ func (c *call) untouched(r *http.Request) *http.Request {
 	if c.credential != nil {
 		r.Header["Authorization"] = c.credential
 	}
-	if c.body != nil {
+	if c.body.rest != nil {
 		r.Body = c.body.unread()
 	}
 	return r.WithContext(c.deadline)
@@ -114,14 +121,20 @@ func (c *call) untouched(r *http.Request) *http.Request {
 
 // admission is what admission is asked about.
 func (c *call) admission() admission.Attributes {
-	a := &c.attributes
-	var object runtime.Object = &c.review
-	if c.route == requests {
-		object = &c.token
+	if c.object == nil {
+		a := &c.attributes
+		var object runtime.Object = &c.review
+		if c.route == requests {
+			object = &c.token
+		}
+		c.object = admission.NewAttributesRecord(object, nil, c.route.kind, a.Namespace, a.Name, c.route.resource, a.Subresource,
+			admission.Create, &createOptions, false, a.User)
 	}
-	return admission.NewAttributesRecord(object, nil, c.route.kind, a.Namespace, a.Name, c.route.resource, a.Subresource,
-		admission.Create, &metav1.CreateOptions{}, false, a.User)
+	return c.object
 }
+
+// createOptions are those of every request here.
+var createOptions metav1.CreateOptions
 
 // traceable returns the request with what the library puts into a span.
 func (h *Handler) traceable(c *call) *http.Request {

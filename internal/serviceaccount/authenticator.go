@@ -11,8 +11,7 @@ import (
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
-	"k8s.io/apiserver/pkg/authentication/token/jwt"
+	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 )
@@ -75,6 +74,8 @@ type facts struct {
 	claims *Claims
 	// legacy claims of a token in a secret; nil if it is none.
 	legacy *legacyClaims
+	// user is whom the claims name. Nobody may change it.
+	user *user.DefaultInfo
 }
 
 // AuthenticateToken returns whose token it is. A token that is none of ours gets no error: another authenticator may
@@ -93,7 +94,7 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 		refusals = append(refusals, err)
 	}
 	if known.claims != nil {
-		response, err := a.check(ctx, known.claims)
+		response, err := a.check(ctx, known)
 		if err == nil {
 			return response, true, nil
 		}
@@ -161,14 +162,15 @@ func (a *Authenticator) read(parsed compact) (facts, error) {
 		if !slices.Contains(a.Issuers, claims.Issuer) {
 			return facts{}, fmt.Errorf("token issuer %q is invalid", claims.Issuer)
 		}
-		known.claims = &claims
+		known.claims, known.user = &claims, claims.user()
 	}
 	return known, nil
 }
 
 // check decides about a token of a configured issuer. Clients see from the error which check failed first, so the
 // order is kube-apiserver's: audience, times, objects.
-func (a *Authenticator) check(ctx context.Context, c *Claims) (*authenticator.Response, error) {
+func (a *Authenticator) check(ctx context.Context, known facts) (*authenticator.Response, error) {
+	c := known.claims
 	audiences, err := a.audiences(ctx, c.Audiences, c.Subject)
 	if err != nil {
 		return nil, err
@@ -177,25 +179,14 @@ func (a *Authenticator) check(ctx context.Context, c *Claims) (*authenticator.Re
 	if err := checkTimes(c, now); err != nil {
 		return nil, err
 	}
-	b := c.Binding
-	if err := a.Index.Confirm(ctx, b, now); err != nil {
+	if err := a.Index.Confirm(ctx, c.Binding, now); err != nil {
 		return nil, err
 	}
 	if c.dangling {
 		return nil, boundobject.ErrInvalidated
 	}
 	noteAge(ctx, c, now)
-	info := serviceaccountuser.ServiceAccountInfo{
-		Namespace:    b.Namespace,
-		Name:         b.ServiceAccount.Name,
-		UID:          string(b.ServiceAccount.UID),
-		PodName:      b.Pod.Name,
-		PodUID:       string(b.Pod.UID),
-		NodeName:     b.Node.Name,
-		NodeUID:      string(b.Node.UID),
-		CredentialID: jwt.CredentialIDForJTI(c.ID),
-	}
-	return &authenticator.Response{Audiences: audiences, User: info.UserInfo()}, nil
+	return &authenticator.Response{Audiences: audiences, User: known.user}, nil
 }
 
 // audiences returns those of the asked audiences that the token is for.

@@ -10,6 +10,9 @@ import (
 // entryOverhead is about what an entry takes beside the text of its claims: the key twice, the list, the map, the structs.
 const entryOverhead = 600
 
+// userOverhead is about what a user takes beside the texts: the struct, the map and its lists.
+const userOverhead = 600
+
 // stringHeader is what a string takes beside its text.
 const stringHeader = 16
 
@@ -18,7 +21,13 @@ type cache struct{ *lru.Cache[facts] }
 
 func newCache(limit int) cache { return cache{lru.New[facts](limit)} }
 
-func keyOf(token string) lru.Key { return sha256.Sum256([]byte(token)) }
+// usualToken is a length within which tokens usually are.
+const usualToken = 2 << 10
+
+func keyOf(token string) lru.Key {
+	var stack [usualToken]byte
+	return sha256.Sum256(append(stack[:0], token...))
+}
 
 // add remembers what is known of a token.
 func (c cache) add(key lru.Key, known facts) { c.Add(key, known, entryOverhead+known.size()) }
@@ -41,6 +50,14 @@ func (f facts) size() int {
 	if c := f.legacy; c != nil {
 		text(c.Issuer, c.Subject, c.Namespace, c.Name, c.UID, c.Secret)
 		text(c.Audiences...)
+	}
+	if u := f.user; u != nil {
+		text(u.Name)
+		text(u.Groups...)
+		size += userOverhead
+		for _, values := range u.Extra {
+			text(values...)
+		}
 	}
 	return size
 }
