@@ -76,13 +76,8 @@ func bench(ctx context.Context, t *testing.T, log io.Writer, args ...string) (st
 	if files, err := os.ReadDir(tmp); err != nil || len(files) > 0 {
 		t.Errorf("left behind: %v, %v", files, err)
 	}
-	commands, globErr := filepath.Glob(filepath.Join(procDir, "*", "cmdline"))
-	if globErr != nil || len(commands) == 0 {
-		t.Fatalf("no processes: %v", globErr)
-	}
-	for _, file := range commands {
-		// Some of them have ended since.
-		if command, err := os.ReadFile(file); err == nil && strings.Contains(string(command), tmp) {
+	for file, command := range commands(t) {
+		if strings.Contains(command, tmp) {
 			t.Errorf("left behind: %s", file)
 		}
 	}
@@ -162,6 +157,47 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := bench(ctx, t, interrupter(cancel), "--window=1h", "--run=ReviewWarm/http=1")
 	checkError(t, err, "interrupted")
+}
+
+// TestServerRefuses has the server refuse a flag.
+func TestServerRefuses(t *testing.T) {
+	_, err := bench(t.Context(), t, io.Discard, "--server-flag=--nonsense")
+	checkError(t, err, "unknown flag: --nonsense")
+}
+
+// killer ends the server as soon as the first scenario begins.
+type killer struct{ t *testing.T }
+
+func (k killer) Write(text []byte) (int, error) {
+	for file, command := range commands(k.t) {
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && strings.Contains(command, os.Getenv("TMPDIR")) && strings.Contains(command, "data-dir") {
+			return len(text), syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	k.t.Error("no server is running")
+	return len(text), nil
+}
+
+func TestServerEnds(t *testing.T) {
+	_, err := bench(t.Context(), t, killer{t}, "--window=1h", "--run=ReviewWarm/http=1")
+	checkError(t, err, "the server has ended")
+}
+
+// commands are the command lines of all processes, by their files in /proc.
+func commands(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(procDir, "*", "cmdline"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no processes: %v", err)
+	}
+	lines := map[string]string{}
+	for _, file := range files {
+		// Some of them have ended since.
+		if line, err := os.ReadFile(file); err == nil {
+			lines[file] = string(line)
+		}
+	}
+	return lines
 }
 
 func TestNothingSelected(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"time"
 
@@ -20,10 +22,12 @@ const (
 type settings struct {
 	plan
 	binary string
-	run    *regexp.Regexp
-	format string
-	write  string
-	peer   peerFlags
+	// serverFlags are given to the server.
+	serverFlags []string
+	run         *regexp.Regexp
+	format      string
+	write       string
+	peer        peerFlags
 }
 
 const usage = `Usage: bench [flags]
@@ -42,6 +46,7 @@ func parseFlags(args []string, out io.Writer) (*settings, error) {
 	fs.SetOutput(out)
 	fs.Usage = func() { _, _ = fmt.Fprint(out, usage+fs.FlagUsages()) }
 	fs.StringVar(&o.binary, "binary", "", "the mintmark to measure. Default: one that is built for it")
+	fs.StringArrayVar(&o.serverFlags, "server-flag", nil, "flag to start it with, such as --server-flag=--fast-path=false; may be repeated. Default: its defaults")
 	fs.StringVar(&selection, "run", "", "regular expression of what to run, such as Warm or 'ReviewNew/http=2'. Default: everything")
 	fs.BoolVar(&list, "list", false, "say what there is to run, and run nothing")
 	fs.BoolVar(&quick, "quick", false, "less than a minute in all: 2 rounds of 250ms. The figures say little")
@@ -92,6 +97,9 @@ func (o *settings) validate() error {
 		return errors.New("--concurrency: at least one is needed")
 	case o.format != formatTable && o.format != formatBenchstat:
 		return fmt.Errorf("--format: %q is neither %s nor %s", o.format, formatTable, formatBenchstat)
+	}
+	if _, err := os.Stat(filepath.Dir(o.write)); err != nil {
+		return fmt.Errorf("--write: %w", err)
 	}
 	return o.peer.validate()
 }

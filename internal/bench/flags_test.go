@@ -23,6 +23,7 @@ func TestFlags(t *testing.T) {
 		"a short window":            {args: []string{"--window=50ms"}, err: "--window: at least 100ms"},
 		"nobody at all":             {args: []string{"--concurrency=0"}, err: "--concurrency"},
 		"an unknown format":         {args: []string{"--format=csv"}, err: `"csv" is neither`},
+		"nowhere to write":          {args: []string{"--write=nowhere/file"}, err: "--write"},
 		"no regular expression":     {args: []string{"--run=("}, err: "--run"},
 		"a peer without a process":  {args: []string{peer, "--peer-token-file=t"}, err: "--peer-pid"},
 		"a peer without an admin":   {args: []string{peer, "--peer-pid=1"}, err: "administrator"},

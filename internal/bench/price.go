@@ -15,76 +15,71 @@ import (
 )
 
 const (
-	// priceRounds and priceCalls are how often an operation is done: the median of rounds of so many by each processor.
-	priceRounds, priceCalls = 11, 400
+	// priceCalls is how often each processor does an operation for one price of it.
+	priceCalls = 300
 	// signedSize is as much as is signed in a service account token.
 	signedSize = 640
 )
 
-// prices is what the arithmetic of one token costs on this machine.
-type prices struct{ verification, signature time.Duration }
+// prices is what the arithmetic of one token costs on this machine, as often as it was measured.
+type prices struct{ verifications, signatures []time.Duration }
 
-// measurePrices measures them with all processors at work, as they are under load: two that share a core are slower
+// measure measures once more, with all processors at work, as they are under load: two that share a core are slower
 // then.
-func measurePrices() (prices, error) {
+func (p *prices) measure() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return prices{}, err
+		return err
 	}
 	signed := strings.Repeat("x", signedSize)
 	signature, err := signES256(key, signed)
 	if err != nil {
-		return prices{}, err
+		return err
 	}
-	var p prices
-	p.signature, err = price(func() bool {
+	signing, err := price(func() bool {
 		_, err := signES256(key, signed)
 		return err == nil
 	})
 	if err != nil {
-		return prices{}, err
+		return err
 	}
-	p.verification, err = price(func() bool {
+	verifying, err := price(func() bool {
 		digest := sha256.Sum256([]byte(signed))
 		r, s := new(big.Int).SetBytes(signature[:coordinate]), new(big.Int).SetBytes(signature[coordinate:])
 		return ecdsa.Verify(&key.PublicKey, digest[:], r, s)
 	})
-	return p, err
+	p.signatures, p.verifications = append(p.signatures, signing), append(p.verifications, verifying)
+	return err
 }
 
 // price is the CPU that a call takes.
 func price(call func() bool) (time.Duration, error) {
-	processors := runtime.GOMAXPROCS(0)
-	var each []float64
-	for range priceRounds {
-		before, err := ownTime()
-		if err != nil {
-			return 0, err
-		}
-		good := make([]int, processors)
-		var running sync.WaitGroup
-		for i := range good {
-			running.Go(func() {
-				for range priceCalls {
-					if call() {
-						good[i]++
-					}
-				}
-			})
-		}
-		running.Wait()
-		after, err := ownTime()
-		if err != nil {
-			return 0, err
-		}
-		for _, n := range good {
-			if n != priceCalls {
-				return 0, errors.New("an ES256 signature was not made, or not found good")
-			}
-		}
-		each = append(each, float64(after-before)/float64(priceCalls*processors))
+	good := make([]int, runtime.GOMAXPROCS(0))
+	before, err := ownTime()
+	if err != nil {
+		return 0, err
 	}
-	return time.Duration(median(each)), nil
+	var running sync.WaitGroup
+	for i := range good {
+		running.Go(func() {
+			for range priceCalls {
+				if call() {
+					good[i]++
+				}
+			}
+		})
+	}
+	running.Wait()
+	after, err := ownTime()
+	if err != nil {
+		return 0, err
+	}
+	for _, n := range good {
+		if n != priceCalls {
+			return 0, errors.New("an ES256 signature was not made, or not found good")
+		}
+	}
+	return (after - before) / time.Duration(priceCalls*len(good)), nil
 }
 
 // ownTime is the CPU that this process has used so far, finer than /proc tells it.

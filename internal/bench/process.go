@@ -22,7 +22,9 @@ const (
 	startTimeout = time.Minute
 	// stopTimeout is how long a process may take to end by itself.
 	stopTimeout = 15 * time.Second
-	pollPeriod  = 50 * time.Millisecond
+	// endTimeout is how long it may take to be told that a process has ended, after its connections have.
+	endTimeout = time.Second
+	pollPeriod = 50 * time.Millisecond
 	// logTail is how much of a log is shown when a start failed.
 	logTail = 2000
 )
@@ -70,25 +72,38 @@ func build(ctx context.Context, to string, log io.Writer) error {
 	return nil
 }
 
-// startServer runs a server with its default flags, but for a port and a data directory of its own.
-func startServer(ctx context.Context, binary, dataDir string) (*process, *rest.Config, error) {
-	logFile := dataDir + ".log"
-	log, err := os.Create(logFile)
+// startServer runs a server with a port and a data directory of its own.
+func startServer(ctx context.Context, binary, dataDir string, flags []string) (*process, *rest.Config, error) {
+	log, err := os.Create(logOf(dataDir))
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { _ = log.Close() }() // the process has its own handle
 	p, err := start(ctx, func(cmd *exec.Cmd) { cmd.Stdout, cmd.Stderr = log, log },
-		binary, "serve", "--data-dir", dataDir, "--secure-port", "0")
+		binary, append([]string{"serve", "--data-dir", dataDir, "--secure-port", "0"}, flags...)...)
 	if err != nil {
 		return nil, nil, err
 	}
 	config, err := p.ready(ctx, filepath.Join(dataDir, "admin.kubeconfig"))
 	if err != nil {
+		err = fmt.Errorf("starting %s: %w", binary, p.explain(err, logOf(dataDir)))
 		p.stop()
-		return nil, nil, fmt.Errorf("starting %s: %w\n%s", binary, err, tail(logFile))
+		return nil, nil, err
 	}
 	return p, config, nil
+}
+
+// logOf is where the server of a data directory writes.
+func logOf(dataDir string) string { return dataDir + ".log" }
+
+// explain adds to an error that the process has ended, if it has, and what it said last.
+func (p *process) explain(err error, logFile string) error {
+	select {
+	case <-p.done:
+		return fmt.Errorf("%w; the server has ended: %s", err, tail(logFile))
+	case <-time.After(endTimeout):
+		return err
+	}
 }
 
 // ready waits until a server is, and returns its administrator's connection.
@@ -108,7 +123,7 @@ func (p *process) ready(ctx context.Context, kubeconfig string) (*rest.Config, e
 		select {
 		case <-ticker.C:
 		case <-p.done:
-			return nil, errors.New("it has ended")
+			return nil, errors.New("it never was ready")
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
 		}

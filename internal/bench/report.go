@@ -20,6 +20,7 @@ type report struct {
 	prices prices
 	plan   plan
 	run    string
+	flags  []string
 	peer   string
 }
 
@@ -29,7 +30,7 @@ func newReport(binary string, opts *settings) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &report{Machine: describe(), Program: made, Date: time.Now().UTC(), plan: opts.plan, run: opts.run.String()}
+	r := &report{Machine: describe(), Program: made, Date: time.Now().UTC(), plan: opts.plan, run: opts.run.String(), flags: opts.serverFlags}
 	if opts.peer.given() {
 		r.peer = opts.peer.name
 	}
@@ -75,7 +76,7 @@ func (r *report) Table() string { return table(r.Results) }
 func (r *report) Under() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "* On this machine one ES256 verification takes %s µs of CPU, and one ES256 signature %s µs.\n",
-		micros(r.prices.verification), micros(r.prices.signature))
+		micros(medianTime(r.prices.verifications)), micros(medianTime(r.prices.signatures)))
 	told := map[protocol]bool{}
 	for _, one := range r.Results {
 		if one.server != floorName || told[one.protocol] {
@@ -123,6 +124,9 @@ func (r *report) Setting() string {
 	fmt.Fprintf(&out, "* Other programs took %.0f %% of the processors meanwhile (median of all windows).\n", r.others()*100)
 	if r.run != "" {
 		fmt.Fprintf(&out, "* Not everything: only what `--run '%s'` selects.\n", r.run)
+	}
+	if len(r.flags) > 0 {
+		fmt.Fprintf(&out, "* The server had further flags: `%s`.\n", strings.Join(r.flags, " "))
 	}
 	if r.peer != "" {
 		fmt.Fprintf(&out, "* %q is another server of the same API on the same machine, given by `--peer`.\n", r.peer)

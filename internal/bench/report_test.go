@@ -25,9 +25,10 @@ func example() *report {
 			{scenario: sc, protocol: http1, server: serverName, rounds: []round{one.against(floor), two.against(floor)}, resident: 100e6},
 			{scenario: sc, protocol: http1, server: "another", impossible: "no reason"},
 		},
-		prices: prices{verification: 60 * time.Microsecond, signature: 30 * time.Microsecond},
+		prices: prices{verifications: []time.Duration{90e3, 60e3, 50e3}, signatures: []time.Duration{30e3}},
 		plan:   plan{rounds: 2, window: time.Second, workers: 16},
 		run:    "Warm",
+		flags:  []string{"--fast-path=false"},
 		peer:   "another",
 	}
 }
@@ -73,6 +74,7 @@ func TestDocument(t *testing.T) {
 		"* 2 rounds of 1s for each server, 16 requests at once.\n",
 		"* Other programs took 4 % of the processors meanwhile (median of all windows).\n",
 		"* Not everything: only what `--run 'Warm'` selects.\n",
+		"* The server had further flags: `--fast-path=false`.\n",
 		"* \"another\" is another server",
 		"(`ReviewForged`)",
 	} {

@@ -44,8 +44,8 @@ func run(ctx context.Context, args []string, s streams) error {
 		return err
 	}
 	r, err := measureIn(ctx, dir, opts, s.err)
-	if ctx.Err() != nil {
-		err = errors.New("interrupted")
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", err)
 	}
 	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
 		return err
@@ -72,12 +72,12 @@ func measureIn(ctx context.Context, dir string, opts *settings, log io.Writer) (
 		return nil, err
 	}
 	dataDir := filepath.Join(dir, "data")
-	server, admin, err := startServer(ctx, binary, dataDir)
+	server, admin, err := startServer(ctx, binary, dataDir, opts.serverFlags)
 	if err != nil {
 		return nil, err
 	}
 	defer server.stop()
-	own := &site{name: serverName, pids: []int{server.pid}, admin: admin}
+	own := &site{name: serverName, pids: []int{server.pid}, admin: admin, temporary: true}
 	own.signingKey, err = readSigningKey(filepath.Join(dataDir, "service-account.key"))
 	if err != nil {
 		return nil, err
@@ -99,8 +99,13 @@ func measureIn(ctx context.Context, dir string, opts *settings, log io.Writer) (
 		}
 		sites = append(sites, peer)
 	}
-	err = measureSites(ctx, r, &runner{plan: opts.plan, floor: floor, sites: sites}, opts, log)
-	return r, err
+	if err := measureSites(ctx, r, &runner{plan: opts.plan, floor: floor, sites: sites}, opts, log); err != nil {
+		if ctx.Err() == nil {
+			err = server.explain(err, logOf(dataDir))
+		}
+		return nil, err
+	}
+	return r, nil
 }
 
 // measureSites prepares the sites, runs the scenarios and removes from the sites what it has brought there.
@@ -117,15 +122,15 @@ func measureSites(ctx context.Context, r *report, bench *runner, opts *settings,
 	}
 	// The floor has the certificate of the first.
 	bench.floorRoots = bench.sites[0].tls
-	if r.prices, err = measurePrices(); err != nil {
-		return err
-	}
 	for _, sc := range scenarios() {
 		for _, version := range protocols {
 			if !opts.selected(sc, version) {
 				continue
 			}
 			if _, err := fmt.Fprintf(log, "%s, HTTP/%s\n", sc.title, version); err != nil {
+				return err
+			}
+			if err := r.prices.measure(); err != nil {
 				return err
 			}
 			results, err := bench.measure(ctx, sc, version)

@@ -32,6 +32,8 @@ const (
 type site struct {
 	name string
 	pids []int
+	// temporary says that it does not outlive the run, and what is made there needn't be removed.
+	temporary bool
 	// admin is the connection of somebody who may make accounts, roles and tokens.
 	admin *rest.Config
 	// certificate is a caller's, and may be missing.
@@ -107,7 +109,7 @@ func (s *site) granted(ctx context.Context) error {
 
 // close removes what open has made, even if that was not all of it.
 func (s *site) close(ctx context.Context) error {
-	if s.client == nil {
+	if s.client == nil || s.temporary {
 		return nil
 	}
 	var errs []error

@@ -5,6 +5,15 @@ import (
 	"time"
 )
 
+// medianTime is the median of durations.
+func medianTime(values []time.Duration) time.Duration {
+	numbers := make([]float64, len(values))
+	for i, value := range values {
+		numbers[i] = float64(value)
+	}
+	return time.Duration(median(numbers))
+}
+
 // median returns the middle of the values, the mean of the two in the middle if there are two; 0 of none.
 func median(values []float64) float64 {
 	if len(values) == 0 {
