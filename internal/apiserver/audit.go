@@ -9,8 +9,8 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// withoutTokens is an audit policy whose records of requests that have tokens in them, or in their answers, never hold
-// the bodies, whatever the policy file asks for. Who asked, and what for, is recorded as ever.
+// withoutTokens is an audit policy whose records of requests that have tokens or other secrets in them, or in their
+// answers, never hold the bodies, whatever the policy file asks for. Who asked, and what for, is recorded as ever.
 type withoutTokens struct{ audit.PolicyRuleEvaluator }
 
 // EvaluatePolicyRule says how much of a request is recorded.
@@ -33,6 +33,10 @@ func holdsTokens(attributes authorizer.Attributes) bool {
 		return true
 	case group == corev1.GroupName && resource == "serviceaccounts":
 		return attributes.GetSubresource() == "token"
+	case group == oauthv1.GroupName:
+		// Clients have secrets. The objects that stand for tokens hold the codes that they were traded for, and codes the
+		// keys that prove whose they are.
+		return resource != "oauthclientauthorizations"
 	}
 	return false
 }
