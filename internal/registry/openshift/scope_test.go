@@ -1,0 +1,112 @@
+package openshift
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	oauthv1 "github.com/openshift/api/oauth/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestScopes(t *testing.T) {
+	for scope, want := range map[string]string{
+		"user:full":                 "",
+		"user:info":                 "",
+		"user:check-access":         "",
+		"user:list-scoped-projects": "",
+		"user:list-projects":        "",
+		"role:view:*":               "",
+		"role:view:ns:!":            "",
+		"role:system:x:ns":          "",
+		"role:a:b:c:!":              "",
+		"user:":                     "no scope handler found",
+		"USER:FULL":                 "no scope handler found",
+		"":                          "no scope handler found",
+		"role":                      "no scope handler found",
+		"role:":                     "bad format for scope role:",
+		"role:view":                 "bad format for scope role:view",
+		"role:view:":                "bad format for scope role:view:",
+		"role::ns":                  "bad format for scope role::ns",
+		"role:view:!":               "bad format for scope role:view",
+		"role:!":                    "bad format for scope role",
+		"user:full\n":               "10 not allowed",
+		`a"b\c`:                     "34 not allowed, 92 not allowed",
+		"ü":                         "252 not allowed",
+		"\x7f":                      "127 not allowed",
+		"\xff":                      "65533 not allowed",
+	} {
+		if got := strings.Join(scopeProblems(scope), ", "); got != want {
+			t.Errorf("%q: %q, want %q", scope, got, want)
+		}
+	}
+}
+
+func TestRestrictions(t *testing.T) {
+	literal := func(scopes ...string) oauthv1.ScopeRestriction { return oauthv1.ScopeRestriction{ExactValues: scopes} }
+	role := func(names, namespaces string, escalate bool) oauthv1.ScopeRestriction {
+		return oauthv1.ScopeRestriction{ClusterRole: &oauthv1.ClusterRoleScopeRestriction{
+			RoleNames: strings.Fields(names), Namespaces: strings.Fields(namespaces), AllowEscalation: escalate,
+		}}
+	}
+	for _, test := range []struct {
+		name         string
+		restrictions []oauthv1.ScopeRestriction
+		scopes       string
+		want         string
+	}{
+		{"no restrictions", nil, "user:full role:view:*", ""},
+		{"no scopes", nil, "", "demo may not request unscoped tokens"},
+		{"no scopes of few", []oauthv1.ScopeRestriction{literal("user:info")}, "", "demo may not request unscoped tokens"},
+		{"literal", []oauthv1.ScopeRestriction{literal("user:info", "user:full")}, "user:full", ""},
+		{"another", []oauthv1.ScopeRestriction{literal("user:info", "user:full")}, "user:list-projects", "user:list-projects not found in [user:info user:full]"},
+		{"one of two lists", []oauthv1.ScopeRestriction{literal("user:info"), literal("user:full")}, "user:full", ""},
+		{"none of two lists", []oauthv1.ScopeRestriction{literal("a"), literal("b")}, "c", "[c not found in [a], c not found in [b]]"},
+		{"two scopes", []oauthv1.ScopeRestriction{literal("a")}, "b c", "[b not found in [a], c not found in [a]]"},
+		{"the same twice", []oauthv1.ScopeRestriction{literal("a"), literal("a")}, "b", "b not found in [a]"},
+		{"a good and a bad one", []oauthv1.ScopeRestriction{literal("a")}, "a b", "b not found in [a]"},
+		{"role", []oauthv1.ScopeRestriction{role("view", "ns", false)}, "role:view:ns", ""},
+		{"any role", []oauthv1.ScopeRestriction{role("*", "*", false)}, "role:view:*", ""},
+		{"another role", []oauthv1.ScopeRestriction{role("view", "ns", true)}, "role:edit:ns", "role:edit:ns does not use an approved name"},
+		{"another namespace", []oauthv1.ScopeRestriction{role("view", "ns", true)}, "role:view:other", "role:view:other does not use an approved namespace"},
+		{"all namespaces", []oauthv1.ScopeRestriction{role("view", "ns", true)}, "role:view:*", "role:view:* does not use an approved namespace"},
+		{"escalation", []oauthv1.ScopeRestriction{role("view", "ns", false)}, "role:view:ns:!", "role:view:ns:! is not allowed to escalate"},
+		{"allowed escalation", []oauthv1.ScopeRestriction{role("view", "ns", true)}, "role:view:ns:!", ""},
+		{"roles are silent about others", []oauthv1.ScopeRestriction{role("*", "*", true)}, "user:full", "user:full did not match any scope restriction"},
+		{"both say why", []oauthv1.ScopeRestriction{literal("a"), role("view", "ns", true)}, "role:edit:ns", "[role:edit:ns not found in [a], role:edit:ns does not use an approved name]"},
+	} {
+		client := &oauthv1.OAuthClient{ObjectMeta: metav1.ObjectMeta{Name: "demo"}, ScopeRestrictions: test.restrictions}
+		got := ""
+		if err := checkRestrictions(client, strings.Fields(test.scopes)); err != nil {
+			got = err.Error()
+		}
+		if d := cmp.Diff(test.want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, d)
+		}
+	}
+}
+
+func TestAccountsThatAreClients(t *testing.T) {
+	const route = `{"kind":"OAuthRedirectReference","apiVersion":"v1","reference":{"kind":"Route","name":"app"}}`
+	for _, test := range []struct {
+		name        string
+		annotations map[string]string
+		want        bool
+	}{
+		{"nothing", nil, false},
+		{"a URI", map[string]string{redirectURIPrefix + "a": "https://app.example/cb"}, true},
+		{"a bad and a good one", map[string]string{redirectURIPrefix + "a": "://", redirectURIPrefix + "b": "http://app.example"}, true},
+		{"no host", map[string]string{redirectURIPrefix + "a": "https://:8080/cb"}, false},
+		{"a path", map[string]string{redirectURIPrefix + "a": "/cb"}, false},
+		{"without a prefix", map[string]string{"oauth-redirecturi.a": "https://app.example/cb"}, false},
+		{"a Route", map[string]string{redirectReferencePrefix + "a": route}, false},
+		{"a URI that changes a Route", map[string]string{redirectURIPrefix + "a": "https://app.example/cb", redirectReferencePrefix + "a": route}, false},
+		{"a URI beside a Route", map[string]string{redirectURIPrefix + "a": "https://app.example/cb", redirectReferencePrefix + "b": route}, true},
+		{"a URI and no reference", map[string]string{redirectURIPrefix + "a": "https://app.example/cb", redirectReferencePrefix + "a": "{"}, true},
+		{"a URI and another kind", map[string]string{redirectURIPrefix + "a": "https://app.example/cb", redirectReferencePrefix + "a": `{"kind":"Route"}`}, true},
+	} {
+		if got := hasRedirect(test.annotations); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
+	}
+}
