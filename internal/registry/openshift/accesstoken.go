@@ -19,7 +19,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// newAccessTokens returns the storage of oauthaccesstokens. Users ask for their own, so these are found by name of user.
+// newAccessTokens returns the storage of oauthaccesstokens.
 func newAccessTokens(getter generic.RESTOptionsGetter, clients clients) (*genericregistry.Store, error) {
 	store, err := registry.NewStore(getter, registry.Definition{
 		Group:     oauthv1.GroupName,
@@ -36,8 +36,6 @@ func newAccessTokens(getter generic.RESTOptionsGetter, clients clients) (*generi
 			set["authorizeToken"] = token.AuthorizeToken
 		}),
 		ReturnsDeleted: true,
-		Index:          "userName",
-		IndexFunc:      func(obj runtime.Object) string { return obj.(*oauthv1.OAuthAccessToken).UserName },
 	})
 	if err != nil {
 		return nil, err

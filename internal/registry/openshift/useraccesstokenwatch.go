@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 )
 
@@ -55,12 +54,7 @@ func (w *ownEvents) own(event watch.Event) (watch.Event, bool) {
 	if event.Type == watch.Error {
 		return event, true
 	}
-	obj := event.Object
-	// Where many watch, an object comes in a wrapper that keeps how it is encoded. That would be the stored kind.
-	if wrapper, ok := obj.(runtime.CacheableObject); ok {
-		obj = wrapper.GetObject()
-	}
-	token, ok := obj.(*oauthv1.OAuthAccessToken)
+	token, ok := event.Object.(*oauthv1.OAuthAccessToken)
 	if !ok || event.Type != watch.Bookmark && !owns(w.user, token) {
 		return watch.Event{}, false
 	}
