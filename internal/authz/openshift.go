@@ -5,23 +5,34 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// oauthUsers is the group of everybody who comes with an access token of oauth.openshift.io.
-const oauthUsers = "system:authenticated:oauth"
+const (
+	// oauthUsers is the group of everybody who comes with an access token of oauth.openshift.io.
+	oauthUsers = "system:authenticated:oauth"
+	// clusterAdmins is the group of kube:admin, the user of a fresh cluster.
+	clusterAdmins = "system:cluster-admins"
+)
 
 // clusterAdmins is the group of kube:admin, the administrator of a cluster's first hours.
 const clusterAdmins = "system:cluster-admins"
 
 const (
 	oauthGroup = "oauth.openshift.io"
+	userGroup  = "user.openshift.io"
 
+	basicUser    = "basic-user"
 	tokenManager = "system:openshift:useroauthaccesstoken-manager"
 	tokenDeleter = "system:oauth-token-deleter"
 )
 
-// openShiftClusterRoles are the default cluster roles where OpenShift's API is served: those that everybody needs who has
-// an access token.
+// openShiftClusterRoles are the default cluster roles where OpenShift's API is served: those by which everybody finds out who
+// he is, and looks after his own access tokens.
 func openShiftClusterRoles() []*rbacv1.ClusterRole {
 	return []*rbacv1.ClusterRole{
+		{
+			// ~ is whoever asks. No role but those for administrators gives the other users.
+			ObjectMeta: defaultMeta("", basicUser),
+			Rules:      []rbacv1.PolicyRule{mayNamed("get", userGroup, "users", "~")},
+		},
 		{
 			ObjectMeta: defaultMeta("", tokenManager),
 			Rules:      []rbacv1.PolicyRule{may(read+" delete", oauthGroup, "useroauthaccesstokens")},
@@ -36,6 +47,8 @@ func openShiftClusterRoles() []*rbacv1.ClusterRole {
 
 func openShiftClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 	return []*rbacv1.ClusterRoleBinding{
+		bindAs(basicUser+"s", basicUser, group(user.AllAuthenticated)),
+		bindAs("cluster-admins", "cluster-admin", group(clusterAdmins)),
 		bindAs(tokenManager, tokenManager, group(oauthUsers)),
 		bindAs(tokenDeleter+"s", tokenDeleter, group(user.AllAuthenticated)),
 		bindAs("cluster-admins", "cluster-admin", group(clusterAdmins)),

@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"strings"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -16,12 +17,17 @@ func TestOpenShiftRoles(t *testing.T) {
 	t.Parallel()
 	server := testserver.Start(t, "--controllers=", "--openshift-api")
 	do := func(client kubernetes.Interface, verb, resource string) error {
-		return client.Discovery().RESTClient().Verb(verb).AbsPath("/apis/oauth.openshift.io/v1", resource).Do(t.Context()).Error()
+		group := "oauth.openshift.io"
+		if strings.HasPrefix(resource, "users") || strings.HasPrefix(resource, "groups") {
+			group = "user.openshift.io"
+		}
+		return client.Discovery().RESTClient().Verb(verb).AbsPath("/apis", group, "v1", resource).Do(t.Context()).Error()
 	}
 	const name = "/sha256~ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
 	withToken := as(t, server, "ada", "system:authenticated:oauth", "system:authenticated")
 	without := as(t, server, "bob", "system:authenticated")
 	nobody := server.As("")
+	installer := as(t, server, "kube:admin", "system:cluster-admins")
 	allowed, missing, forbidden := func(err error) bool { return err == nil }, apierrors.IsNotFound, apierrors.IsForbidden
 	for _, test := range []struct {
 		who            string
@@ -41,6 +47,14 @@ func TestOpenShiftRoles(t *testing.T) {
 		{"without", without, "DELETE", "oauthaccesstokens" + name, missing},
 		{"without", without, "DELETE", "oauthauthorizetokens" + name, missing},
 		{"without", without, "DELETE", "oauthclients/demo", forbidden},
+		{"without", without, "GET", "users/~", allowed},
+		{"without", without, "DELETE", "users/~", forbidden},
+		{"without", without, "GET", "users/bob", forbidden},
+		{"without", without, "GET", "users", forbidden},
+		{"without", without, "GET", "groups", forbidden},
+		{"nobody", nobody, "GET", "users/~", forbidden},
+		{"installer", installer, "GET", "users", allowed},
+		{"installer", installer, "GET", "users/~", allowed},
 		{"nobody", nobody, "DELETE", "oauthaccesstokens" + name, forbidden},
 	} {
 		if err := do(test.client, test.verb, test.resource); !test.want(err) {

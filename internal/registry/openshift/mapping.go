@@ -18,8 +18,9 @@ import (
 // mappingStorage serves useridentitymappings, which are nowhere stored: one exists where an identity and a user name
 // each other. Its name, uid, resource version and age are those of the identity.
 //
-// A mapping that is made is in the user first, and one that is ended leaves the identity first: what fails in between
-// leaves no mapping, and nothing that stands in the way of the next.
+// The write of the identity is what makes, moves or ends a mapping. It fails if somebody else has changed the identity
+// meanwhile. The user is told before a mapping begins and after it has ended, so a write that fails in between leaves at
+// most the name of an identity in a user to whom it doesn't belong: that means nothing, and is in nobody's way.
 type mappingStorage struct {
 	users, identities *genericregistry.Store
 	strategy          mappingStrategy
@@ -165,6 +166,9 @@ func (s *mappingStorage) Update(ctx context.Context, name string, info rest.Upda
 	if err := found.confirm(name, wanted); err != nil {
 		return nil, false, err
 	}
+	if err := found.confirmReference(wanted); err != nil {
+		return nil, false, err
+	}
 	if validateUpdate != nil {
 		if err := validateUpdate(ctx, wanted.DeepCopy(), old.DeepCopy()); err != nil {
 			return nil, false, err
@@ -191,6 +195,14 @@ func (m mapped) confirm(name string, wanted *userv1.UserIdentityMapping) error {
 	return nil
 }
 
+// confirmReference returns what a caller is told who refers to an earlier identity of the name.
+func (m mapped) confirmReference(wanted *userv1.UserIdentityMapping) error {
+	if uid := wanted.Identity.UID; uid != "" && uid != m.identity.UID {
+		return invalidMapping(wanted, identityPath.Child("uid"), uid, "is not that of the referenced identity")
+	}
+	return nil
+}
+
 func conflict(name string, identity *userv1.Identity) error {
 	return apierrors.NewConflict(mappingResource, name, fmt.Errorf("the resource was updated to %s", identity.ResourceVersion))
 }
@@ -200,8 +212,8 @@ func (s *mappingStorage) join(ctx context.Context, wanted *userv1.UserIdentityMa
 	if found.identity == nil {
 		return nil, invalidMapping(wanted, identityPath.Child("name"), wanted.Identity.Name, "referenced identity does not exist")
 	}
-	if uid := wanted.Identity.UID; uid != "" && uid != found.identity.UID {
-		return nil, invalidMapping(wanted, identityPath.Child("uid"), uid, "is not that of the referenced identity")
+	if err := found.confirmReference(wanted); err != nil {
+		return nil, err
 	}
 	var user *userv1.User
 	if len(validateUserName(wanted.User.Name, false)) == 0 {
