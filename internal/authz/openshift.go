@@ -5,12 +5,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-const (
-	// oauthUsers is the group of everybody who comes with an access token of oauth.openshift.io.
-	oauthUsers = "system:authenticated:oauth"
-	// clusterAdmins is the group of kube:admin, the user of a fresh cluster.
-	clusterAdmins = "system:cluster-admins"
-)
+// oauthUsers is the group of everybody who comes with an access token of oauth.openshift.io.
+const oauthUsers = "system:authenticated:oauth"
 
 // clusterAdmins is the group of kube:admin, the administrator of a cluster's first hours.
 const clusterAdmins = "system:cluster-admins"
@@ -48,7 +44,6 @@ func openShiftClusterRoles() []*rbacv1.ClusterRole {
 func openShiftClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 	return []*rbacv1.ClusterRoleBinding{
 		bindAs(basicUser+"s", basicUser, group(user.AllAuthenticated)),
-		bindAs("cluster-admins", "cluster-admin", group(clusterAdmins)),
 		bindAs(tokenManager, tokenManager, group(oauthUsers)),
 		bindAs(tokenDeleter+"s", tokenDeleter, group(user.AllAuthenticated)),
 		bindAs("cluster-admins", "cluster-admin", group(clusterAdmins)),

@@ -28,23 +28,29 @@ func TestRecordedAnswers(t *testing.T) {
 	target.SigningKey = key
 	target.Needs = sets.New(NeedsYoungServer)
 	for _, sc := range loadScenarios(t) {
-		if sc.Needs != NeedsNodeAuthorizer {
+		if sc.Needs != NeedsNodeAuthorizer && sc.Needs != NeedsIdleLimit {
 			t.Run(sc.Name, func(t *testing.T) { check(t, known, target, sc) })
 		}
 	}
 }
 
-// TestNodes plays the scenarios about nodes, against a server that knows of nodes.
-func TestNodes(t *testing.T) {
+// TestFurtherServers plays the scenarios that need one flag or another, each with a server of their own.
+func TestFurtherServers(t *testing.T) {
 	known := readKnownFailures(t)
-	flags, _ := recordedFlags(t)
-	server := testserver.Start(t, append(flags, "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction")...)
-	target := newServerTarget(server)
-	target.Needs = sets.New(NeedsNodeAuthorizer)
-	for _, sc := range loadScenarios(t) {
-		if sc.Needs == NeedsNodeAuthorizer {
-			t.Run(sc.Name, func(t *testing.T) { check(t, known, target, sc) })
-		}
+	for need, further := range map[string][]string{
+		NeedsNodeAuthorizer: {"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"},
+		NeedsIdleLimit:      {"--accesstoken-inactivity-timeout=300s"},
+	} {
+		t.Run(need, func(t *testing.T) {
+			flags, _ := recordedFlags(t)
+			target := newServerTarget(testserver.Start(t, append(flags, further...)...))
+			target.Needs = sets.New(need)
+			for _, sc := range loadScenarios(t) {
+				if sc.Needs == need {
+					t.Run(sc.Name, func(t *testing.T) { check(t, known, target, sc) })
+				}
+			}
+		})
 	}
 }
 
