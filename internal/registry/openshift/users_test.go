@@ -1,6 +1,7 @@
 package openshift_test
 
 import (
+	"net/http"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -50,7 +51,7 @@ func TestNotServedByDefault(t *testing.T) {
 		if err := response.Body.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if response.StatusCode != 404 {
+		if response.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: status %d, want 404", path, response.StatusCode)
 		}
 	}
