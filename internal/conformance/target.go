@@ -46,6 +46,9 @@ type Target struct {
 	SigningKey *ecdsa.PrivateKey // signs the server's tokens; nil leaves NeedsSigningKey unmet
 	Files      string            // folder with the keys and certificates that scenarios name; empty when none do
 	Needs      sets.Set[string]  // the Needs constants that the server meets, but for NeedsSigningKey
+
+	// Through, if there is one, is put around what carries the requests.
+	Through func(http.RoundTripper) http.RoundTripper
 }
 
 // Meets reports whether the target is configured as the scenario needs it.
@@ -97,9 +100,13 @@ func (t *Target) client(cert string) (*http.Client, error) {
 		}
 		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
+	var transport http.RoundTripper = &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true, DisableCompression: true}
+	if t.Through != nil {
+		transport = t.Through(transport)
+	}
 	return &http.Client{
 		Timeout:       time.Minute,
-		Transport:     &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true, DisableCompression: true},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }

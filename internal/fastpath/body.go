@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 )
 
@@ -20,8 +21,11 @@ type body struct {
 
 func newBody() body { return body{read: make([]byte, 0, 4<<10), out: make([]byte, 0, 4<<10)} }
 
-// readBody reads the whole body. It reports false for one that is too long, or that breaks off.
-func (c *call) readBody() bool {
+// readBody reads the whole body. It reports false for one that is too long, that breaks off, or that takes longer than
+// the request may.
+func (c *call) readBody(w http.ResponseWriter) bool {
+	late := c.whenLate(func() { _ = http.NewResponseController(w).SetReadDeadline(past) }) // where there is nobody to wait for
+	defer late()
 	b := &c.body
 	b.rest = c.request.Body
 	for {

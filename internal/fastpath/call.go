@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/warning"
 )
 
 // call is one request on its way through the handler. Calls are used again, so nobody keeps one.
@@ -43,6 +44,8 @@ type call struct {
 	review authenticationv1.TokenReview
 	token  authenticationv1.TokenRequest
 	object admission.Attributes
+	// warned says that the client is to be warned of something. Warnings are headers, which the generic chain writes.
+	warned *warnings
 	// answered and written say how far it has come.
 	answered, written bool
 }
@@ -87,7 +90,9 @@ func (h *Handler) begin(r *http.Request) *call {
 		Path:            r.URL.Path,
 	}
 	c.deadline = &deadline{Context: r.Context(), at: c.received.Add(limit)}
-	c.request = r.WithContext(authenticator.WithAudiences(c.deadline, h.APIAudiences))
+	c.warned = new(warnings)
+	ctx := warning.WithWarningRecorder(c.deadline, c.warned)
+	c.request = r.WithContext(authenticator.WithAudiences(ctx, h.APIAudiences))
 	if given := r.Header[auditHeader]; len(given) > 0 && given[0] != "" {
 		c.auditID = given[0]
 	} else {
@@ -145,10 +150,13 @@ func (h *Handler) traceable(c *call) *http.Request {
 	}
 	ctx := context.WithValue(c.request.Context(), callKey{}, c)
 	ctx = genericapirequest.WithUser(genericapirequest.WithReceivedTimestamp(ctx, c.received), a.User)
-	ctx = audit.WithAuditContext(genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{
+	ctx = genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{
 		IsResourceRequest: true, Path: a.Path, Verb: a.Verb, APIPrefix: prefix, APIGroup: a.APIGroup, APIVersion: a.APIVersion,
 		Namespace: a.Namespace, Resource: a.Resource, Subresource: a.Subresource, Name: a.Name,
-	}))
+	})
+	if c.audit == nil {
+		ctx = audit.WithAuditContext(ctx)
+	}
 	audit.WithAuditID(ctx, types.UID(c.auditID))
 	return c.request.WithContext(ctx)
 }

@@ -88,3 +88,15 @@ func (d *deadline) end() {
 		d.cancel()
 	}
 }
+
+// past is a time that has passed for every connection.
+var past = time.Unix(1, 0)
+
+// buffered is how much of an answer can be written without waiting for the client.
+const buffered = 2 << 10
+
+// whenLate has a function called when the request has taken as long as it may, unless the result is called before. The
+// client's end of a connection doesn't ask whether a context has ended.
+func (c *call) whenLate(do func()) (stop func() bool) {
+	return time.AfterFunc(time.Until(c.deadline.at), do).Stop
+}

@@ -14,8 +14,15 @@ import (
 // empty, keys of maps sorted.
 type writer []byte
 
-// encode writes the answer.
+// maxAnswer is the longest answer. The generic chain compresses longer ones.
+const maxAnswer = 128 << 10
+
+// encode writes the answer. It reports false for one that is too long.
 func (c *call) encode() bool {
+	return c.render() && len(c.body.out) <= maxAnswer
+}
+
+func (c *call) render() bool {
 	if c.accepted == inProtobuf {
 		return c.encodeProtobuf()
 	}

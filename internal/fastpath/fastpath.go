@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -21,7 +20,6 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/tokenrequest"
@@ -105,9 +103,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.end()
-	if !h.serve(w, c) {
-		h.Next.ServeHTTP(w, c.untouched(r))
+	if h.serve(w, c) {
+		h.metrics.answered.Inc()
+		return
 	}
+	h.metrics.handedOver.Inc()
+	h.Next.ServeHTTP(w, c.untouched(r))
 }
 
 // serve answers a request, in the order in which the generic chain would. It reports false, and has written nothing,
@@ -142,7 +143,7 @@ func (h *Handler) answer(w http.ResponseWriter, c *call) bool {
 		return false
 	}
 	defer h.Limit.End()
-	if !h.authorize(c) || !c.readBody() || !c.decode() || !h.admit(c) || !h.decide(c) || !c.encode() || !h.auditReceived(c) {
+	if !h.authorize(c) || !c.readBody(w) || !c.decode() || !h.admit(c) || !h.decide(c) || !c.encode() || !h.auditReceived(c) {
 		return false
 	}
 	h.write(w, c)
@@ -155,7 +156,7 @@ func (h *Handler) answer(w http.ResponseWriter, c *call) bool {
 func (h *Handler) authenticate(c *call) bool {
 	h.beginAudit(c)
 	response, ok, err := h.Authenticator.AuthenticateRequest(c.request)
-	if err != nil || !ok || !h.acceptable(response.Audiences) || anonymous(response.User) {
+	if err != nil || !ok || !h.acceptable(response.Audiences) || anonymous(response.User) || bool(*c.warned) {
 		return false
 	}
 	c.attributes.User = response.User
@@ -203,13 +204,11 @@ func (h *Handler) decide(c *call) bool {
 		if err = h.validate(ctx, c); err == nil {
 			c.review.Status, err = h.Reviewer.Review(ctx, &c.review.Spec)
 		}
-		return err == nil && ctx.Err() == nil
+		return err == nil && !bool(*c.warned) && ctx.Err() == nil
 	}
-	// Warnings are headers, which the generic chain writes.
-	var warned warnings
-	err = h.Issuer.Issue(warning.WithWarningRecorder(ctx, &warned), c.attributes.Namespace, c.attributes.Name, &c.token,
+	err = h.Issuer.Issue(ctx, c.attributes.Namespace, c.attributes.Name, &c.token,
 		func(ctx context.Context, _ *authenticationv1.TokenRequest) error { return h.validate(ctx, c) })
-	return err == nil && !bool(warned) && ctx.Err() == nil
+	return err == nil && !bool(*c.warned) && ctx.Err() == nil
 }
 
 // warnings notes whether there are any.
@@ -225,8 +224,11 @@ func (h *Handler) write(w http.ResponseWriter, c *call) {
 	header[auditHeader] = []string{c.auditID}
 	header["Cache-Control"] = cacheControl
 	header["Content-Type"] = contentType[c.accepted]
-	header["Content-Length"] = []string{strconv.Itoa(len(c.body.out))}
 	w.WriteHeader(http.StatusCreated)
+	if len(c.body.out) > buffered {
+		late := c.whenLate(func() { _ = http.NewResponseController(w).SetWriteDeadline(past) }) // where there is nobody to wait for
+		defer late()
+	}
 	// A client that is gone gets no answer.
 	_, _ = w.Write(c.body.out) //nolint:gosec // JSON or protobuf, and marked as that
 }

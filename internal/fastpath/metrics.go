@@ -3,6 +3,7 @@ package fastpath
 import (
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,7 +24,19 @@ type metrics struct {
 	authenticationFilter, authorizeFilter k8smetrics.ObserverMetric
 	attempts, allowed                     k8smetrics.CounterMetric
 	users                                 map[string]k8smetrics.CounterMetric
+
+	answered, handedOver k8smetrics.CounterMetric
 }
+
+// taken says which way requests went that came in the shape for the fast path. The others are what apiserver_request_total
+// counts beyond these.
+var taken = k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
+	Namespace: "mintmark", Subsystem: "fastpath", Name: "requests_total", StabilityLevel: k8smetrics.ALPHA,
+	Help: "Token reviews and token requests of the common shape: those that were answered on the fast path, and those that were handed over to the library's chain of handlers, since they are to be refused or need something else.",
+}, []string{"outcome"})
+
+// registerTaken makes the counter visible; the registry is the process's.
+var registerTaken = sync.OnceFunc(func() { legacyregistry.MustRegister(taken) })
 
 // series is what is measured of a route.
 type series struct {
@@ -35,6 +48,7 @@ func newMetrics() *metrics {
 	// The library's collectors must be there first: it insists on registering them itself.
 	genericapifilters.RegisterMetrics()
 	endpointmetrics.Register()
+	registerTaken()
 	const apiserver = endpointmetrics.APIServerComponent
 	total := counters(apiserver, "request_total",
 		"Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.",
@@ -70,7 +84,9 @@ func newMetrics() *metrics {
 			k8smetrics.ALPHA, "result").WithLabelValues("success"),
 		authorized: histograms("", "authorization_duration_seconds", "Authorization duration in seconds broken out by result.",
 			k8smetrics.ALPHA, "result").WithLabelValues("allowed"),
-		users: map[string]k8smetrics.CounterMetric{},
+		users:      map[string]k8smetrics.CounterMetric{},
+		answered:   taken.WithLabelValues("answered"),
+		handedOver: taken.WithLabelValues("handed-over"),
 	}
 	users := counters("", "authenticated_user_requests", "Counter of authenticated requests broken out by username.", k8smetrics.ALPHA, "username")
 	for _, name := range append(wellKnownUsers, otherUser, emailUser) {

@@ -119,8 +119,9 @@ func (s *scanner) number() (n int64) {
 }
 
 // object takes an object that has no members but these, and none twice: the library warns of others. What they hold is
-// taken by the function, which is told the place of the name. The result is the places of those there were.
-func (s *scanner) object(names []string, member func(place int)) (seen places) {
+// taken by the function, which is told the place of the name.
+func (s *scanner) object(names []string, member func(place int)) {
+	var seen places
 	s.take('{')
 	for first := true; !s.bad; first = false {
 		if s.next() == '}' {
@@ -139,7 +140,6 @@ func (s *scanner) object(names []string, member func(place int)) (seen places) {
 		seen |= 1 << place
 		member(place)
 	}
-	return seen
 }
 
 // places is a set of places in a list.
