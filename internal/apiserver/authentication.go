@@ -41,6 +41,7 @@ func (s *Server) authenticate(generic *genericapiserver.Config) (*authn.Union, e
 			Index:        s.index,
 			LegacyLookup: s.cfg.Tokens.Lookup,
 			MarkUsed:     s.markUsed,
+			CacheBytes:   cfg.CacheBytes,
 		}),
 		Issuers: authn.IssuersConfig{
 			File:          cfg.ConfigurationFile,
@@ -48,10 +49,12 @@ func (s *Server) authenticate(generic *genericapiserver.Config) (*authn.Union, e
 			Algorithms:    cfg.IssuerAlgorithms,
 			OwnIssuers:    s.keys.issuers,
 			ServerID:      generic.APIServerID,
+			CacheBytes:    cfg.CacheBytes,
 		},
 		Webhook:   cfg.Webhook,
 		Anonymous: apiserverapi.AnonymousAuthConfig{Enabled: cfg.Anonymous},
 	}
+	identities.Webhook.CacheBytes = cfg.CacheBytes
 	if cfg.BootstrapTokens {
 		identities.BootstrapTokens = s.index.Secrets
 	}

@@ -79,6 +79,9 @@ type Authentication struct {
 	IssuerAlgorithms []string
 	// Webhook is asked about tokens that nobody here knows.
 	Webhook authn.WebhookConfig
+	// CacheBytes bounds the memory for what is remembered of tokens: of service accounts' tokens the signatures that were
+	// checked, and so many bytes each for verdicts of the issuers and of the webhook. 0 means 16 MiB.
+	CacheBytes int
 	// Anonymous lets in requests without credentials; what they may do is another matter.
 	Anonymous bool
 	// PublicIssuer lets everybody read the issuer's documents.

@@ -20,7 +20,7 @@ import (
 
 // cacheConfig says what is remembered of an authenticator's verdicts.
 type cacheConfig struct {
-	// Store is where they are kept; nil means in a store of this cache's own.
+	// Store is where they are kept; nil means in a store of this cache's own, of the usual size.
 	Store *cacheStore
 	// SuccessTTL and FailureTTL are how long. 0 means not at all. A failure is a token that is not known; an error is
 	// never remembered.
@@ -42,7 +42,7 @@ type cache struct {
 
 func newCache(tokens authenticator.Token, cfg cacheConfig) *cache {
 	if cfg.Store == nil {
-		cfg.Store = newCacheStore(cacheBytes)
+		cfg.Store = newCacheStore(0)
 	}
 	return &cache{cacheConfig: cfg, tokens: tokens}
 }

@@ -29,6 +29,8 @@ type IssuersConfig struct {
 	OwnIssuers []string
 	// ServerID tells this process from others in metrics.
 	ServerID string
+	// CacheBytes bounds the memory for verdicts about the tokens of all of them; 0 means 16 MiB.
+	CacheBytes int
 }
 
 // issuers knows the tokens of OpenID Connect issuers. Which these are can change while it runs.
@@ -105,7 +107,7 @@ func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*ge
 	ctx, end := context.WithCancel(i.lifetime)
 	g := &generation{byIssuer: make(map[string]issuer, len(cfg.JWT)), end: end}
 	// One bound for all issuers together: that there are many must not mean much memory.
-	shared := newCacheStore(cacheBytes)
+	shared := newCacheStore(i.CacheBytes)
 	for _, jwt := range cfg.JWT {
 		client, err := issuerClient(jwt.Issuer.CertificateAuthority)
 		if err != nil {

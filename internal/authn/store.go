@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	// cacheBytes bounds the memory of a store, about.
+	// cacheBytes bounds the memory of a store unless the configuration does.
 	cacheBytes = 16 << 20
-	// verdictOverhead is about what an entry takes beside its texts: the key twice, the list, the map, the structs.
-	verdictOverhead = 700
+	// Beside its texts, a verdict takes about verdictOverhead, a response and a user together responseOverhead, and a
+	// small map mapOverhead.
+	verdictOverhead, responseOverhead, mapOverhead = 80, 112, 360
 	// textOverhead is about what a text takes beside itself, in a list or a map.
 	textOverhead = 32
 )
@@ -33,7 +34,11 @@ type timed struct {
 	until   time.Time
 }
 
+// newCacheStore returns a store of about limit bytes; 0 means 16 MiB.
 func newCacheStore(limit int) *cacheStore {
+	if limit == 0 {
+		limit = cacheBytes
+	}
 	s := &cacheStore{verdicts: lru.New[timed](limit)}
 	_, _ = rand.Read(s.secret[:]) // never fails
 	return s
@@ -93,6 +98,9 @@ func (v *verdict) size() int {
 			size += textOverhead + len(text)
 		}
 	}
+	if len(v.annotations) > 0 {
+		size += mapOverhead
+	}
 	for name, value := range v.annotations {
 		texts(name, value)
 	}
@@ -102,10 +110,14 @@ func (v *verdict) size() int {
 	if v.response == nil {
 		return size
 	}
+	size += responseOverhead
 	texts(v.response.Audiences...)
 	if info := v.response.User; info != nil {
 		texts(info.GetName(), info.GetUID())
 		texts(info.GetGroups()...)
+		if len(info.GetExtra()) > 0 {
+			size += mapOverhead
+		}
 		for key, values := range info.GetExtra() {
 			texts(key)
 			texts(values...)

@@ -19,6 +19,8 @@ type WebhookConfig struct {
 	Version string
 	// CacheTTL is how long its verdicts are remembered; failures to get one are not.
 	CacheTTL time.Duration
+	// CacheBytes bounds the memory for them; 0 means 16 MiB.
+	CacheBytes int
 }
 
 // newWebhook returns the authenticator that asks a webhook.
@@ -37,5 +39,5 @@ func newWebhook(cfg WebhookConfig, audiences authenticator.Audiences) (authentic
 		defer cancel()
 		return remote.AuthenticateToken(ctx, token)
 	})
-	return newCache(bounded, cacheConfig{SuccessTTL: cfg.CacheTTL, FailureTTL: cfg.CacheTTL}), nil
+	return newCache(bounded, cacheConfig{Store: newCacheStore(cfg.CacheBytes), SuccessTTL: cfg.CacheTTL, FailureTTL: cfg.CacheTTL}), nil
 }

@@ -1,120 +1,277 @@
 package lru_test
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"math/rand/v2"
-	"slices"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/mintmark/mintmark/internal/lru"
 )
 
-// model is the cache in its plainest form: a list, most recently used first.
-type model struct {
-	limit int
-	items []item
+// keyOf is the key of the value that goes by a number.
+func keyOf(n uint64) lru.Key {
+	return sha256.Sum256(binary.LittleEndian.AppendUint64(nil, n))
 }
 
-type item struct {
-	key   lru.Key
-	value int
-	size  int
+// overhead is what a value that points to nothing takes.
+func overhead() int {
+	cache := lru.New[int](1000)
+	cache.Add(keyOf(0), 0, 0)
+	bytes, _ := cache.Size()
+	return bytes
 }
 
-func (m *model) find(key lru.Key) int {
-	return slices.IndexFunc(m.items, func(i item) bool { return i.key == key })
-}
-
-func (m *model) get(key lru.Key) (int, bool) {
-	i := m.find(key)
-	if i < 0 {
-		return 0, false
-	}
-	found := m.items[i]
-	m.items = slices.Insert(slices.Delete(m.items, i, i+1), 0, found)
-	return found.value, true
-}
-
-func (m *model) remove(key lru.Key) {
-	if i := m.find(key); i >= 0 {
-		m.items = slices.Delete(m.items, i, i+1)
-	}
-}
-
-func (m *model) add(key lru.Key, value, size int) {
-	m.remove(key)
-	if size > m.limit {
-		return
-	}
-	m.items = slices.Insert(m.items, 0, item{key, value, size})
-	for m.size() > m.limit {
-		m.items = m.items[:len(m.items)-1]
-	}
-}
-
-func (m *model) size() int {
-	size := 0
-	for _, i := range m.items {
-		size += i.size
-	}
-	return size
-}
-
-// TestAgainstAModel adds, gets and removes at random.
+// TestAgainstAModel adds, gets and removes at random. The model remembers everything: the cache may forget, but it must
+// not make up or mix up anything, and must not forget while there is room.
 func TestAgainstAModel(t *testing.T) {
-	const limit = 1000
+	const limit = 10_000
+	type item struct{ value, size int }
+	each := overhead()
 	random := rand.New(rand.NewPCG(1, 2))
-	cache, want := lru.New[int](limit), &model{limit: limit}
-	full := 0
+	cache, model := lru.New[int](limit), map[lru.Key]item{}
+	held, full, found := 0, 0, 0 // held: what the model holds, in the cache's reckoning
+	forget := func(key lru.Key) {
+		if old, ok := model[key]; ok {
+			held -= old.size + each
+			delete(model, key)
+		}
+	}
 	for step := range 50_000 {
-		key := lru.Key{byte(random.IntN(40))}
+		key := keyOf(random.Uint64N(200))
 		switch random.IntN(4) {
 		case 0:
-			size := random.IntN(100)
+			size := random.IntN(200)
 			if random.IntN(50) == 0 {
-				size = limit + random.IntN(2) // just fits, or not
+				size = limit - each + random.IntN(2) // just fits, or not
 			}
 			cache.Add(key, step, size)
-			want.add(key, step, size)
+			forget(key)
+			if size+each <= limit {
+				model[key] = item{step, size}
+				held += size + each
+			}
 		case 1:
 			cache.Remove(key)
-			want.remove(key)
+			forget(key)
 		default:
 			got, ok := cache.Get(key)
-			if value, known := want.get(key); got != value || ok != known {
-				t.Fatalf("step %d: got %d, %t; want %d, %t", step, got, ok, value, known)
+			want, known := model[key]
+			if ok && (!known || got != want.value) || !ok && known && held <= limit {
+				t.Fatalf("step %d: got %d, %t; want %d, %t, of %d bytes", step, got, ok, want.value, known, held)
+			}
+			if ok {
+				found++
 			}
 		}
 		bytes, values := cache.Size()
-		if bytes != want.size() || values != len(want.items) || bytes > limit {
-			t.Fatalf("step %d: %d bytes in %d values, want %d in %d", step, bytes, values, want.size(), len(want.items))
+		if bytes > limit || bytes < 0 || values > len(model) {
+			t.Fatalf("step %d: %d bytes in %d values", step, bytes, values)
 		}
-		if bytes > limit*9/10 {
+		if held > limit {
 			full++
+			// What the cache has forgotten for want of room, the model may forget as well.
+			for key := range model {
+				if _, ok := cache.Get(key); !ok {
+					forget(key)
+				}
+			}
+			if got, _ := cache.Size(); got != held {
+				t.Fatalf("step %d: %d bytes are reckoned with, %d are there", step, got, held)
+			}
 		}
 	}
-	if full == 0 {
-		t.Error("the bound was never reached")
+	if full < 100 || found < 1000 {
+		t.Errorf("the bound was reached %d times, and %d values were found", full, found)
 	}
 }
 
-func TestManyAtOnce(t *testing.T) {
-	cache := lru.New[int](1000)
-	done := make(chan struct{})
-	for range 8 {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for i := range 5_000 {
-				key := lru.Key{byte(rand.IntN(50))}
-				cache.Add(key, i, rand.IntN(100))
-				cache.Get(key)
-				cache.Remove(lru.Key{byte(rand.IntN(50))})
+// TestFloodOfOthers has a working set in use while values come in that are asked for once or not at all, many times as
+// much as there is room for.
+func TestFloodOfOthers(t *testing.T) {
+	const limit = 4 << 20
+	const size = 800
+	working := uint64(limit * 8 / 10 / (size + overhead()))
+	for name, flood := range map[string]func(*lru.Cache[int], lru.Key){
+		"added":           func(c *lru.Cache[int], key lru.Key) { c.Add(key, 0, size) },
+		"asked for first": func(c *lru.Cache[int], key lru.Key) { c.Get(key); c.Add(key, 0, size) },
+		"large":           func(c *lru.Cache[int], key lru.Key) { c.Add(key, 0, 50*size) },
+		"not there":       func(c *lru.Cache[int], key lru.Key) { c.Get(key) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cache := lru.New[int](limit)
+			use := func(n uint64) bool {
+				_, ok := cache.Get(keyOf(n))
+				if !ok {
+					cache.Add(keyOf(n), int(n), size)
+				}
+				return ok
 			}
-		}()
+			for range 2 {
+				for n := range working {
+					use(n)
+				}
+			}
+			random := rand.New(rand.NewPCG(3, 4))
+			hits := 0
+			const uses = 200_000
+			for i := range uint64(uses) {
+				if use(random.Uint64N(working)) {
+					hits++
+				}
+				flood(cache, keyOf(1<<32+i))
+			}
+			if hits < uses*99/100 {
+				t.Errorf("%d of %d were found", hits, uses)
+			}
+		})
 	}
+}
+
+// TestWorkingSetMoves: what was in use long ago makes way for what is in use now, flood or not.
+func TestWorkingSetMoves(t *testing.T) {
+	const limit = 2 << 20
+	const size = 800
+	working := uint64(limit * 7 / 10 / (size + overhead()))
+	cache := lru.New[int](limit)
+	other := uint64(1 << 32)
+	for era := range uint64(3) {
+		hits := 0
+		const rounds = 20
+		for round := range rounds {
+			for n := range working {
+				key := keyOf(era<<20 + n)
+				if _, ok := cache.Get(key); !ok {
+					cache.Add(key, 0, size)
+				} else if round == rounds-1 {
+					hits++
+				}
+				if n%10 == 0 {
+					cache.Add(keyOf(other), 0, size)
+					other++
+				}
+			}
+		}
+		if hits < int(working)*99/100 {
+			t.Errorf("of working set %d with %d values %d are there", era, working, hits)
+		}
+	}
+}
+
+// TestHeapIsWhatIsCounted compares the reckoning to the memory that is taken, while the cache fills and after many times
+// as much has passed through it.
+func TestHeapIsWhatIsCounted(t *testing.T) {
+	const limit = 16 << 20
+	const size = 256 // a size class of the allocator
+	before := heap()
+	cache := lru.New[*[size]byte](limit)
+	var next uint64
+	for _, values := range []int{20_000, 400_000, 400_000} {
+		for range values {
+			cache.Add(keyOf(next), &[size]byte{}, size)
+			next++
+		}
+		taken := heap() - before
+		counted, _ := cache.Size()
+		if taken > counted*6/5 || taken < counted*4/5 {
+			t.Errorf("after %d values, %d bytes are taken and %d counted", next, taken, counted)
+		}
+	}
+	if counted, _ := cache.Size(); counted < limit*9/10 {
+		t.Errorf("only %d bytes are in use", counted)
+	}
+	runtime.KeepAlive(cache)
+}
+
+func heap() int {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
+}
+
+func TestManyAtOnce(t *testing.T) {
+	const limit = 2 << 20
+	cache := lru.New[uint64](limit)
+	var running sync.WaitGroup
 	for range 8 {
-		<-done
+		running.Go(func() {
+			for range 10_000 {
+				n := rand.Uint64N(500)
+				cache.Add(keyOf(n), n, rand.IntN(10_000))
+				if got, ok := cache.Get(keyOf(n)); ok && got != n {
+					t.Errorf("%d is there as %d", n, got)
+				}
+				cache.Remove(keyOf(rand.Uint64N(500)))
+			}
+		})
 	}
-	if bytes, _ := cache.Size(); bytes < 0 || bytes > 1000 {
-		t.Errorf("%d bytes", bytes)
+	running.Wait()
+	for n := range uint64(500) {
+		cache.Remove(keyOf(n))
+	}
+	if bytes, values := cache.Size(); bytes != 0 || values != 0 {
+		t.Errorf("%d bytes in %d values are left", bytes, values)
+	}
+}
+
+// TestNothingFits: with a limit too small for anything, nothing is remembered.
+func TestNothingFits(t *testing.T) {
+	for _, limit := range []int{0, 1, overhead() - 1} {
+		cache := lru.New[int](limit)
+		cache.Add(keyOf(1), 1, 0)
+		if _, ok := cache.Get(keyOf(1)); ok {
+			t.Errorf("with a limit of %d bytes, a value is remembered", limit)
+		}
+	}
+}
+
+// TestGetAllocatesNothing guards the price of what is asked for most.
+func TestGetAllocatesNothing(t *testing.T) {
+	cache := lru.New[*int](1 << 20)
+	key := keyOf(1)
+	cache.Add(key, new(int), 8)
+	if n := testing.AllocsPerRun(1000, func() { cache.Get(key) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	for name, values := range map[string]uint64{"hot": 100, "many": 10_000} {
+		cache := lru.New[*int](16 << 20)
+		keys := make([]lru.Key, values)
+		for n := range keys {
+			keys[n] = keyOf(uint64(n))
+			cache.Add(keys[n], new(int), 600)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				cache.Get(keys[i%len(keys)])
+			}
+		})
+		b.Run(name+"/parallel", func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := rand.IntN(len(keys)); pb.Next(); i++ {
+					cache.Get(keys[i%len(keys)])
+				}
+			})
+		})
+	}
+}
+
+func BenchmarkAdd(b *testing.B) {
+	cache := lru.New[*int](16 << 20)
+	keys := make([]lru.Key, 1<<17)
+	for n := range keys {
+		keys[n] = keyOf(uint64(n))
+	}
+	value := new(int)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		cache.Add(keys[i%len(keys)], value, 600)
 	}
 }

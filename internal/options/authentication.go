@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/mintmark/mintmark/internal/authn"
@@ -15,6 +16,13 @@ const (
 	// defaultWebhookVersion and defaultWebhookTTL are kube-apiserver's.
 	defaultWebhookVersion = "v1beta1"
 	defaultWebhookTTL     = 2 * time.Minute
+)
+
+// Bounds of --token-cache-size. With less than the lower one no working set fits, and more than the upper one is a slip of
+// the finger.
+var (
+	minTokenCache, maxTokenCache = resource.MustParse("1Mi"), resource.MustParse("64Gi")
+	defaultTokenCache            = resource.MustParse("16Mi")
 )
 
 func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
@@ -34,6 +42,8 @@ func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
 		"Version of TokenReview that the webhook is sent: v1 or v1beta1.")
 	fs.DurationVar(&a.Webhook.CacheTTL, "authentication-token-webhook-cache-ttl", a.Webhook.CacheTTL,
 		"How long verdicts of the webhook are remembered. 0 means not at all.")
+	fs.Var(&o.tokenCache, "token-cache-size",
+		"Memory for what is remembered of tokens, in bytes, such as 64Mi: for the signatures of service account tokens that were checked (a token takes less than 1Ki), and as much again each for verdicts of OpenID Connect issuers and of the webhook, where there are any. What was not asked for again makes way first.")
 	fs.BoolVar(&a.Anonymous, "anonymous-auth", true,
 		"Let in requests without credentials, as system:anonymous. What they may do is another matter.")
 	o.anonymous = fs.Lookup("anonymous-auth")
@@ -44,6 +54,9 @@ func (o *Options) validateAuthentication() []error {
 	a := &o.config.Authentication
 	errs := a.FrontProxy.Validate()
 	errs = append(errs, o.issuer.validate()...)
+	if o.tokenCache.Cmp(minTokenCache) < 0 || o.tokenCache.Cmp(maxTokenCache) > 0 {
+		errs = append(errs, fmt.Errorf("--token-cache-size=%s: it must be between %s and %s", &o.tokenCache, &minTokenCache, &maxTokenCache))
+	}
 	switch a.Webhook.Version {
 	case "v1", "v1beta1":
 	default:

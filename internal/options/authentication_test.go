@@ -26,11 +26,16 @@ func TestRefusedAuthentication(t *testing.T) {
 	const head = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n"
 	anonymous := file("anonymous", head+"anonymous: {enabled: true}\n")
 	for flags, want := range map[string]string{
-		"--requestheader-username-headers=X-Remote-User, ":                                    `empty value in "requestheader-username-headers"`,
-		"--requestheader-uid-headers=X-Other":                                                 "--requestheader-uid-headers is set without specifying the standard X-Remote-Uid header - API aggregation will not work",
-		"--authentication-token-webhook-version=v2":                                           `unsupported authentication webhook version "v2", supported versions are "v1", "v1beta1"`,
-		"--oidc-issuer-url=https://a":                                                         "oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set",
-		"--oidc-groups-claim=groups":                                                          "must be specified together",
+		"--requestheader-username-headers=X-Remote-User, ": `empty value in "requestheader-username-headers"`,
+		"--requestheader-uid-headers=X-Other":              "--requestheader-uid-headers is set without specifying the standard X-Remote-Uid header - API aggregation will not work",
+		"--authentication-token-webhook-version=v2":        `unsupported authentication webhook version "v2", supported versions are "v1", "v1beta1"`,
+		"--token-cache-size=0":                             "--token-cache-size=0: it must be between 1Mi and 64Gi",
+		"--token-cache-size=-16Mi":                         "--token-cache-size=-16Mi: it must be between 1Mi and 64Gi",
+		"--token-cache-size=16":                            "--token-cache-size=16: it must be between 1Mi and 64Gi",
+		"--token-cache-size=1048575":                       "--token-cache-size=1048575: it must be",
+		"--token-cache-size=65Gi":                          "--token-cache-size=65Gi: it must be",
+		"--oidc-issuer-url=https://a":                      "oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set",
+		"--oidc-groups-claim=groups":                       "must be specified together",
 		"--oidc-issuer-url=https://a|--oidc-client-id=b|--authentication-config=" + anonymous: "authentication-config file and oidc-* flags are mutually exclusive",
 		"--anonymous-auth=true|--authentication-config=" + anonymous:                          "anonymous: Forbidden: --anonymous-auth flag cannot be set when anonymous field is configured in authentication configuration file",
 		"--authentication-config=" + file("empty", ""):                                        "--authentication-config: empty config data",
@@ -94,5 +99,17 @@ func TestIssuerFlags(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ES256"}, cfg.Authentication.IssuerAlgorithms); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTokenCacheSize(t *testing.T) {
+	for flags, want := range map[string]int{"": 16 << 20, "--token-cache-size=1Mi": 1 << 20, "--token-cache-size=1G": 1e9, "--token-cache-size=64Gi": 64 << 30} {
+		cfg, err := parse(t, strings.Fields(flags)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.Authentication.CacheBytes; got != want {
+			t.Errorf("%q: %d bytes, want %d", flags, got, want)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
@@ -38,6 +39,8 @@ type Options struct {
 	admission     []string
 	// issuer is the one OpenID Connect issuer that flags can describe.
 	issuer issuerFlags
+	// tokenCache is how much memory there is for what is remembered of tokens.
+	tokenCache resource.QuantityValue
 	// anonymous is the flag of that name, which may not be given together with a file that says the same.
 	anonymous *pflag.Flag
 }
@@ -47,6 +50,7 @@ func New() *Options {
 	storage := storagebackend.NewDefaultConfig(storagePrefix, nil)
 	o := &Options{
 		controllers:   []string{"*"},
+		tokenCache:    resource.QuantityValue{Quantity: defaultTokenCache},
 		issuer:        newIssuerFlags(),
 		authorization: authz.DefaultFlags(),
 		config: apiserver.Config{
@@ -172,6 +176,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	}
 	cfg := o.config
 	cfg.Controllers = selected
+	cfg.Authentication.CacheBytes = int(o.tokenCache.Value())
 	cfg.Authorizers, cfg.NodeRestriction = authorizers, restricted
 	if o.issuer.given() {
 		cfg.Authentication.IssuerAlgorithms = o.issuer.algorithms

@@ -2,19 +2,14 @@ package serviceaccount
 
 import (
 	"crypto/sha256"
+	"unsafe"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/lru"
 )
 
-// entryOverhead is about what an entry takes beside the text of its claims: the key twice, the list, the map, the structs.
-const entryOverhead = 600
-
-// userOverhead is about what a user takes beside the texts: the struct, the map and its lists.
-const userOverhead = 600
-
-// stringHeader is what a string takes beside its text.
-const stringHeader = 16
+// extraOverhead is about what the map with what else is known of a user takes beside its texts.
+const extraOverhead = 400
 
 // cache remembers tokens whose signature was checked. It knows a token by its SHA-256 alone.
 type cache struct{ *lru.Cache[facts] }
@@ -30,34 +25,48 @@ func keyOf(token string) lru.Key {
 }
 
 // add remembers what is known of a token.
-func (c cache) add(key lru.Key, known facts) { c.Add(key, known, entryOverhead+known.size()) }
+func (c cache) add(key lru.Key, known facts) { c.Add(key, known, known.size()) }
 
 // size is about how many bytes the claims take in memory, which is more than in a token of many short audiences.
 func (f facts) size() int {
 	size := 0
-	text := func(values ...string) {
-		for _, value := range values {
-			size += stringHeader + len(value)
-		}
-	}
 	if c := f.claims; c != nil {
-		text(c.Issuer, c.Subject, c.ID, c.Binding.Namespace)
-		text(c.Audiences...)
+		size += allocated(int(unsafe.Sizeof(*c))) + texts(c.Issuer, c.Subject, c.ID, c.Binding.Namespace) + list(c.Audiences)
 		for _, ref := range []boundobject.Ref{c.Binding.ServiceAccount, c.Binding.Pod, c.Binding.Secret, c.Binding.Node} {
-			text(ref.Name, string(ref.UID))
+			size += texts(ref.Name, string(ref.UID))
+		}
+		for _, seconds := range []*int64{c.Expiry, c.NotBefore, c.IssuedAt, c.WarnAfter} {
+			if seconds != nil {
+				size += int(unsafe.Sizeof(*seconds))
+			}
 		}
 	}
 	if c := f.legacy; c != nil {
-		text(c.Issuer, c.Subject, c.Namespace, c.Name, c.UID, c.Secret)
-		text(c.Audiences...)
+		size += allocated(int(unsafe.Sizeof(*c))) + texts(c.Issuer, c.Subject, c.Namespace, c.Name, c.UID, c.Secret) + list(c.Audiences)
 	}
 	if u := f.user; u != nil {
-		text(u.Name)
-		text(u.Groups...)
-		size += userOverhead
+		size += allocated(int(unsafe.Sizeof(*u))) + texts(u.Name) + list(u.Groups)
+		if len(u.Extra) > 0 {
+			size += extraOverhead
+		}
 		for _, values := range u.Extra {
-			text(values...)
+			size += list(values)
 		}
 	}
 	return size
 }
+
+// allocated is about what Go's allocator takes for so many bytes: its smaller size classes are mostly 16 bytes apart.
+func allocated(size int) int { return (size + 15) &^ 15 }
+
+// texts is what texts take beside their headers.
+func texts(values ...string) int {
+	size := 0
+	for _, value := range values {
+		size += allocated(len(value))
+	}
+	return size
+}
+
+// list is what a list of texts takes beside its header.
+func list(values []string) int { return cap(values)*int(unsafe.Sizeof("")) + texts(values...) }

@@ -15,32 +15,6 @@ func factsOf(id string, audiences ...string) facts {
 	return facts{claims: &Claims{ID: id, Audiences: audiences}}
 }
 
-// TestCacheForgetsTheLeastRecent fills the cache beyond its bound.
-func TestCacheForgetsTheLeastRecent(t *testing.T) {
-	one := entryOverhead + factsOf("a").size()
-	c := newCache(3 * one)
-	for _, id := range []string{"a", "b", "c"} {
-		c.add(keyOf(id), factsOf(id))
-	}
-	c.Get(keyOf("a")) // so that b is the least recently used
-	c.add(keyOf("d"), factsOf("d"))
-	for id, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
-		known, ok := c.Get(keyOf(id))
-		if ok != want {
-			t.Errorf("%s is there: %t, want %t", id, ok, want)
-		}
-		if ok && known.claims.ID != id {
-			t.Errorf("%s gives the claims of %s", id, known.claims.ID)
-		}
-	}
-	// A large one takes the place of several.
-	c.add(keyOf("e"), factsOf("e", strings.Repeat("x", one)))
-	_, ok := c.Get(keyOf("e"))
-	if _, entries := c.Size(); !ok || entries != 1 {
-		t.Errorf("after a large one: %d entries, itself there: %t", entries, ok)
-	}
-}
-
 // TestCacheKeepsItsBound adds at random, and looks at the bound.
 func TestCacheKeepsItsBound(t *testing.T) {
 	const limit = 100_000
@@ -126,12 +100,12 @@ func TestCacheCountsWhatItHolds(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c.add(keyOf(fmt.Sprint(i)), facts{claims: &claims})
+				c.add(keyOf(fmt.Sprint(i)), facts{claims: &claims, user: claims.user()})
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)
 			taken := int(after.HeapAlloc) - int(before.HeapAlloc)
-			if size, _ := c.Size(); taken > size*5/4 {
+			if size, _ := c.Size(); taken > size*6/5 || taken < size*4/5 {
 				t.Errorf("%d bytes are taken, %d reckoned with", taken, size)
 			}
 			runtime.KeepAlive(c)
