@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apiserver/pkg/admission"
+	apiserverapi "k8s.io/apiserver/pkg/apis/apiserver"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/kubernetes"
@@ -135,7 +136,10 @@ func (s *Server) assemble() error {
 	}
 	s.drained = generic.DrainedNotify()
 	nodes := authz.NewNodeRelations()
-	s.index.Pods.OnChange(nodes.Changed)
+	if slices.ContainsFunc(s.cfg.Authorizers, func(a apiserverapi.AuthorizerConfiguration) bool { return a.Type == authz.ModeNode }) {
+		// They take as much memory as all else that is kept of pods.
+		s.index.Pods.OnChange(nodes.Changed)
+	}
 	s.authorizer, err = authz.New(authz.Config{
 		Authorizers:  s.cfg.Authorizers,
 		Index:        s.roles,

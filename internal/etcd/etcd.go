@@ -23,6 +23,13 @@ const startTimeout = 2 * time.Minute
 // quotaBytes is the largest size of the store. Beyond it etcd refuses writes, so it is set to etcd's own upper advice.
 const quotaBytes = 8 << 30
 
+const (
+	// catchUpEntries of the log stay in memory, where etcd's default is 5000. They are about as large as what is written.
+	catchUpEntries = 100
+	// snapshotCount is after how many entries the log begins anew: a start reads so many at most. etcd's default is 10000.
+	snapshotCount = 2000
+)
+
 // Config says where the member keeps its state.
 type Config struct {
 	// Dir is created if missing and must belong to one member at a time; the caller holds the lock.
@@ -98,6 +105,9 @@ func embedConfig(dir, sockets string, logger *zap.Logger) *embed.Config {
 	// One member has nobody to wait for: with short ticks it elects itself at once.
 	cfg.TickMs, cfg.ElectionMs = 10, 100
 	cfg.QuotaBackendBytes = quotaBytes
+	// Nor is there anybody to catch up with it: entries that are stored need not stay in memory, and what is in a snapshot
+	// need not be read again at the next start.
+	cfg.SnapshotCatchUpEntries, cfg.SnapshotCount = catchUpEntries, snapshotCount
 	// The API server compacts history itself (--etcd-compaction-interval), as kube-apiserver does.
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
 	cfg.AutoCompactionRetention = "0"
