@@ -18,7 +18,7 @@ test: ## all tests, with the race detector
 conformance: ## replay the answers of a real kube-apiserver
 	go test ./internal/conformance/...
 
-# What is measured, and where the figures go: see docs/performance.md.
+# What is measured, and where the figures go: see docs/performance.md. ARGS=size measures what objects cost.
 ARGS = --write docs/performance.md
 
 bench: ## measure what requests cost, and write docs/performance.md

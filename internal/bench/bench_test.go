@@ -60,19 +60,29 @@ func serve(args []string) error {
 	return server.Run(ctx)
 }
 
-// bench runs the program with the test's binary for a server, for as short as is possible, and looks for what it leaves
-// behind.
+// bench runs the program with the test's binary for a server, for as short as is possible.
 func bench(ctx context.Context, t *testing.T, log io.Writer, args ...string) (string, error) {
 	t.Helper()
-	needProc(t)
+	return command(ctx, t, log, append([]string{"--binary", binary(t), "--rounds=1", "--window=100ms"}, args...)...)
+}
+
+func binary(t *testing.T) string {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return self
+}
+
+// command runs the program, and looks for what it leaves behind.
+func command(ctx context.Context, t *testing.T, log io.Writer, args ...string) (string, error) {
+	t.Helper()
+	needProc(t)
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	var out bytes.Buffer
-	err = run(ctx, append([]string{"--binary", self, "--rounds=1", "--window=100ms"}, args...), streams{in: strings.NewReader(""), out: &out, err: log})
+	err := run(ctx, args, streams{in: strings.NewReader(""), out: &out, err: log})
 	if files, err := os.ReadDir(tmp); err != nil || len(files) > 0 {
 		t.Errorf("left behind: %v, %v", files, err)
 	}

@@ -146,3 +146,21 @@ func lookUp(text, key string) (string, bool) {
 	}
 	return "", false
 }
+
+// memory is what a process holds, in bytes: all of it, and what of that is pages of files, such as a store that is
+// mapped into memory. The kernel can take those back.
+type memory struct{ resident, files int64 }
+
+func readMemory(pid int) (memory, error) {
+	text, err := os.ReadFile(filepath.Join(procDir, strconv.Itoa(pid), "status"))
+	if err != nil {
+		return memory{}, fmt.Errorf("the memory of process %d: %w", pid, err)
+	}
+	var m memory
+	for key, to := range map[string]*int64{"VmRSS": &m.resident, "RssFile": &m.files} {
+		if *to, err = parseKilobytes(string(text), key); err != nil {
+			return memory{}, fmt.Errorf("the memory of process %d: %w", pid, err)
+		}
+	}
+	return m, nil
+}

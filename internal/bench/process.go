@@ -24,7 +24,7 @@ const (
 	stopTimeout = 15 * time.Second
 	// endTimeout is how long it may take to be told that a process has ended, after its connections have.
 	endTimeout = time.Second
-	pollPeriod = 50 * time.Millisecond
+	pollPeriod = 10 * time.Millisecond
 	// logTail is how much of a log is shown when a start failed.
 	logTail = 2000
 )

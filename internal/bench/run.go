@@ -29,6 +29,9 @@ func run(ctx context.Context, args []string, s streams) error {
 	if len(args) > 0 && args[0] == floorCommand {
 		return runFloor(ctx, args[1:], s)
 	}
+	if len(args) > 0 && args[0] == sizeCommand {
+		return runSize(ctx, args[1:], s)
+	}
 	opts, err := parseFlags(args, s.out)
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil

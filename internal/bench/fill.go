@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+const (
+	// perNamespace and perNode are how many pods a namespace and a node of a cluster may have.
+	perNamespace, perNode = 1000, 100
+	// creator stands in the managed fields of every object, as if kubectl had made it.
+	creator = "kubectl-create"
+)
+
+// fill creates n service accounts with a pod each, as kubectl would, in a namespace to every thousand of them.
+func fill(ctx context.Context, s *site, n, workers int, log io.Writer) error {
+	config := rest.CopyConfig(s.admin)
+	config.QPS, config.ContentType = -1, runtime.ContentTypeProtobuf
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(log, "creating %d service accounts and %d pods\n", n, n); err != nil {
+		return err
+	}
+	for i := 0; i < n; i += perNamespace {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespaceOf(i)}}
+		if _, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if err := createPair(ctx, client, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	return context.Cause(ctx)
+}
+
+func namespaceOf(i int) string { return fmt.Sprintf("team-%03d", i/perNamespace) }
+
+// createPair creates a service account and its pod.
+func createPair(ctx context.Context, client kubernetes.Interface, i int) error {
+	name := fmt.Sprintf("app-%06d", i)
+	options := metav1.CreateOptions{FieldManager: creator}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if _, err := client.CoreV1().ServiceAccounts(namespaceOf(i)).Create(ctx, account, options); err != nil {
+		return err
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name + "-7d9f8b6c5-x2k4z", Labels: map[string]string{"app": name}},
+		Spec: corev1.PodSpec{
+			ServiceAccountName: name,
+			NodeName:           fmt.Sprintf("node-%04d.example.com", i/perNode),
+			Containers:         []corev1.Container{{Name: "app", Image: "registry.example.com/team/app:v1.2.3"}},
+		},
+	}
+	_, err := client.CoreV1().Pods(namespaceOf(i)).Create(ctx, pod, options)
+	return err
+}

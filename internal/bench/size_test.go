@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestSize fills a server with a few objects, and looks at all figures.
+func TestSize(t *testing.T) {
+	var log bytes.Buffer
+	out, err := command(t.Context(), t, &log, sizeCommand, "--binary", binary(t), "--objects=3", "--settle=0s")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	for name, figures := range map[string]string{
+		"new":                               `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| \d+ \| \d+\.\d`,
+		"empty":                             `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| \d+ \| \d+\.\d`,
+		"3 accounts, 3 pods":                ` \|  \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| \d+ \| \d+\.\d`,
+		"3 accounts, 3 pods, started again": `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| \d+ \| \d+\.\d`,
+	} {
+		if !regexp.MustCompile(`(?m)^\| ` + name + ` \| ` + figures + ` \|$`).MatchString(out) {
+			t.Errorf("no row with all figures for %q", name)
+		}
+	}
+	if t.Failed() {
+		t.Log(out)
+	}
+}
+
+func TestSizeTable(t *testing.T) {
+	table := sizeTable([]state{
+		{name: "new", memory: memory{resident: 100e6, files: 70e6}},
+		{name: "full", memory: memory{resident: 300e6, files: 100e6}, objects: 100_000},
+	})
+	if want := "| full |  |  | 300 | 100 | 2.00 | 0 | 0.0 |"; !strings.Contains(table, want) {
+		t.Errorf("no %s in\n%s", want, table)
+	}
+}
+
+func TestSizeFlags(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                "",
+		"--objects=1":     "",
+		"--objects=0":     "--objects: at least one",
+		"--concurrency=0": "--concurrency: at least one",
+		"--settle=-1s":    "--settle",
+		"x":               "no arguments",
+	} {
+		_, err := parseSizeFlags(strings.Fields(args), &bytes.Buffer{})
+		checkError(t, err, want)
+	}
+}
+
+func TestMemoryOfAProcess(t *testing.T) {
+	needProc(t)
+	got, err := readMemory(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.files <= 0 || got.resident <= got.files {
+		t.Errorf("%+v", got)
+	}
+	_, err = readMemory(-1)
+	checkError(t, err, "the memory of process -1")
+}
