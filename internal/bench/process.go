@@ -100,7 +100,7 @@ func logOf(dataDir string) string { return dataDir + ".log" }
 func (p *process) explain(err error, logFile string) error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%w; the server has ended: %s", err, tail(logFile))
+		return fmt.Errorf("%w; the process has ended: %s", err, tail(logFile))
 	case <-time.After(endTimeout):
 		return err
 	}
@@ -169,12 +169,18 @@ type floorProcess struct {
 	replies  *json.Decoder
 }
 
-// startFloor runs this program as the floor, with a serving certificate from files.
-func startFloor(ctx context.Context, certFile, keyFile string, log io.Writer) (*floorProcess, error) {
+// startFloor runs this program as the floor, with a serving certificate from files. What it complains about goes to a
+// file.
+func startFloor(ctx context.Context, certFile, keyFile, logFile string) (*floorProcess, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
+	log, err := os.Create(logFile)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }() // the process has its own handle
 	f := &floorProcess{}
 	var broken error
 	f.process, err = start(ctx, func(cmd *exec.Cmd) {
@@ -191,8 +197,9 @@ func startFloor(ctx context.Context, certFile, keyFile string, log io.Writer) (*
 		return nil, fmt.Errorf("starting the floor: %w", err)
 	}
 	if err := f.replies.Decode(&f.url); err != nil {
+		err = fmt.Errorf("starting the floor: %w", f.explain(err, logFile))
 		f.stop()
-		return nil, fmt.Errorf("starting the floor: %w", err)
+		return nil, err
 	}
 	return f, nil
 }

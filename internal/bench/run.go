@@ -89,7 +89,7 @@ func measureIn(ctx context.Context, dir string, opts *settings, log io.Writer) (
 	if err != nil {
 		return nil, err
 	}
-	floor, err := startFloor(ctx, filepath.Join(dataDir, "serving.crt"), filepath.Join(dataDir, "serving.key"), log)
+	floor, err := startFloor(ctx, filepath.Join(dataDir, "serving.crt"), filepath.Join(dataDir, "serving.key"), filepath.Join(dir, "floor.log"))
 	if err != nil {
 		return nil, err
 	}

@@ -147,7 +147,7 @@ func (o *size) visit(ctx context.Context, binary, dataDir string, log io.Writer,
 	if err != nil {
 		return err
 	}
-	floor, err := startFloor(ctx, filepath.Join(dataDir, "serving.crt"), filepath.Join(dataDir, "serving.key"), log)
+	floor, err := startFloor(ctx, filepath.Join(dataDir, "serving.crt"), filepath.Join(dataDir, "serving.key"), dataDir+".floor.log")
 	if err != nil {
 		return err
 	}
