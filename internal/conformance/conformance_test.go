@@ -28,22 +28,26 @@ func TestRecordedAnswers(t *testing.T) {
 	target.SigningKey = key
 	target.Needs = sets.New(NeedsYoungServer)
 	for _, sc := range loadScenarios(t) {
-		if sc.Needs != NeedsNodeAuthorizer && sc.Needs != NeedsIdleLimit {
+		if _, other := otherServers[sc.Needs]; !other {
 			t.Run(sc.Name, func(t *testing.T) { check(t, known, target, sc) })
 		}
 	}
 }
 
-// TestFurtherServers plays the scenarios that need one flag or another, each with a server of their own.
-func TestFurtherServers(t *testing.T) {
+// otherServers are the servers that some scenarios need: what flags of theirs are others, by need.
+var otherServers = map[string][]string{
+	NeedsNodeAuthorizer: {"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"},
+	NeedsNoAudiences:    {"--api-audiences="},
+	NeedsIdleLimit:      {"--accesstoken-inactivity-timeout=300s"},
+}
+
+// TestOtherServers plays the scenarios that need one of these.
+func TestOtherServers(t *testing.T) {
 	known := readKnownFailures(t)
-	for need, further := range map[string][]string{
-		NeedsNodeAuthorizer: {"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"},
-		NeedsIdleLimit:      {"--accesstoken-inactivity-timeout=300s"},
-	} {
+	for need, others := range otherServers {
 		t.Run(need, func(t *testing.T) {
 			flags, _ := recordedFlags(t)
-			target := newServerTarget(testserver.Start(t, append(flags, further...)...))
+			target := newServerTarget(testserver.Start(t, (&Variant{flags: others}).Args(flags)...))
 			target.Needs = sets.New(need)
 			for _, sc := range loadScenarios(t) {
 				if sc.Needs == need {
