@@ -24,16 +24,21 @@ type tokenCreate struct {
 	audiences []string
 	duration  time.Duration
 	bound     authenticationv1.BoundObjectReference
+	opaque    opaqueToken
 }
 
 func newTokenCreateCommand(s streams) *cobra.Command {
 	c := &tokenCreate{output: outputFormat{allowed: []string{"json", "yaml"}}}
 	cmd := &cobra.Command{
 		Use:   "create ACCOUNT",
-		Short: "Request a token for a service account",
+		Short: "Request a token for a service account, or create one for a user",
 		Long: `Request a token for a service account and print it, and nothing else, on standard output, as
 'kubectl create token' does. What the server warns of, such as a shortened lifetime, goes to
-standard error.`,
+standard error.
+
+With --opaque, create an access token of OpenShift for a user (--user), which kubectl and the
+server's other clients then are that user with. It is printed once and kept nowhere: the server
+knows a hash of it. Its owner lists and deletes such tokens as useroauthaccesstokens.`,
 		Example: `  # A token for the service account "app" in the kubeconfig's namespace
   mintmark token create app
 
@@ -41,8 +46,14 @@ standard error.`,
   mintmark token create app --namespace prod --audience vault --duration 10m
 
   # One that ends with a pod
-  mintmark token create app --bound-object-kind Pod --bound-object-name web-0`,
+  mintmark token create app --bound-object-kind Pod --bound-object-name web-0
+
+  # An opaque one for the user "ada", for an hour
+  mintmark token create --opaque --user ada --duration 1h`,
 		Args: func(cmd *cobra.Command, args []string) error {
+			if err := c.opaque.validate(cmd, args); err != nil || c.opaque.wanted {
+				return err
+			}
 			if len(args) != 1 || args[0] == "" {
 				return usageErrorf(cmd, "name one service account: %s ACCOUNT", cmd.CommandPath())
 			}
@@ -50,6 +61,9 @@ standard error.`,
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if c.opaque.wanted {
+				return c.runOpaque(cmd, s)
+			}
 			return c.run(cmd, args[0], s)
 		},
 	}
@@ -68,6 +82,7 @@ func (c *tokenCreate) addTo(cmd *cobra.Command) {
 	flags.StringVar(&c.bound.Kind, "bound-object-kind", "", "Kind of an object that the token ends with: "+strings.Join(boundObjectKinds, ", "))
 	flags.StringVar(&c.bound.Name, "bound-object-name", "", "Name of that object; required with --bound-object-kind")
 	flags.StringVar((*string)(&c.bound.UID), "bound-object-uid", "", "UID of that object (default: that of the object that has the name now)")
+	c.opaque.addTo(cmd)
 	c.output.addTo(cmd)
 	c.connectionFlags.addTo(cmd)
 	completeFlag(cmd, clientcmd.FlagNamespace)
@@ -144,12 +159,38 @@ func (c *tokenCreate) print(s streams, answer *authenticationv1.TokenRequest) er
 		answer.ManagedFields = nil // kubectl doesn't show it either
 		return c.output.print(s.out, answer)
 	}
-	// As kubectl has it: a newline for the person, but none in a file, where not every reader
-	// of tokens would take it off.
+	return printToken(s, answer.Status.Token)
+}
+
+// printToken prints a token as kubectl has it: with a newline for the person, but none in a file, where not every reader
+// of tokens would take it off.
+func printToken(s streams, token string) error {
 	end := ""
 	if isTerminal(s.out) {
 		end = "\n"
 	}
-	_, err := fmt.Fprint(s.out, answer.Status.Token, end)
+	_, err := fmt.Fprint(s.out, token, end)
 	return err
+}
+
+// runOpaque creates an opaque token.
+func (c *tokenCreate) runOpaque(cmd *cobra.Command, s streams) error {
+	if err := c.validate(cmd); err != nil {
+		return err
+	}
+	server, err := c.open(cmd, s.err)
+	if err != nil {
+		return err
+	}
+	client, err := newOpenShift(server)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
+	defer cancel()
+	token, err := client.create(ctx, &c.opaque, c.duration)
+	if err != nil {
+		return fmt.Errorf("failed to create token: %w", err)
+	}
+	return printToken(s, token)
 }

@@ -60,7 +60,7 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 	if err != nil {
 		return nil, false, err
 	}
-	if known.UserName == kubeAdmin {
+	if known.UserName == KubeAdmin {
 		response, err := a.answer(ctx, &known, a.kubeAdmin)
 		if err != nil {
 			// It is looked for among the users, too, and nobody there can have its name.

@@ -18,7 +18,7 @@ import (
 // The administrator of a cluster's first hours is no User: whoever knows the password in a secret is it, and while the
 // secret is what it was, so are the tokens. Deleting the secret disables the administrator for good.
 const (
-	kubeAdmin       = "kube:admin"
+	KubeAdmin       = "kube:admin"
 	kubeAdminSecret = "kubeadmin" // in kube-system; and the key in it
 	// KubeAdminGroup is the only group of kube:admin.
 	KubeAdminGroup = "system:cluster-admins"
@@ -27,7 +27,7 @@ const (
 )
 
 var (
-	errNoKubeAdmin = apierrors.NewNotFound(userv1.Resource("users"), kubeAdmin)
+	errNoKubeAdmin = apierrors.NewNotFound(userv1.Resource("users"), KubeAdmin)
 	errRecreated   = errors.New("kubeadmin secret cannot be recreated")
 )
 
@@ -41,7 +41,7 @@ func (a *Authenticator) kubeAdmin(ctx context.Context, token *found) (user.Info,
 		return nil, err
 	}
 	return &user.DefaultInfo{
-		Name:   kubeAdmin,
+		Name:   KubeAdmin,
 		Groups: []string{KubeAdminGroup},
 		Extra:  map[string][]string{ScopesKey: token.Scopes},
 	}, nil
