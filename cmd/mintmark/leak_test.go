@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +24,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/mintmark/mintmark/internal/oauth"
 )
 
 // window is how much of a token in a row counts as a part of it. Less may be there by chance.
@@ -138,7 +141,7 @@ func newLeaks(t *testing.T) *leaks {
 	}
 	data := filepath.Join(dir, "data")
 	program := exec.CommandContext(context.Background(), "mintmark", "serve", "-v=10", "--data-dir="+data, "--secure-port=0",
-		"--token-auth-file="+filepath.Join(dir, "tokens.csv"), "--enable-bootstrap-token-auth",
+		"--token-auth-file="+filepath.Join(dir, "tokens.csv"), "--enable-bootstrap-token-auth", "--openshift-api",
 		"--audit-policy-file="+filepath.Join(dir, "policy.yaml"), "--audit-log-path="+l.auditLog,
 		"--authentication-token-webhook-config-file="+filepath.Join(dir, "webhook.kubeconfig"), "--authentication-token-webhook-version=v1")
 	program.Stdout, program.Stderr = &l.logs, &l.logs
@@ -237,7 +240,9 @@ func (l *leaks) plant() map[string]string {
 		legacy = string(secret.Data[corev1.ServiceAccountTokenKey])
 	}
 	bound := request.Status.Token
+	opaque := l.plantOpaque()
 	return map[string]string{
+		"opaque": opaque, "opaque and unknown": oauth.NewToken(), "opaque, with a wrong end": opaque[:len(opaque)-4] + "AAAA",
 		"static": staticToken, "bootstrap": bootstrap, "bound": bound, "legacy": legacy,
 		"webhook's": goodRemote, "webhook's refused": badRemote, "webhook's broken": brokenRemote,
 		"forged":      bound[:len(bound)-20] + "AAAAAAAAAAAAAAAAAAAA",
@@ -246,10 +251,36 @@ func (l *leaks) plant() map[string]string {
 	}
 }
 
+// plantOpaque makes a token of OpenShift's, which is used so close to the end of its idleness that this is written at
+// once.
+func (l *leaks) plantOpaque() string {
+	l.t.Helper()
+	token := oauth.NewToken()
+	name, _ := oauth.ObjectName(token)
+	client := l.client.Discovery().RESTClient()
+	post := func(path, body string) []byte {
+		answer, err := client.Post().AbsPath(path).SetHeader("Content-Type", "application/json").Body([]byte(body)).Do(l.t.Context()).Raw()
+		if err != nil {
+			l.t.Fatal(path, err)
+		}
+		return answer
+	}
+	var user metav1.PartialObjectMetadata
+	if err := json.Unmarshal(post("/apis/user.openshift.io/v1/users", `{"metadata":{"name":"ada"}}`), &user); err != nil {
+		l.t.Fatal(err)
+	}
+	const api = "/apis/oauth.openshift.io/v1/"
+	post(api+"oauthclients", `{"metadata":{"name":"demo"},"grantMethod":"auto","redirectURIs":["https://demo.example/cb"],"accessTokenInactivityTimeoutSeconds":600}`)
+	post(api+"oauthaccesstokens", `{"metadata":{"name":"`+name+`"},"clientName":"demo","expiresIn":86400,"scopes":["user:full"],
+		"redirectURI":"https://demo.example/cb","userName":"ada","userUID":"`+string(user.UID)+`","inactivityTimeoutSeconds":60}`)
+	return token
+}
+
 // use shows the program a token in every way that there is.
 func (l *leaks) use(token string) {
 	whoami := `{"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1"}`
 	const json, reviews, webhook = "application/json", "/apis/authentication.k8s.io/v1/tokenreviews", "/authenticate"
+	const opaque = "/apis/oauth.openshift.io/v1/tokenreviews"
 	l.collect(http.MethodPost, "/apis/authentication.k8s.io/v1/selfsubjectreviews", whoami, http.Header{"Content-Type": {json}, "Authorization": {"Bearer " + token}}, l.nobody, true)
 	l.collect(http.MethodGet, "/api/v1/secrets?watch=true", "", http.Header{
 		"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
@@ -260,15 +291,18 @@ func (l *leaks) use(token string) {
 		l.collect(http.MethodPost, webhook, good, http.Header{"Content-Type": {json}}, l.admin, true)
 		l.collect(http.MethodPost, webhook, good, http.Header{"Content-Type": {json}}, l.nobody, true)
 		l.collect(http.MethodPost, reviews, good, http.Header{"Content-Type": {json}}, l.nobody, true)
+		l.collect(http.MethodPost, opaque, good, http.Header{"Content-Type": {json}}, l.nobody, true)
 	}
 	review := `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":`
-	l.collect(http.MethodPost, reviews, review+`{"token":"`+token+`"}}`, http.Header{"Content-Type": {json}}, l.admin, false)
+	for _, path := range []string{reviews, opaque} {
+		l.collect(http.MethodPost, path, review+`{"token":"`+token+`"}}`, http.Header{"Content-Type": {json}}, l.admin, false)
+	}
 	for _, body := range []string{
 		token, `"` + token + `"`, review + `{"token":"` + token + `"}`, review + `"` + token + `"}`, review + `{"token":["` + token + `"]}}`,
 		review + `{"token":{"` + token + `":1}}}`, review + `{"token":"` + token + `","audiences":"` + token + `"}}`,
 	} {
 		for _, contentType := range []string{json, "application/yaml", "application/vnd.kubernetes.protobuf", "text/plain"} {
-			for _, path := range []string{reviews, webhook, reviews + "?fieldValidation=Strict"} {
+			for _, path := range []string{reviews, webhook, opaque, reviews + "?fieldValidation=Strict"} {
 				l.collect(http.MethodPost, path, body, http.Header{"Content-Type": {contentType}}, l.admin, true)
 			}
 		}
