@@ -14,10 +14,6 @@ import (
 	"github.com/mintmark/mintmark/internal/informer"
 )
 
-// ScopesKey is where in what is told of a user the scopes of the token are. Whoever decides what the user may do has to
-// look at them: a limited token without them is a full one.
-const ScopesKey = "scopes.authorization.openshift.io"
-
 // Why a token is refused. Clients match on the texts.
 var (
 	errLookup    = errors.New("token lookup failed")
@@ -60,29 +56,27 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 	if err != nil {
 		return nil, false, err
 	}
-	if known.UserName == KubeAdmin {
-		response, err := a.answer(ctx, &known, a.kubeAdmin)
-		if err != nil {
-			// It is looked for among the users, too, and nobody there can have its name.
-			err = utilerrors.NewAggregate([]error{errNoKubeAdmin, err})
-		}
-		return response, err == nil, err
+	info, err := a.owner(ctx, &known)
+	var audiences authenticator.Audiences
+	if err == nil {
+		audiences, err = a.audiences(ctx)
 	}
-	response, err := a.answer(ctx, &known, a.user)
-	return response, err == nil, err
+	switch {
+	case err == nil:
+		return &authenticator.Response{Audiences: audiences, User: info}, true, nil
+	case known.UserName == KubeAdmin:
+		// It is looked for among the users, too, and nobody there can have its name.
+		err = utilerrors.NewAggregate([]error{errNoKubeAdmin, err})
+	}
+	return nil, false, err
 }
 
-// answer tells the user of a token and the audiences that it is good for.
-func (a *Authenticator) answer(ctx context.Context, token *found, who func(context.Context, *found) (user.Info, error)) (*authenticator.Response, error) {
-	info, err := who(ctx, token)
-	if err != nil {
-		return nil, err
+// owner returns the user of a token that is good.
+func (a *Authenticator) owner(ctx context.Context, token *found) (user.Info, error) {
+	if token.UserName == KubeAdmin {
+		return a.kubeAdmin(ctx, token)
 	}
-	audiences, err := a.audiences(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &authenticator.Response{Audiences: audiences, User: info}, nil
+	return a.user(ctx, token)
 }
 
 // found is a token that is stored, and under which name.
@@ -113,7 +107,7 @@ func maskNotFound(err error) error {
 	return errLookup
 }
 
-// user returns the user of a token that is good.
+// user returns a User whose token is good.
 func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, error) {
 	if token.UserName == "" {
 		return nil, errors.New("resource name may not be empty")
@@ -133,7 +127,7 @@ func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, erro
 		Name:   token.UserName,
 		UID:    known.UID,
 		Groups: a.Index.memberships.of(token.UserName),
-		Extra:  map[string][]string{ScopesKey: token.Scopes},
+		Extra:  token.Extra,
 	}, nil
 }
 

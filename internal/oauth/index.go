@@ -16,17 +16,19 @@ type Index struct {
 	Clients      *informer.Informer[Client]
 
 	memberships memberships
+	scopes      scopes
 }
 
 // NewIndex returns an empty index. Its views follow the storage once they are decorated and run.
 func NewIndex() *Index {
 	x := &Index{
-		AccessTokens: informer.New(oauthv1.Resource("oauthaccesstokens"), true, recordAccessToken),
-		Users:        informer.New(userv1.Resource("users"), true, recordUser),
-		Groups:       informer.New(userv1.Resource("groups"), true, recordGroup),
-		Clients:      informer.New(oauthv1.Resource("oauthclients"), true, recordClient),
-		memberships:  newMemberships(),
+		Users:       informer.New(userv1.Resource("users"), true, recordUser),
+		Groups:      informer.New(userv1.Resource("groups"), true, recordGroup),
+		Clients:     informer.New(oauthv1.Resource("oauthclients"), true, recordClient),
+		memberships: newMemberships(),
+		scopes:      newScopes(),
 	}
+	x.AccessTokens = informer.New(oauthv1.Resource("oauthaccesstokens"), true, x.recordAccessToken)
 	x.Groups.OnChange(x.memberships.changed)
 	return x
 }
@@ -34,8 +36,8 @@ func NewIndex() *Index {
 // AccessToken is what is kept of an access token.
 type AccessToken struct {
 	UserName, UserUID string
-	ClientName        string
-	Scopes            []string
+	// Extra is what is told of the user besides: the scopes. Many tokens share one, so it is never written to.
+	Extra map[string][]string
 	// Created is when, in Unix seconds. The next two count from it.
 	Created int64
 	// ExpiresIn is after how many seconds the token ends; 0 is never.
@@ -58,17 +60,16 @@ type Client struct {
 	IdleWindow *int32
 }
 
-func recordAccessToken(obj runtime.Object) AccessToken {
+func (x *Index) recordAccessToken(obj runtime.Object) AccessToken {
 	token := obj.(*oauthv1.OAuthAccessToken)
 	return AccessToken{
-		UserName:   token.UserName,
-		UserUID:    token.UserUID,
-		ClientName: token.ClientName,
-		Scopes:     token.Scopes,
-		Created:    token.CreationTimestamp.Unix(),
-		ExpiresIn:  token.ExpiresIn,
-		IdleAfter:  token.InactivityTimeoutSeconds,
-		Deleted:    token.DeletionTimestamp != nil,
+		UserName:  token.UserName,
+		UserUID:   token.UserUID,
+		Extra:     x.scopes.extra(token.Scopes),
+		Created:   token.CreationTimestamp.Unix(),
+		ExpiresIn: token.ExpiresIn,
+		IdleAfter: token.InactivityTimeoutSeconds,
+		Deleted:   token.DeletionTimestamp != nil,
 	}
 }
 

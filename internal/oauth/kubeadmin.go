@@ -31,7 +31,7 @@ var (
 	errRecreated   = errors.New("kubeadmin secret cannot be recreated")
 )
 
-// kubeAdmin returns the user of a token of kube:admin that is good.
+// kubeAdmin returns kube:admin if its token is good.
 func (a *Authenticator) kubeAdmin(ctx context.Context, token *found) (user.Info, error) {
 	uid, err := a.kubeAdminUID(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (a *Authenticator) kubeAdmin(ctx context.Context, token *found) (user.Info,
 	return &user.DefaultInfo{
 		Name:   KubeAdmin,
 		Groups: []string{KubeAdminGroup},
-		Extra:  map[string][]string{ScopesKey: token.Scopes},
+		Extra:  token.Extra,
 	}, nil
 }
 

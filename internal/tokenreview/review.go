@@ -106,6 +106,9 @@ func (r *Reviewer) refuseNothing() authenticationv1.TokenReviewStatus {
 
 // undecided returns what kept an authenticator from a verdict, if anything did.
 func undecided(err error) error {
+	if err == nil {
+		return nil
+	}
 	var one Undecided
 	if errors.As(err, &one) {
 		return one
