@@ -87,7 +87,8 @@ func (o opaque) status(endpoint, token string) map[string]any {
 }
 
 func (o opaque) good(endpoint, token string) bool {
-	return o.status(endpoint, token)["authenticated"] == true
+	good, _ := o.status(endpoint, token)["authenticated"].(bool)
+	return good
 }
 
 func (o opaque) as(token string) testserver.Caller {
