@@ -1,6 +1,7 @@
 package openshift
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -109,4 +110,49 @@ func TestAccountsThatAreClients(t *testing.T) {
 			t.Errorf("%s: %t", test.name, got)
 		}
 	}
+}
+
+// A scope of a role that is understood is understood completely: it can be written again from what was read.
+func FuzzRoleScopes(f *testing.F) {
+	for _, seed := range []string{"role:view:*", "role:system:x:ns:!", "role:!:!", "role::", "role:a:", "role:a:b:!:!", "user:full"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, scope string) {
+		parsed, err := parseRoleScope(scope)
+		if err != nil {
+			return
+		}
+		written := rolePrefix + parsed.role + ":" + parsed.namespace
+		if parsed.escalating {
+			written += escalateSuffix
+		}
+		if written != scope {
+			t.Errorf("%q is written %q", scope, written)
+		}
+		if parsed.role == "" || parsed.namespace == "" || strings.Contains(parsed.namespace, ":") {
+			t.Errorf("%q is read as role %q in namespace %q", scope, parsed.role, parsed.namespace)
+		}
+	})
+}
+
+// A redirect URI that is allowed stays what it is when a browser resolves it: nothing in it goes up.
+func FuzzRedirectURIs(f *testing.F) {
+	for _, seed := range []string{"https://demo.example/cb", "https://demo.example/a/../b", "https://demo.example/%2e%2e/b", "/cb", "a#b", "", "%zz", "https://[::1]/cb"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, uri string) {
+		if redirectURIProblem(uri) != "" {
+			return
+		}
+		parsed, err := url.Parse(uri)
+		if err != nil || parsed.Fragment != "" {
+			t.Fatalf("%q is allowed: %v", uri, err)
+		}
+		if !parsed.IsAbs() || !strings.HasPrefix(parsed.Path, "/") {
+			return
+		}
+		if resolved := (&url.URL{}).ResolveReference(parsed); resolved.Path != parsed.Path {
+			t.Errorf("%q leads to the path %q", uri, resolved.Path)
+		}
+	})
 }

@@ -72,6 +72,10 @@ func TestTokensAreStoredForTheirLife(t *testing.T) {
 		createToken(first, "ada", "expiresIn: 7200"),
 		createToken(second, "ada", ""),
 		testserver.Step{Request: "POST " + oauthAPI + "oauthauthorizetokens", Status: 201, Body: token(first, "ada", "expiresIn: 300")},
+		testserver.Step{
+			Request: "PATCH " + oauthAPI + "oauthaccesstokens/" + third + "?fieldManager=a", Headers: []string{apply}, Status: 201,
+			Body: token(third, "ada", "expiresIn: 600, apiVersion: oauth.openshift.io/v1, kind: OAuthAccessToken"),
+		},
 	)
 	for _, test := range []struct {
 		resource, name string
@@ -80,6 +84,7 @@ func TestTokensAreStoredForTheirLife(t *testing.T) {
 		{"oauthaccesstokens", first, 7200, 7260},
 		{"oauthaccesstokens", second, 0, 0},
 		{"oauthauthorizetokens", first, 300, 315},
+		{"oauthaccesstokens", third, 600, 630},
 		{"oauthclients", "demo", 0, 0},
 	} {
 		if got := stored.granted(test.resource, test.name); got < test.least || got > test.most {
