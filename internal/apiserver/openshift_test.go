@@ -149,6 +149,18 @@ func TestSentStatusIsDroppedOfOpaqueReviews(t *testing.T) {
 	})
 }
 
+// TestOpaqueAudiences: a server that is told no audiences has its issuer's, at both endpoints.
+func TestOpaqueAudiences(t *testing.T) {
+	t.Parallel()
+	o := newOpaque(t, "--service-account-issuer=https://tokens.example")
+	token, _ := o.token("")
+	for _, endpoint := range []string{oauthReviews, coreReviews} {
+		if got := fmt.Sprint(o.status(endpoint, token)["audiences"]); got != "[https://tokens.example]" {
+			t.Errorf("%s: audiences %s", endpoint, got)
+		}
+	}
+}
+
 // TestAsWebhookOfOpenShift: the endpoint is the token webhook of a kube-apiserver, which comes with the certificate that
 // it has in OpenShift, and may do nothing else.
 func TestAsWebhookOfOpenShift(t *testing.T) {
@@ -231,9 +243,15 @@ func TestOpaqueTokensOfTwoReplicas(t *testing.T) {
 	t.Parallel()
 	flags, _ := sharedStore(t)
 	one := newOpaque(t, flags...)
+	one.admin.Run(testserver.Step{Request: "POST /apis/user.openshift.io/v1/groups", Status: 201, Body: "{metadata: {name: crew}, users: [ada]}"})
+	early, _ := one.token("")
 	var noted string
 	t.Run("while the other one runs", func(t *testing.T) {
 		other := joinOpaque(t, flags...)
+		user, _ := other.status(oauthReviews, early)["user"].(map[string]any)
+		if got := fmt.Sprint(user["groups"]); got != "[crew system:authenticated:oauth]" {
+			t.Errorf("groups in the first review: %s", got)
+		}
 		token, name := one.token("")
 		if !other.good(oauthReviews, token) {
 			t.Error("the other replica refuses a new token")
