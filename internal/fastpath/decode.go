@@ -3,20 +3,25 @@ package fastpath
 import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mintmark/mintmark/internal/plainjson"
 )
+
+// reader reads what clients send.
+type reader struct{ plainjson.Reader }
 
 // decode reads the object in the body. It reports false for one that says more than a client needs to say.
 func (c *call) decode() bool {
 	if c.format == inProtobuf {
 		return c.decodeProtobuf()
 	}
-	s := &scanner{text: string(c.body.read)}
+	s := reader{plainjson.NewReader(string(c.body.read))}
 	if c.route == reviews {
 		c.review.Spec = s.review()
 	} else {
 		c.token.Spec = s.request()
 	}
-	return s.end() && c.complete()
+	return s.Done() && c.complete()
 }
 
 // complete reports whether the object is one that could be answered with success. Without a token there is nothing to
@@ -35,73 +40,80 @@ var (
 
 // typed takes an object of a kind, which need not say so: the path does. What clients send as its metadata and status is
 // empty.
-func (s *scanner) typed(kind string, spec, status func()) {
-	s.object(objectMembers, func(place int) {
+func (s *reader) typed(kind string, spec, status func()) {
+	s.Object(objectMembers, func(place int) {
 		switch objectMembers[place] {
 		case "kind":
-			s.must(kind)
+			s.Must(kind)
 		case "apiVersion":
-			s.must("authentication.k8s.io/v1")
+			s.Must("authentication.k8s.io/v1")
 		case "spec":
 			spec()
 		case "metadata":
-			s.object(metaMembers, func(int) { s.mustNull() })
+			s.Object(metaMembers, func(int) { s.MustNull() })
 		case "status":
 			status()
 		}
 	})
 }
 
-func (s *scanner) review() (spec authenticationv1.TokenReviewSpec) {
+func (s *reader) review() (spec authenticationv1.TokenReviewSpec) {
 	s.typed("TokenReview", func() {
-		s.object(reviewMembers, func(place int) {
+		s.Object(reviewMembers, func(place int) {
 			switch reviewMembers[place] {
 			case "token":
-				spec.Token = s.string()
+				spec.Token = s.String()
 			case "audiences":
-				spec.Audiences = s.strings()
+				spec.Audiences = s.audiences()
 			}
 		})
 	}, func() {
-		s.object(reviewStatus, func(int) { s.object(nil, nil) })
+		s.Object(reviewStatus, func(int) { s.Object(nil, nil) })
 	})
 	return spec
 }
 
-func (s *scanner) request() (spec authenticationv1.TokenRequestSpec) {
+func (s *reader) request() (spec authenticationv1.TokenRequestSpec) {
 	s.typed("TokenRequest", func() {
-		s.object(requestMembers, func(place int) {
+		s.Object(requestMembers, func(place int) {
 			switch requestMembers[place] {
 			case "audiences":
-				spec.Audiences = s.strings()
+				spec.Audiences = s.audiences()
 			case "expirationSeconds":
-				if !s.null() {
-					seconds := s.number()
+				if !s.Null() {
+					seconds := s.Number()
 					spec.ExpirationSeconds = &seconds
 				}
 			case "boundObjectRef":
-				if !s.null() {
+				if !s.Null() {
 					spec.BoundObjectRef = s.boundObject()
 				}
 			}
 		})
 	}, func() {
-		s.object(requestStatus, func(place int) {
+		s.Object(requestStatus, func(place int) {
 			switch requestStatus[place] {
 			case "token":
-				s.must("")
+				s.Must("")
 			case "expirationTimestamp":
-				s.mustNull()
+				s.MustNull()
 			}
 		})
 	})
 	return spec
 }
 
-func (s *scanner) boundObject() *authenticationv1.BoundObjectReference {
+func (s *reader) audiences() []string {
+	if s.Null() {
+		return nil
+	}
+	return s.Strings()
+}
+
+func (s *reader) boundObject() *authenticationv1.BoundObjectReference {
 	ref := &authenticationv1.BoundObjectReference{}
-	s.object(boundMembers, func(place int) {
-		value := s.string()
+	s.Object(boundMembers, func(place int) {
+		value := s.String()
 		switch boundMembers[place] {
 		case "kind":
 			ref.Kind = value

@@ -155,14 +155,18 @@ func (a *Authenticator) read(parsed compact) (facts, error) {
 		known.legacy = &legacy
 	}
 	if slices.Contains(a.Issuers, parsed.issuer) {
-		claims, err := decodeClaims(parsed.payload)
-		if err != nil {
-			return facts{}, err
+		claims := parsed.claims
+		if claims == nil {
+			decoded, err := decodeClaims(parsed.payload)
+			if err != nil {
+				return facts{}, err
+			}
+			claims = &decoded
 		}
 		if !slices.Contains(a.Issuers, claims.Issuer) {
 			return facts{}, fmt.Errorf("token issuer %q is invalid", claims.Issuer)
 		}
-		known.claims, known.user = &claims, claims.user()
+		known.claims, known.user = claims, claims.user()
 	}
 	return known, nil
 }

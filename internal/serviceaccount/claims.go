@@ -3,7 +3,6 @@
 package serviceaccount
 
 import (
-	"encoding/json"
 	"math"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/plainjson"
 )
 
 // Claims is what a service account token says. Times are whole seconds since the epoch; nil means that the token
@@ -59,29 +59,19 @@ func NewClaims(issuer, id string, b boundobject.Binding, audiences []string, now
 	return c
 }
 
-// The wire form of the claims. Members are in the order in which kube-apiserver writes them, which is alphabetical.
+// The claims that are Kubernetes' own, as they are read.
 type (
-	wireClaims struct {
-		Audiences  []string   `json:"aud,omitempty"`
-		Expiry     *int64     `json:"exp,omitempty"`
-		IssuedAt   *int64     `json:"iat,omitempty"`
-		Issuer     string     `json:"iss,omitempty"`
-		ID         string     `json:"jti,omitempty"`
-		Kubernetes kubernetes `json:"kubernetes.io"`
-		NotBefore  *int64     `json:"nbf,omitempty"`
-		Subject    string     `json:"sub,omitempty"`
-	}
 	kubernetes struct {
-		Namespace string       `json:"namespace,omitempty"`
-		Node      *ref         `json:"node,omitempty"`
-		Pod       *ref         `json:"pod,omitempty"`
-		Secret    *ref         `json:"secret,omitempty"`
-		Svcacct   ref          `json:"serviceaccount,omitempty"`
-		WarnAfter *numericDate `json:"warnafter,omitempty"`
+		Namespace string       `json:"namespace"`
+		Node      *ref         `json:"node"`
+		Pod       *ref         `json:"pod"`
+		Secret    *ref         `json:"secret"`
+		Svcacct   ref          `json:"serviceaccount"`
+		WarnAfter *numericDate `json:"warnafter"`
 	}
 	ref struct {
-		Name string `json:"name,omitempty"`
-		UID  string `json:"uid,omitempty"`
+		Name string `json:"name"`
+		UID  string `json:"uid"`
 	}
 )
 
@@ -117,37 +107,128 @@ func (d *numericDate) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Encode returns the claims as JSON, the payload of the token.
-func (c Claims) Encode() ([]byte, error) {
-	b := c.Binding
-	wire := wireClaims{
-		Audiences: c.Audiences,
-		Expiry:    c.Expiry,
-		IssuedAt:  c.IssuedAt,
-		Issuer:    c.Issuer,
-		ID:        c.ID,
-		NotBefore: c.NotBefore,
-		Subject:   c.Subject,
-		Kubernetes: kubernetes{
-			Namespace: b.Namespace,
-			Node:      encodeRef(b.Node),
-			Pod:       encodeRef(b.Pod),
-			Secret:    encodeRef(b.Secret),
-			Svcacct:   ref{Name: b.ServiceAccount.Name, UID: string(b.ServiceAccount.UID)},
-			WarnAfter: (*numericDate)(c.WarnAfter),
-		},
-	}
-	return json.Marshal(wire)
+// Encode returns the claims as JSON, the payload of the token. Members are in the order in which kube-apiserver writes
+// them, which is alphabetical.
+func (c *Claims) Encode() []byte {
+	w := make(plainjson.Writer, 0, usualPayload)
+	w.Raw("{")
+	w.Members("aud", c.Audiences)
+	writeTime(&w, "exp", c.Expiry)
+	writeTime(&w, "iat", c.IssuedAt)
+	w.Member("iss", c.Issuer)
+	w.Member("jti", c.ID)
+	b := &c.Binding
+	w.Name("kubernetes.io")
+	w.Raw("{")
+	w.Member("namespace", b.Namespace)
+	writeRef(&w, "node", b.Node)
+	writeRef(&w, "pod", b.Pod)
+	writeRef(&w, "secret", b.Secret)
+	writeRef(&w, "serviceaccount", b.ServiceAccount)
+	writeTime(&w, "warnafter", c.WarnAfter)
+	w.Raw("}")
+	writeTime(&w, "nbf", c.NotBefore)
+	w.Member("sub", c.Subject)
+	w.Raw("}")
+	return w
 }
 
-func encodeRef(r boundobject.Ref) *ref {
+// usualPayload is a length within which claims usually are.
+const usualPayload = 768
+
+func writeTime(w *plainjson.Writer, name string, seconds *int64) {
+	if seconds != nil {
+		w.Name(name)
+		w.Int(*seconds)
+	}
+}
+
+func writeRef(w *plainjson.Writer, name string, r boundobject.Ref) {
 	if r == (boundobject.Ref{}) {
-		return nil
+		return
 	}
-	return &ref{Name: r.Name, UID: string(r.UID)}
+	w.Name(name)
+	w.Raw("{")
+	w.Member("name", r.Name)
+	w.Member("uid", string(r.UID))
+	w.Raw("}")
 }
 
-// decodeClaims reads back what Encode wrote. Names of members match exactly, and a member that stands twice is refused:
+var (
+	claimMembers = []string{"aud", "exp", "iat", "iss", "jti", "kubernetes.io", "nbf", "sub"}
+	ownMembers   = []string{"namespace", "node", "pod", "secret", "serviceaccount", "warnafter"}
+	refMembers   = []string{"name", "uid"}
+)
+
+// readClaims reads back what Encode wrote. It reports false for claims that are written in another way, which may still
+// mean the same: those are for decodeClaims.
+func readClaims(payload string) (c Claims, ok bool) {
+	r := plainjson.NewReader(payload)
+	r.Object(claimMembers, func(place int) {
+		switch claimMembers[place] {
+		case "aud":
+			c.Audiences = r.Strings()
+		case "exp":
+			c.Expiry = readTime(&r)
+		case "iat":
+			c.IssuedAt = readTime(&r)
+		case "iss":
+			c.Issuer = r.String()
+		case "jti":
+			c.ID = r.String()
+		case "kubernetes.io":
+			readOwn(&r, &c)
+		case "nbf":
+			c.NotBefore = readTime(&r)
+		case "sub":
+			c.Subject = r.String()
+		}
+	})
+	return c, r.Done()
+}
+
+func readOwn(r *plainjson.Reader, c *Claims) {
+	b := &c.Binding
+	r.Object(ownMembers, func(place int) {
+		switch ownMembers[place] {
+		case "namespace":
+			b.Namespace = r.String()
+		case "node":
+			b.Node = readRef(r)
+		case "pod":
+			b.Pod = readRef(r)
+		case "secret":
+			b.Secret = readRef(r)
+		case "serviceaccount":
+			b.ServiceAccount = readRef(r)
+		case "warnafter":
+			c.WarnAfter = readTime(r)
+		}
+	})
+}
+
+func readTime(r *plainjson.Reader) *int64 {
+	seconds := r.Number()
+	return &seconds
+}
+
+// readRef reads a reference. One to nothing is never written.
+func readRef(r *plainjson.Reader) (ref boundobject.Ref) {
+	r.Object(refMembers, func(place int) {
+		switch refMembers[place] {
+		case "name":
+			ref.Name = r.String()
+		case "uid":
+			ref.UID = types.UID(r.String())
+		}
+	})
+	if ref == (boundobject.Ref{}) {
+		r.Fail()
+	}
+	return ref
+}
+
+// decodeClaims reads claims however they are written. Names of members match exactly, and a member that stands twice is refused:
 // two readers of the same token must never see two different things.
 func decodeClaims(payload []byte) (Claims, error) {
 	var public publicClaims

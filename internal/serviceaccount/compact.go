@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	josejson "github.com/go-jose/go-jose/v4/json"
+
+	"github.com/mintmark/mintmark/internal/plainjson"
 )
 
 // compact is a token in JWS compact serialization (RFC 7515 section 7.1), taken apart but not checked.
@@ -16,6 +18,8 @@ type compact struct {
 	algorithm string
 	keyID     string
 	issuer    string
+	// claims are the claims, if they are written as we write them; nil otherwise.
+	claims *Claims
 	// refused is why no key of ours can have made the signature, although the token is well-formed.
 	refused   error
 	payload   []byte
@@ -49,17 +53,11 @@ func parseCompact(token string, issuers func(string) bool) (compact, bool) {
 	if c.payload, ok = decodePart(payload); !ok {
 		return compact{}, false
 	}
-	// The issuer that routes the token is read as kube-apiserver reads it, and read again, strictly, once the
-	// signature is known to be good.
-	var peek struct {
-		Issuer string `json:"iss"`
-	}
-	if json.Unmarshal(c.payload, &peek) != nil || !issuers(peek.Issuer) {
+	if !c.readIssuer() || !issuers(c.issuer) {
 		return compact{}, false
 	}
-	c.issuer = peek.Issuer
 	decoded, ok := decodePart(header)
-	if !ok || !c.readHeader(decoded) {
+	if !ok || !c.readPlainHeader(decoded) && !c.readHeader(decoded) {
 		return compact{}, false
 	}
 	if c.signature, ok = decodePart(signature); !ok {
@@ -67,6 +65,43 @@ func parseCompact(token string, issuers func(string) bool) (compact, bool) {
 	}
 	c.signed = []byte(token[:len(header)+1+len(payload)])
 	return c, true
+}
+
+// readIssuer reads who claims to have issued the token.
+func (c *compact) readIssuer() bool {
+	if claims, ok := readClaims(string(c.payload)); ok {
+		c.issuer, c.claims = claims.Issuer, &claims
+		return true
+	}
+	// The issuer that routes the token is read as kube-apiserver reads it, and read again, strictly, once the
+	// signature is known to be good.
+	var peek struct {
+		Issuer string `json:"iss"`
+	}
+	err := json.Unmarshal(c.payload, &peek)
+	c.issuer = peek.Issuer
+	return err == nil
+}
+
+var headerMembers = []string{"alg", "kid", "typ"}
+
+// readPlainHeader reads a JOSE header of the plainest kind. It reports false, and has read nothing, for any other.
+func (c *compact) readPlainHeader(header []byte) bool {
+	var algorithm, keyID string
+	r := plainjson.NewReader(string(header))
+	r.Object(headerMembers, func(place int) {
+		switch value := r.String(); headerMembers[place] {
+		case "alg":
+			algorithm = value
+		case "kid":
+			keyID = value
+		}
+	})
+	if !r.Done() {
+		return false
+	}
+	c.algorithm, c.keyID = algorithm, keyID
+	return true
 }
 
 // decodePart decodes a part of a token. Line breaks, which the decoder would skip, are no part of one.

@@ -111,6 +111,7 @@ func FuzzClaims(f *testing.F) {
 			return // the issuer can't be read, and so nothing is decoded
 		}
 		ours, err := decodeClaims(payload)
+		checkPlain(t, payload, ours, err)
 		var public jwt.Claims
 		var private joseClaims
 		joseErr := josejson.Unmarshal(payload, &public)
@@ -145,12 +146,27 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
+// checkPlain holds the short reading of claims to the long one.
+func checkPlain(t *testing.T, payload []byte, want Claims, wantErr error) {
+	t.Helper()
+	got, ok := readClaims(string(payload))
+	if !ok {
+		return
+	}
+	if wantErr != nil {
+		t.Fatalf("read, and refused: %v", wantErr)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read %+v, and %+v", got, want)
+	}
+}
+
 // again writes claims and reads them back.
 func again(t *testing.T, c Claims) {
 	t.Helper()
-	text, err := c.Encode()
-	if err != nil {
-		t.Fatal(err)
+	text := c.Encode()
+	if !json.Valid(text) {
+		t.Fatal("what was written is no JSON")
 	}
 	read, err := decodeClaims(text)
 	if err != nil {

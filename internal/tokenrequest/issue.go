@@ -126,11 +126,8 @@ func (i *Issuer) life(request *authenticationv1.TokenRequest, binding boundobjec
 func (i *Issuer) sign(ctx context.Context, request *authenticationv1.TokenRequest, binding boundobject.Binding, now time.Time) error {
 	life, warnAfter := i.life(request, binding)
 	id := uuid.NewString()
-	claims, err := serviceaccount.NewClaims(i.Issuer, id, binding, request.Spec.Audiences, now, life, warnAfter).Encode()
-	if err != nil {
-		return apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
-	}
-	token, err := i.Signer.Sign(ctx, claims)
+	claims := serviceaccount.NewClaims(i.Issuer, id, binding, request.Spec.Audiences, now, life, warnAfter)
+	token, err := i.Signer.Sign(ctx, claims.Encode())
 	if err != nil {
 		return apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}

@@ -1,0 +1,148 @@
+// Package plainjson reads and writes JSON (RFC 8259) of the plainest kind, which is what clients send and tokens hold: in a
+// small part of the time that a general decoder takes, and without one that reads something the other doesn't.
+package plainjson
+
+import (
+	"slices"
+	"strings"
+)
+
+// Reader reads a text: strings of printable ASCII without escapes, whole numbers, objects without unknown members and
+// without any twice. It reports no errors: whatever it can't read is for a general decoder to read, or to refuse. What it
+// reads after the first such thing means nothing. Strings are parts of the text.
+type Reader struct {
+	text string
+	at   int
+	bad  bool
+}
+
+// NewReader returns a reader of a text.
+func NewReader(text string) Reader { return Reader{text: text} }
+
+// Fail notes that the text is not of the plainest kind.
+func (r *Reader) Fail() { r.bad = true }
+
+// Done reports whether all of the text could be read.
+func (r *Reader) Done() bool { return !r.bad && r.next() == 0 && r.at == len(r.text) }
+
+// next returns the next byte that is not white space, without taking it; 0 at the end.
+func (r *Reader) next() byte {
+	for ; r.at < len(r.text); r.at++ {
+		switch b := r.text[r.at]; b {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return b
+		}
+	}
+	return 0
+}
+
+// take takes a byte that must come next.
+func (r *Reader) take(b byte) {
+	if r.bad || r.next() != b {
+		r.Fail()
+		return
+	}
+	r.at++
+}
+
+// Null takes a null, if one comes next.
+func (r *Reader) Null() bool {
+	if r.bad || r.next() != 'n' || !strings.HasPrefix(r.text[r.at:], "null") {
+		return false
+	}
+	r.at += len("null")
+	return true
+}
+
+// MustNull takes a null that has to come next.
+func (r *Reader) MustNull() {
+	if !r.Null() {
+		r.Fail()
+	}
+}
+
+// String takes a string.
+func (r *Reader) String() string {
+	if r.take('"'); r.bad {
+		return ""
+	}
+	length := strings.IndexByte(r.text[r.at:], '"')
+	if length < 0 {
+		r.Fail()
+		return ""
+	}
+	value := r.text[r.at : r.at+length]
+	for i := range len(value) {
+		if b := value[i]; b < ' ' || b > '~' || b == '\\' {
+			r.Fail()
+			return ""
+		}
+	}
+	r.at += length + 1
+	return value
+}
+
+// Must takes a string that has to be this one.
+func (r *Reader) Must(value string) {
+	if r.String() != value {
+		r.Fail()
+	}
+}
+
+// Strings takes a list of strings.
+func (r *Reader) Strings() []string {
+	r.take('[')
+	list := []string{}
+	for !r.bad {
+		if r.next() == ']' {
+			r.at++
+			break
+		}
+		if len(list) > 0 {
+			r.take(',')
+		}
+		list = append(list, r.String())
+	}
+	return list
+}
+
+// Number takes a positive number of at most 18 digits.
+func (r *Reader) Number() (n int64) {
+	if b := r.next(); r.bad || b < '1' || b > '9' {
+		r.Fail()
+		return 0
+	}
+	start := r.at
+	for ; r.at < len(r.text) && '0' <= r.text[r.at] && r.text[r.at] <= '9'; r.at++ {
+		n = 10*n + int64(r.text[r.at]-'0')
+	}
+	if r.at-start > 18 {
+		r.Fail()
+	}
+	return n
+}
+
+// Object takes an object that has no members but these, and none twice: the library warns of others. What they hold is
+// taken by the function, which is told the place of the name.
+func (r *Reader) Object(names []string, member func(place int)) {
+	var seen uint
+	r.take('{')
+	for first := true; !r.bad; first = false {
+		if r.next() == '}' {
+			r.at++
+			break
+		}
+		if !first {
+			r.take(',')
+		}
+		place := slices.Index(names, r.String())
+		r.take(':')
+		if r.bad || place < 0 || seen&(1<<place) != 0 {
+			r.Fail()
+			break
+		}
+		seen |= 1 << place
+		member(place)
+	}
+}
