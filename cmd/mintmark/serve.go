@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,6 +46,8 @@ kubeconfig of an administrator.`,
 			if err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
+			// Whoever sets GOGC knows better.
+			cfg.TuneGarbage = os.Getenv("GOGC") == ""
 			return serve(cmd.Context(), cfg, s)
 		},
 	}

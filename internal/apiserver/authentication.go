@@ -32,7 +32,7 @@ func (s *Server) authenticate(generic *genericapiserver.Config) (*authn.Union, e
 		APIAudiences: s.keys.audiences,
 		Internal:     internalUser{},
 		FrontProxy:   proxy,
-		ClientCA:     clientCA.VerifyOptions,
+		ClientCA:     clientCA,
 		TokenFile:    cfg.TokenFile,
 		ServiceAccounts: serviceaccount.New(serviceaccount.Config{
 			Issuers:      s.keys.issuers,

@@ -22,6 +22,10 @@ type Config struct {
 	// FastPath has requests in their common shape answered without the library's chain of handlers.
 	FastPath bool
 
+	// TuneGarbage sets the pace of the garbage collector by the size of the heap. It is for a process that is nothing but
+	// this server.
+	TuneGarbage bool
+
 	Server  *genericoptions.ServerRunOptions
 	Serving *genericoptions.SecureServingOptions
 	// Storage names the servers of an external etcd; without any the embedded one runs.

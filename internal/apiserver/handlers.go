@@ -3,6 +3,9 @@ package apiserver
 import (
 	"net/http"
 
+	oauthv1 "github.com/openshift/api/oauth/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
@@ -33,13 +36,16 @@ func (s *Server) newFastPath(next http.Handler, c *genericapiserver.Config) http
 		APIAudiences:  c.Authentication.APIAudiences,
 		Authorizer:    s.authorizer,
 		Admission:     c.AdmissionControl,
-		Reviewer:      s.reviewer,
+		Reviewers:     map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: s.reviewer},
 		Issuer:        s.issuer,
 		Limit:         s.inFlight.mutating,
 		InFlight:      c.NonLongRunningRequestWaitGroup,
 		Timeout:       c.RequestTimeout,
 		Audit:         c.AuditBackend,
 		AuditPolicy:   c.AuditPolicyRuleEvaluator,
+	}
+	if s.cfg.OpenShift {
+		cfg.Reviewers[oauthv1.GroupVersion] = s.openShiftReviewer
 	}
 	if proxy := c.Authentication.RequestHeaderConfig; proxy != nil {
 		for _, name := range proxy.UsernameHeaders.Value() {

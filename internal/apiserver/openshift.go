@@ -25,12 +25,7 @@ func (s *Server) installOpenShift(storage generic.RESTOptionsGetter, accounts re
 	if err != nil {
 		return err
 	}
-	audiences := s.openShiftAudiences()
-	clientsAndTokens["tokenreviews"] = openshift.NewTokenReviews(tokenreview.New(tokenreview.Config{
-		Authenticator: s.accessTokens(audiences),
-		APIAudiences:  audiences,
-		ReasonAlone:   true,
-	}))
+	clientsAndTokens["tokenreviews"] = openshift.NewTokenReviews(s.openShiftReviewer)
 	oauthGroup := newGroup(oauthv1.GroupName)
 	oauthGroup.VersionedResourcesStorageMap[oauthv1.GroupVersion.Version] = clientsAndTokens
 	usersAndGroups, err := openshift.Users(storage)
@@ -40,6 +35,12 @@ func (s *Server) installOpenShift(storage generic.RESTOptionsGetter, accounts re
 	users := newGroup(userv1.GroupName)
 	users.VersionedResourcesStorageMap[userv1.GroupVersion.Version] = usersAndGroups
 	return s.generic.InstallAPIGroups(&oauthGroup, &users)
+}
+
+// newOpenShiftReviewer decides OpenShift's reviews.
+func (s *Server) newOpenShiftReviewer() *tokenreview.Reviewer {
+	audiences := s.openShiftAudiences()
+	return tokenreview.New(tokenreview.Config{Authenticator: s.accessTokens(audiences), APIAudiences: audiences, ReasonAlone: true})
 }
 
 // openShiftAudiences are those of OpenShift's reviews. They are the server's, but that --api-audiences= gives them none:

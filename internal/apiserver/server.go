@@ -47,12 +47,14 @@ type Server struct {
 	authorizer *authz.Authorizer
 	issuer     *tokenrequest.Issuer
 	reviewer   *tokenreview.Reviewer
-	inFlight   *inFlight
-	generic    *genericapiserver.GenericAPIServer
-	client     kubernetes.Interface
-	tokens     rest.Interface // access tokens of oauth.openshift.io
-	ready      chan struct{}
-	drained    <-chan struct{} // closed when the last request is answered
+	// openShiftReviewer is nil without OpenShift's API.
+	openShiftReviewer *tokenreview.Reviewer
+	inFlight          *inFlight
+	generic           *genericapiserver.GenericAPIServer
+	client            kubernetes.Interface
+	tokens            rest.Interface // access tokens of oauth.openshift.io
+	ready             chan struct{}
+	drained           <-chan struct{} // closed when the last request is answered
 	// identities are nil until they are known.
 	identities *authn.Union
 }
@@ -161,6 +163,9 @@ func (s *Server) assemble() error {
 		Signer:        s.keys.signer,
 	})
 	s.reviewer = tokenreview.New(tokenreview.Config{Authenticator: s.identities.Tokens, APIAudiences: s.keys.audiences})
+	if s.cfg.OpenShift {
+		s.openShiftReviewer = s.newOpenShiftReviewer()
+	}
 	if s.generic, err = generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate()); err != nil {
 		return err
 	}
@@ -207,6 +212,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
 	running.Go(func() { s.identities.Run(background) })
+	if s.cfg.TuneGarbage {
+		running.Go(func() { tuneGarbage(background) })
+	}
 	s.keepIdleDeadlines(background, &running)
 	s.prepare(background, &running)
 	running.Go(func() {

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apiserver/pkg/authentication/request/headerrequest"
 	requestunion "k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/request/websocket"
-	"k8s.io/apiserver/pkg/authentication/request/x509"
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
@@ -34,7 +33,7 @@ type Config struct {
 	// FrontProxy says whose word is taken for who the user is, and in which headers.
 	FrontProxy *authenticatorfactory.RequestHeaderConfig
 	// ClientCA verifies client certificates.
-	ClientCA x509.VerifyOptionFunc
+	ClientCA ClientCA
 	// TokenFile is a CSV file of tokens: token, user name, user uid and, optionally, groups.
 	TokenFile string
 	// ServiceAccounts knows service account tokens.
@@ -84,7 +83,7 @@ func New(cfg Config) (_ *Union, err error) {
 			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes)))
 	}
 	if cfg.ClientCA != nil {
-		requests = append(requests, x509.NewDynamic(cfg.ClientCA, x509.CommonNameUserConversion))
+		requests = append(requests, newCertificates(cfg.ClientCA))
 	}
 	requests = append(requests, bearertoken.New(tokens), websocket.NewProtocolAuthenticator(tokens))
 	// Credentials that are wrong end the matter: nobody becomes anonymous by them.

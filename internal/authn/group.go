@@ -8,6 +8,15 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
+// authenticated is a user who has proved who they are, with the group of all of these.
+func authenticated(u user.Info) *user.DefaultInfo {
+	groups := slices.Clip(u.GetGroups())
+	if !slices.Contains(groups, user.AllAuthenticated) {
+		groups = slices.Clip(append(groups, user.AllAuthenticated))
+	}
+	return &user.DefaultInfo{Name: u.GetName(), UID: u.GetUID(), Groups: groups, Extra: u.GetExtra()}
+}
+
 // withAuthenticatedGroup adds the group of everybody who has proved who they are, as the library's group adder does it
 // for requests.
 func withAuthenticatedGroup(tokens authenticator.Token) authenticator.Token {
@@ -22,12 +31,7 @@ func withAuthenticatedGroup(tokens authenticator.Token) authenticator.Token {
 			return response, true, nil
 		}
 		with := *response
-		with.User = &user.DefaultInfo{
-			Name:   response.User.GetName(),
-			UID:    response.User.GetUID(),
-			Groups: append(slices.Clip(groups), user.AllAuthenticated),
-			Extra:  response.User.GetExtra(),
-		}
+		with.User = authenticated(response.User)
 		return &with, true, nil
 	})
 }

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/warning"
+
+	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
 // call is one request on its way through the handler. Calls are used again, so nobody keeps one.
@@ -42,8 +44,10 @@ type call struct {
 
 	body   body
 	review authenticationv1.TokenReview
-	token  authenticationv1.TokenRequest
-	object admission.Attributes
+	// verdict is that about the review.
+	verdict tokenreview.Verdict
+	token   authenticationv1.TokenRequest
+	object  admission.Attributes
 	// warned says that the client is to be warned of something. Warnings are headers, which the generic chain writes.
 	warned *warnings
 	// answered and written say how far it has come.
@@ -57,7 +61,7 @@ type callKey struct{}
 
 // begin returns the call for a request, or nil for one that is not for the fast path.
 func (h *Handler) begin(r *http.Request) *call {
-	route, namespace, name := match(r)
+	route, namespace, name := h.match(r)
 	if route == nil || r.ContentLength > maxBody {
 		return nil
 	}
@@ -129,7 +133,7 @@ func (c *call) admission() admission.Attributes {
 	if c.object == nil {
 		a := &c.attributes
 		var object runtime.Object = &c.review
-		if c.route == requests {
+		if c.route.reviewer == nil {
 			object = &c.token
 		}
 		c.object = admission.NewAttributesRecord(object, nil, c.route.kind, a.Namespace, a.Name, c.route.resource, a.Subresource,

@@ -16,7 +16,7 @@ func (c *call) decode() bool {
 		return c.decodeProtobuf()
 	}
 	s := reader{plainjson.NewReader(string(c.body.read))}
-	if c.route == reviews {
+	if c.route.reviewer != nil {
 		c.review.Spec = s.review()
 	} else {
 		c.token.Spec = s.request()
@@ -26,7 +26,7 @@ func (c *call) decode() bool {
 
 // complete reports whether the object is one that could be answered with success. Without a token there is nothing to
 // review.
-func (c *call) complete() bool { return c.route == requests || c.review.Spec.Token != "" }
+func (c *call) complete() bool { return c.route.reviewer == nil || c.review.Spec.Token != "" }
 
 var (
 	objectMembers  = []string{"kind", "apiVersion", "spec", "metadata", "status"}

@@ -6,8 +6,10 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/mintmark/mintmark/internal/plainjson"
+	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
 // maxAnswer is the longest answer. The generic chain compresses longer ones.
@@ -23,8 +25,8 @@ func (c *call) render() bool {
 		return c.encodeProtobuf()
 	}
 	w := plainjson.Writer(c.body.out)
-	if c.route == reviews {
-		writeReview(&w, &c.review)
+	if c.route.reviewer != nil {
+		writeReview(&w, &c.review.Spec, &c.verdict)
 	} else {
 		writeRequest(&w, &c.token)
 	}
@@ -33,36 +35,39 @@ func (c *call) render() bool {
 	return true
 }
 
-func writeReview(w *plainjson.Writer, r *authenticationv1.TokenReview) {
+func writeReview(w *plainjson.Writer, spec *authenticationv1.TokenReviewSpec, verdict *tokenreview.Verdict) {
 	w.Raw(`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","metadata":{},"spec":{`)
-	w.Member("token", r.Spec.Token)
-	w.Members("audiences", r.Spec.Audiences)
+	w.Member("token", spec.Token)
+	w.Members("audiences", spec.Audiences)
 	w.Raw(`},"status":{`)
-	if r.Status.Authenticated {
-		w.Raw(`"authenticated":true`)
+	if verdict.User != nil {
+		w.Raw(`"authenticated":true,"user":{`)
+		writeUser(w, verdict.User)
+	} else {
+		w.Raw(`"user":{`)
 	}
-	w.Name("user")
-	writeUser(w, &r.Status.User)
-	w.Members("audiences", r.Status.Audiences)
-	w.Member("error", r.Status.Error)
+	w.Raw("}")
+	w.Members("audiences", verdict.Audiences)
+	w.Member("error", verdict.Error)
 	w.Raw("}}")
 }
 
-func writeUser(w *plainjson.Writer, u *authenticationv1.UserInfo) {
-	w.Raw("{")
-	w.Member("username", u.Username)
-	w.Member("uid", u.UID)
-	w.Members("groups", u.Groups)
-	if len(u.Extra) > 0 {
+func writeUser(w *plainjson.Writer, u user.Info) {
+	w.Member("username", u.GetName())
+	w.Member("uid", u.GetUID())
+	w.Members("groups", u.GetGroups())
+	if extra := u.GetExtra(); len(extra) > 0 {
 		w.Name("extra")
-		writeExtra(w, u.Extra)
+		writeExtra(w, extra)
 	}
-	w.Raw("}")
 }
 
-func writeExtra(w *plainjson.Writer, extra map[string]authenticationv1.ExtraValue) {
-	var some [8]string
-	keys := some[:0]
+// usualExtra is as many as a user usually has.
+const usualExtra = 8
+
+func writeExtra(w *plainjson.Writer, extra map[string][]string) {
+	var stack [usualExtra]string
+	keys := stack[:0]
 	for key := range extra {
 		keys = append(keys, key)
 	}

@@ -1,5 +1,5 @@
-// Package fastpath serves POST /apis/authentication.k8s.io/v1/tokenreviews and
-// POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token in the shape in which nearly all clients send them.
+// Package fastpath serves POST /apis/authentication.k8s.io/v1/tokenreviews, the same under oauth.openshift.io, and
+// POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token, in the shape in which nearly all clients send them.
 //
 // It is a handler in front of the library's. It decides nothing: who calls, what they may do, whose a token is and which
 // token is issued is decided by the same objects that the generic chain asks. And it only answers with success: what it
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -23,11 +24,12 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/tokenrequest"
+	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
 // Reviewer decides reviews. An error means that there is no verdict.
 type Reviewer interface {
-	Review(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (authenticationv1.TokenReviewStatus, error)
+	Judge(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (tokenreview.Verdict, error)
 }
 
 // Issuer fills a request with its token, if validate has no objection.
@@ -59,8 +61,9 @@ type Config struct {
 	APIAudiences authenticator.Audiences
 	Authorizer   authorizer.UnconditionalAuthorizer
 	Admission    admission.Interface
-	Reviewer     Reviewer
-	Issuer       Issuer
+	// Reviewers decide the reviews that come to a group.
+	Reviewers map[schema.GroupVersion]Reviewer
+	Issuer    Issuer
 
 	Limit    Limit
 	InFlight InFlight
@@ -78,13 +81,19 @@ type Config struct {
 // Handler is the fast path.
 type Handler struct {
 	Config
-	traced  http.Handler // nil if nothing is traced
-	metrics *metrics
+	traced   http.Handler // nil if nothing is traced
+	metrics  *metrics
+	reviews  map[string]*route // by path
+	requests *route
 }
 
 // New returns the handler.
 func New(cfg Config) *Handler {
-	h := &Handler{Config: cfg, metrics: newMetrics()}
+	h := &Handler{Config: cfg, metrics: newMetrics(), reviews: map[string]*route{}}
+	for gv, reviewer := range cfg.Reviewers {
+		h.addReviews(gv, reviewer)
+	}
+	h.addRequests()
 	if cfg.Trace != nil {
 		h.traced = cfg.Trace(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c := r.Context().Value(callKey{}).(*call)
@@ -200,9 +209,9 @@ func (h *Handler) validate(ctx context.Context, c *call) error {
 func (h *Handler) decide(c *call) bool {
 	ctx := c.request.Context()
 	var err error
-	if c.route == reviews {
+	if reviewer := c.route.reviewer; reviewer != nil {
 		if err = h.validate(ctx, c); err == nil {
-			c.review.Status, err = h.Reviewer.Review(ctx, &c.review.Spec)
+			c.verdict, err = reviewer.Judge(ctx, &c.review.Spec)
 		}
 		return err == nil && !bool(*c.warned) && ctx.Err() == nil
 	}

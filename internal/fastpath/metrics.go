@@ -18,7 +18,8 @@ import (
 // metrics are what the generic chain measures of a request that succeeds, under the same names and in the same
 // collectors: whoever watches the server doesn't see which way a request went.
 type metrics struct {
-	review, request series
+	// of makes the series of a route.
+	of func(*route) series
 
 	authenticated, authorized             k8smetrics.ObserverMetric // authentication_duration_seconds and kin
 	authenticationFilter, authorizeFilter k8smetrics.ObserverMetric
@@ -71,8 +72,7 @@ func newMetrics() *metrics {
 		}
 	}
 	m := &metrics{
-		review:               of(reviews),
-		request:              of(requests),
+		of:                   of,
 		authenticationFilter: filter.WithLabelValues("authentication"),
 		authorizeFilter:      filter.WithLabelValues("authorization"),
 		attempts: counters("", "authentication_attempts", "Counter of authenticated attempts.",
@@ -114,10 +114,7 @@ func (m *metrics) countUser(name string) {
 
 // record measures a request that has been answered.
 func (m *metrics) record(c *call) {
-	s := &m.review
-	if c.route == requests {
-		s = &m.request
-	}
+	s := &c.route.series
 	// The filters' own time is not told apart from what they ask.
 	authenticating, authorizing := c.authenticated.Sub(c.received).Seconds(), c.authorized.Sub(c.authenticated).Seconds()
 	m.countUser(c.attributes.User.GetName())

@@ -3,7 +3,6 @@ package fastpath
 import (
 	"bytes"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,7 +19,7 @@ func (c *call) decodeProtobuf() bool {
 		unknown.APIVersion != c.route.kind.GroupVersion().String() || unknown.Kind != c.route.kind.Kind {
 		return false
 	}
-	if c.route == reviews {
+	if c.route.reviewer != nil {
 		err := c.review.Unmarshal(unknown.Raw)
 		return err == nil && empty(&c.review.ObjectMeta) && c.complete()
 	}
@@ -34,9 +33,10 @@ func empty(meta *metav1.ObjectMeta) bool {
 
 // encodeProtobuf writes the answer.
 func (c *call) encodeProtobuf() bool {
-	var object interface{ Marshal() ([]byte, error) } = &c.review
-	if c.route == requests {
-		object = &c.token
+	var object interface{ Marshal() ([]byte, error) } = &c.token
+	if c.route.reviewer != nil {
+		c.review.Status = c.verdict.Status()
+		object = &c.review
 	}
 	raw, err := object.Marshal()
 	if err != nil {
@@ -51,5 +51,3 @@ func (c *call) encodeProtobuf() bool {
 	c.body.out = append(append(c.body.out[:0], envelope...), out...)
 	return true
 }
-
-var _ interface{ Unmarshal([]byte) error } = (*authenticationv1.TokenReview)(nil)

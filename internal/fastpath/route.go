@@ -11,41 +11,49 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// route is one of the two endpoints.
+// route is an endpoint.
 type route struct {
 	resource schema.GroupVersionResource
 	// subresource is empty for reviews.
 	subresource string
 	kind        schema.GroupVersionKind
+	// reviewer decides reviews; nil for requests.
+	reviewer Reviewer
+	series   series
 }
 
-var (
-	reviews = &route{
-		resource: authenticationv1.SchemeGroupVersion.WithResource("tokenreviews"),
-		kind:     authenticationv1.SchemeGroupVersion.WithKind("TokenReview"),
-	}
-	requests = &route{
+// addReviews adds the endpoint for reviews of a group.
+func (h *Handler) addReviews(gv schema.GroupVersion, reviewer Reviewer) {
+	t := &route{resource: gv.WithResource("tokenreviews"), kind: authenticationv1.SchemeGroupVersion.WithKind("TokenReview"), reviewer: reviewer}
+	t.series = h.metrics.of(t)
+	h.reviews["/apis/"+gv.String()+"/tokenreviews"] = t
+}
+
+// addRequests adds the endpoint for requests.
+func (h *Handler) addRequests() {
+	h.requests = &route{
 		resource:    corev1.SchemeGroupVersion.WithResource("serviceaccounts"),
 		subresource: "token",
 		kind:        authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"),
 	}
-)
+	h.requests.series = h.metrics.of(h.requests)
+}
 
+// The parts of the path of a request around the account's namespace and name.
 const (
-	reviewsPath    = "/apis/authentication.k8s.io/v1/tokenreviews"
 	namespacesPath = "/api/v1/namespaces/"
 	accountsPath   = "/serviceaccounts/"
 	tokenPath      = "/token"
 )
 
 // match finds the route of a request, and the account that it names.
-func match(r *http.Request) (_ *route, namespace, name string) {
+func (h *Handler) match(r *http.Request) (_ *route, namespace, name string) {
 	// Who wants every request in the log gets it from the generic chain.
 	if r.Method != http.MethodPost || r.URL.RawPath != "" || klog.V(3).Enabled() {
 		return nil, "", ""
 	}
-	if r.URL.Path == reviewsPath {
-		return reviews, "", ""
+	if t := h.reviews[r.URL.Path]; t != nil {
+		return t, "", ""
 	}
 	rest, _ := strings.CutPrefix(r.URL.Path, namespacesPath)
 	rest, ok := strings.CutSuffix(rest, tokenPath)
@@ -56,7 +64,7 @@ func match(r *http.Request) (_ *route, namespace, name string) {
 	if !ok || !plainName(namespace) || !plainName(name) {
 		return nil, "", ""
 	}
-	return requests, namespace, name
+	return h.requests, namespace, name
 }
 
 // plainName reports whether a part of a path is written as names are.

@@ -1,12 +1,12 @@
 package signer
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"errors"
-	"math/big"
 )
 
 // noKeyError says that the key id of a token is none of ours.
@@ -121,5 +121,37 @@ func verifyECDSA(key *ecdsa.PublicKey, digest, signature []byte) bool {
 	if len(signature) != 2*size {
 		return false
 	}
-	return ecdsa.Verify(key, digest, new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:]))
+	der, ok := encodeSignature(signature[:size], signature[size:])
+	return ok && ecdsa.VerifyASN1(key, digest, der)
 }
+
+// encodeSignature returns r and s, which JWS has side by side, as the ASN.1 (RFC 3279 section 2.2.3) that the standard
+// library takes. Neither may be zero.
+func encodeSignature(r, s []byte) ([]byte, bool) {
+	r, s = bytes.TrimLeft(r, "\x00"), bytes.TrimLeft(s, "\x00")
+	if len(r) == 0 || len(s) == 0 {
+		return nil, false
+	}
+	length := 0
+	for _, integer := range [][]byte{r, s} {
+		length += 2 + len(integer) + int(integer[0]>>7)
+	}
+	der := make([]byte, 0, 3+length)
+	der = append(der, sequenceTag)
+	if length > 0x7f {
+		der = append(der, 0x81)
+	}
+	der = append(der, byte(length))
+	for _, integer := range [][]byte{r, s} {
+		sign := integer[0] >> 7
+		der = append(der, integerTag, byte(len(integer))+sign)
+		if sign == 1 {
+			der = append(der, 0) // it is positive
+		}
+		der = append(der, integer...)
+	}
+	return der, true
+}
+
+// Tags of ASN.1.
+const integerTag, sequenceTag = 0x02, 0x30

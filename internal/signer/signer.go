@@ -9,7 +9,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	_ "crypto/sha256" // for the algorithms that end in 256
+	"crypto/sha256"
 	_ "crypto/sha512" // for those that end in 384 and 512
 	"crypto/x509"
 	"encoding/base64"
@@ -126,6 +126,10 @@ func algorithmFor(public crypto.PublicKey) (string, error) {
 func coordinateSize(curve elliptic.Curve) int { return (curve.Params().BitSize + 7) / 8 }
 
 func sum(hash crypto.Hash, data []byte) []byte {
+	if hash == crypto.SHA256 {
+		digest := sha256.Sum256(data)
+		return digest[:]
+	}
 	h := hash.New()
 	h.Write(data)
 	return h.Sum(nil)

@@ -42,10 +42,26 @@ type Reviewer struct{ Config }
 // New returns a reviewer.
 func New(cfg Config) *Reviewer { return &Reviewer{cfg} }
 
-// Review returns the verdict about a token. An error means that there is none, not that the token is refused.
+// Verdict is whose a token is, and for which of the asked audiences it is good.
+type Verdict struct {
+	// User is nil if the token is refused.
+	User      user.Info
+	Audiences authenticator.Audiences
+	// Error is why the token is refused.
+	Error string
+}
+
+// Review returns the verdict about a token as the API has it. An error means that there is none, not that the token is
+// refused.
 func (r *Reviewer) Review(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (authenticationv1.TokenReviewStatus, error) {
+	verdict, err := r.Judge(ctx, spec)
+	return verdict.Status(), err
+}
+
+// Judge returns the verdict about a token. An error means that there is none, not that the token is refused.
+func (r *Reviewer) Judge(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (Verdict, error) {
 	if spec.Token == "" {
-		return authenticationv1.TokenReviewStatus{}, apierrors.NewBadRequest("token is required for TokenReview in authentication")
+		return Verdict{}, apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
 	asked := authenticator.Audiences(spec.Audiences)
 	if len(asked) == 0 {
@@ -61,19 +77,23 @@ func (r *Reviewer) Review(ctx context.Context, spec *authenticationv1.TokenRevie
 	}
 	response, ok, err := r.Authenticator.AuthenticateToken(ctx, token)
 	if err := undecided(err); err != nil {
-		return authenticationv1.TokenReviewStatus{}, apierrors.NewInternalError(err)
+		return Verdict{}, apierrors.NewInternalError(err)
 	}
 	if err != nil || !ok {
 		return r.refuse(err), nil
 	}
 	if len(asked) > 0 && len(asked.Intersect(response.Audiences)) == 0 {
-		return authenticationv1.TokenReviewStatus{}, apierrors.NewInternalError(errors.New("error validating audiences"))
+		return Verdict{}, apierrors.NewInternalError(errors.New("error validating audiences"))
 	}
-	return authenticationv1.TokenReviewStatus{
-		Authenticated: true,
-		User:          userInfo(response.User),
-		Audiences:     response.Audiences,
-	}, nil
+	return Verdict{User: response.User, Audiences: response.Audiences}, nil
+}
+
+// Status is the verdict as the API has it.
+func (v Verdict) Status() authenticationv1.TokenReviewStatus {
+	if v.User == nil {
+		return authenticationv1.TokenReviewStatus{Error: v.Error}
+	}
+	return authenticationv1.TokenReviewStatus{Authenticated: true, User: userInfo(v.User), Audiences: v.Audiences}
 }
 
 // firstWord reads the token as it would be read from an Authorization header behind "Bearer ": blanks around it do not
@@ -85,7 +105,7 @@ func firstWord(token string) (string, bool) {
 }
 
 // refuse is the verdict about a token that is nobody's, or no longer good.
-func (r *Reviewer) refuse(err error) authenticationv1.TokenReviewStatus {
+func (r *Reviewer) refuse(err error) Verdict {
 	reasons := []error{errInvalid}
 	switch {
 	case err != nil && r.ReasonAlone:
@@ -93,13 +113,13 @@ func (r *Reviewer) refuse(err error) authenticationv1.TokenReviewStatus {
 	case err != nil:
 		reasons = append(reasons, err)
 	}
-	return authenticationv1.TokenReviewStatus{Error: utilerrors.NewAggregate(reasons).Error()}
+	return Verdict{Error: utilerrors.NewAggregate(reasons).Error()}
 }
 
 // refuseNothing is the verdict about a text in which there is no credential.
-func (r *Reviewer) refuseNothing() authenticationv1.TokenReviewStatus {
+func (r *Reviewer) refuseNothing() Verdict {
 	if r.ReasonAlone {
-		return authenticationv1.TokenReviewStatus{}
+		return Verdict{}
 	}
 	return r.refuse(nil)
 }

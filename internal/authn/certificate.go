@@ -1,0 +1,145 @@
+package authn
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	x509request "k8s.io/apiserver/pkg/authentication/request/x509"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/internal/lru"
+)
+
+// ClientCA says which authorities vouch for clients. The bundle is what the options were made of: as long as it is the
+// same, they mean the same.
+type ClientCA interface {
+	CurrentCABundleContent() []byte
+	VerifyOptions() (x509.VerifyOptions, bool)
+}
+
+// certificates knows the users of client certificates. That an authority signed a certificate is remembered, for as long
+// as the authorities stay the same and no certificate between the two has ended: a connection brings the same one with
+// each of its requests, and to check it takes longer than everything else that is decided about one.
+type certificates struct {
+	ca ClientCA
+	// ask checks a certificate.
+	ask     authenticator.Request
+	current atomic.Pointer[authorities]
+	known   *lru.Cache[vouched]
+}
+
+// authorities are what certificates are checked with.
+type authorities struct {
+	bundle  []byte
+	options x509.VerifyOptions
+}
+
+// vouched is a user whose certificate was good, when it was checked with some authorities, and when that is so.
+type vouched struct {
+	by          *authorities
+	user        *user.DefaultInfo
+	from, until time.Time
+}
+
+const (
+	// certificateBytes bounds what is remembered of client certificates.
+	certificateBytes = 1 << 20
+	// vouchedBytes is about what is remembered of one, beside the names.
+	vouchedBytes = 1 << 10
+)
+
+func newCertificates(ca ClientCA) *certificates {
+	c := &certificates{ca: ca, known: lru.New[vouched](certificateBytes)}
+	c.ask = x509request.NewDynamic(c.options, x509request.CommonNameUserConversion)
+	return c
+}
+
+// AuthenticateRequest returns the user of the certificate of a request, if it has one.
+func (c *certificates) AuthenticateRequest(r *http.Request) (*authenticator.Response, bool, error) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return nil, false, nil
+	}
+	now := time.Now()
+	by, key := c.authorities(), keyOf(r.TLS.PeerCertificates)
+	if known, ok := c.known.Get(key); ok && by != nil && known.by == by && !now.Before(known.from) && !now.After(known.until) {
+		return &authenticator.Response{User: known.user}, true, nil
+	}
+	response, ok, err := c.ask.AuthenticateRequest(r)
+	if err != nil || !ok || by == nil {
+		return response, ok, err
+	}
+	if vouched, ok := by.vouch(r.TLS.PeerCertificates, response.User); ok {
+		c.known.Add(key, vouched, vouchedBytes+2*len(response.User.GetName()))
+	}
+	return response, true, nil
+}
+
+// authorities returns the current ones; nil if there are none.
+func (c *certificates) authorities() *authorities {
+	bundle := c.ca.CurrentCABundleContent()
+	known := c.current.Load()
+	if known != nil && bytes.Equal(known.bundle, bundle) {
+		return known
+	}
+	options, ok := c.ca.VerifyOptions()
+	// They may have changed since the bundle was read.
+	if !ok || !bytes.Equal(bundle, c.ca.CurrentCABundleContent()) {
+		return nil
+	}
+	current := &authorities{bundle: bytes.Clone(bundle), options: options}
+	c.current.Store(current)
+	return current
+}
+
+// options are the current ones, for the library.
+func (c *certificates) options() (x509.VerifyOptions, bool) {
+	if by := c.authorities(); by != nil {
+		return by.options, true
+	}
+	return c.ca.VerifyOptions()
+}
+
+// vouch finds out how long a certificate that has been found good is so: as long as one of the chains that lead to an
+// authority.
+func (a *authorities) vouch(presented []*x509.Certificate, u user.Info) (vouched, bool) {
+	options := a.options
+	if options.Intermediates == nil {
+		options.Intermediates = x509.NewCertPool()
+		for _, certificate := range presented[1:] {
+			options.Intermediates.AddCert(certificate)
+		}
+	}
+	chains, err := presented[0].Verify(options)
+	if err != nil || len(chains) == 0 {
+		return vouched{}, false
+	}
+	// The group is added now, so that it need not be at every request.
+	v := vouched{by: a, user: authenticated(u), from: chains[0][0].NotBefore, until: chains[0][0].NotAfter}
+	for _, certificate := range chains[0][1:] {
+		if certificate.NotBefore.After(v.from) {
+			v.from = certificate.NotBefore
+		}
+		if certificate.NotAfter.Before(v.until) {
+			v.until = certificate.NotAfter
+		}
+	}
+	return v, true
+}
+
+// keyOf is a key for the certificates that a client presents.
+func keyOf(presented []*x509.Certificate) lru.Key {
+	if len(presented) == 1 {
+		return sha256.Sum256(presented[0].Raw)
+	}
+	all := sha256.New()
+	for _, certificate := range presented {
+		one := sha256.Sum256(certificate.Raw)
+		all.Write(one[:])
+	}
+	return lru.Key(all.Sum(nil))
+}
