@@ -137,11 +137,11 @@ func (w *world) relist() (string, error) {
 			at[c.key] = c
 		}
 	}
-	var list []any
+	var list []runtime.Object
 	for _, c := range at {
 		list = append(list, c.object())
 	}
-	return fmt.Sprintf("listed at %d", w.watched), w.feed().Replace(list, strconv.Itoa(w.watched))
+	return fmt.Sprintf("listed at %d", w.watched), w.feed().Replace(listOf(w.view, list...), strconv.Itoa(w.watched))
 }
 
 // bookmark says that there is nothing new up to where the watch is.
@@ -274,10 +274,10 @@ func TestPassedByTheWatch(t *testing.T) {
 		"a deletion after a later write":           {func(i *Informer[string]) { i.written(at(7)); i.deleted(at(6)) }, "7"},
 		"an event, after a later deletion by us":   {func(i *Informer[string]) { i.deleted(at(7)); _ = (*feed[string])(i).Update(at(6)) }, ""},
 		"an event, after a later write by us":      {func(i *Informer[string]) { i.written(at(7)); _ = (*feed[string])(i).Delete(at(6)) }, "7"},
-		"a list from before a deletion by us":      {func(i *Informer[string]) { i.deleted(at(7)); _ = (*feed[string])(i).Replace([]any{at(4)}, "6") }, ""},
+		"a list from before a deletion by us":      {func(i *Informer[string]) { i.deleted(at(7)); _ = (*feed[string])(i).Replace(listOf(i, at(4)), "6") }, ""},
 		"a list from before a write by us":         {func(i *Informer[string]) { i.written(at(7)); _ = (*feed[string])(i).Replace(nil, "6") }, "7"},
 		"a list without it":                        {func(i *Informer[string]) { _ = (*feed[string])(i).Replace(nil, "6") }, ""},
-		"a list, then a late deletion":             {func(i *Informer[string]) { _ = (*feed[string])(i).Replace([]any{at(8)}, "8"); i.deleted(at(7)) }, "8"},
+		"a list, then a late deletion":             {func(i *Informer[string]) { _ = (*feed[string])(i).Replace(listOf(i, at(8)), "8"); i.deleted(at(7)) }, "8"},
 		"a write, a list after it, a late write":   {func(i *Informer[string]) { _ = (*feed[string])(i).Replace(nil, "8"); i.written(at(7)) }, ""},
 		"a deletion by us, then made anew by them": {func(i *Informer[string]) { i.deleted(at(7)); _ = (*feed[string])(i).Update(at(8)) }, "8"},
 	} {

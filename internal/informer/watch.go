@@ -2,6 +2,7 @@ package informer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -14,44 +15,22 @@ import (
 
 // Run follows the storage until the context ends.
 func (i *Informer[T]) Run(ctx context.Context) {
-	reflector := cache.NewReflectorWithOptions(&i.source, i.source.new(), (*feed[T])(i), cache.ReflectorOptions{
+	reflector := cache.NewReflectorWithOptions((*lister[T])(i), i.source.new(), (*feed[T])(i), cache.ReflectorOptions{
 		Name: "view of " + i.resource.String(),
 	})
 	reflector.RunWithContext(ctx)
 }
 
-// IsWatchListSemanticsUnSupported has the reflector list and then watch: the storage is next door.
-func (s *source) IsWatchListSemanticsUnSupported() bool { return true }
-
-// List reads a page of the objects, for the reflector.
-func (s *source) List(opts metav1.ListOptions) (runtime.Object, error) {
-	return s.ListWithContext(context.Background(), opts)
-}
-
-// ListWithContext reads a page of the objects, for the reflector.
-func (s *source) ListWithContext(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-	predicate := storage.Everything
-	predicate.Limit, predicate.Continue = opts.Limit, opts.Continue
-	list := s.newList()
-	err := s.GetList(ctx, s.prefix, storage.ListOptions{
-		ResourceVersion:      opts.ResourceVersion,
-		ResourceVersionMatch: opts.ResourceVersionMatch,
-		Predicate:            predicate,
-		Recursive:            true,
-	}, list)
-	return list, err
-}
-
 // Watch follows the objects, for the reflector.
-func (s *source) Watch(opts metav1.ListOptions) (watch.Interface, error) {
-	return s.WatchWithContext(context.Background(), opts)
+func (l *lister[T]) Watch(opts metav1.ListOptions) (watch.Interface, error) {
+	return l.WatchWithContext(context.Background(), opts)
 }
 
 // WatchWithContext follows the objects, for the reflector.
-func (s *source) WatchWithContext(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+func (l *lister[T]) WatchWithContext(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	predicate := storage.Everything
 	predicate.AllowWatchBookmarks = opts.AllowWatchBookmarks
-	return s.Interface.Watch(ctx, s.prefix, storage.ListOptions{
+	return l.source.Watch(ctx, l.source.prefix, storage.ListOptions{
 		ResourceVersion: opts.ResourceVersion,
 		Predicate:       predicate,
 		Recursive:       true,
@@ -87,7 +66,7 @@ func (f *feed[T]) seen(event any, gone bool) error {
 		if gone {
 			i.drop(key)
 		} else {
-			i.put(key, version, obj)
+			i.put(key, version, i.record(obj), obj)
 		}
 	}
 	if i.gone[key] <= version {
@@ -95,6 +74,9 @@ func (f *feed[T]) seen(event any, gone bool) error {
 	}
 	return nil
 }
+
+// errHandlerCame has the reflector list again.
+var errHandlerCame = errors.New("a handler was added while the objects were listed, which it needs whole")
 
 // Replace takes in all objects as they were at a version.
 func (f *feed[T]) Replace(list []any, resourceVersion string) error {
@@ -105,23 +87,24 @@ func (f *feed[T]) Replace(list []any, resourceVersion string) error {
 	i := (*Informer[T])(f)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	listed := make(map[Key]struct{}, len(list))
+	items := make(map[Key]struct{}, len(list))
 	for _, item := range list {
-		obj, ok := item.(runtime.Object)
+		l, ok := item.(*listed[T])
 		if !ok {
 			return fmt.Errorf("the list holds a %T", item)
 		}
-		key, at, err := identify(obj)
-		if err != nil {
-			return err
+		if l.whole == nil && len(i.handlers) > 0 {
+			return errHandlerCame
 		}
-		listed[key] = struct{}{}
-		if !i.ahead(key, at) {
-			i.put(key, at, obj)
+		items[l.key] = struct{}{}
+	}
+	for _, item := range list {
+		if l := item.(*listed[T]); !i.ahead(l.key, l.version) {
+			i.put(l.key, l.version, l.record, l.whole)
 		}
 	}
 	for key, e := range i.objects {
-		if _, ok := listed[key]; !ok && e.version <= version {
+		if _, ok := items[key]; !ok && e.version <= version {
 			i.drop(key)
 		}
 	}

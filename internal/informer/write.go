@@ -85,7 +85,7 @@ func (i *Informer[T]) local(obj runtime.Object, gone bool) {
 		i.drop(key)
 		return
 	}
-	i.put(key, version, obj)
+	i.put(key, version, i.record(obj), obj)
 }
 
 // ahead reports whether the view knows of something later about an object than version. The lock is held.
@@ -93,8 +93,8 @@ func (i *Informer[T]) ahead(key Key, version uint64) bool {
 	return i.objects[key].version >= version || i.gone[key] >= version
 }
 
-func (i *Informer[T]) put(key Key, version uint64, obj runtime.Object) {
-	i.objects[key] = entry[T]{record: i.record(obj), version: version}
+func (i *Informer[T]) put(key Key, version uint64, record T, obj runtime.Object) {
+	i.objects[key] = entry[T]{record: record, version: version}
 	for _, h := range i.handlers {
 		h(key, obj)
 	}
