@@ -44,8 +44,7 @@ func slowWatch(t *testing.T, endpoint string, lag time.Duration) string {
 			}
 			return backward(server, client, 0)
 		}))
-	// A socket's name must be short.
-	dir, err := os.MkdirTemp("", "slow")
+	dir, err := os.MkdirTemp("", "slow") //nolint:usetesting // the name of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}
