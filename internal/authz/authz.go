@@ -29,7 +29,8 @@ type Config struct {
 	// strangers, and keys are public. It is asked last and is no role, so nothing stored depends on it and nobody can
 	// give it away.
 	PublicIssuer bool
-	// OpenShift lets a kube-apiserver of OpenShift have tokens reviewed at oauth.openshift.io, whatever the modes say.
+	// OpenShift lets a kube-apiserver of OpenShift have tokens reviewed at oauth.openshift.io, and holds callers to the
+	// scopes of their access tokens, whatever the modes say.
 	OpenShift bool
 }
 
@@ -57,7 +58,7 @@ func New(cfg Config) (*Authorizer, error) {
 	}
 	z := &Authorizer{}
 	if cfg.OpenShift {
-		z.chain = append(z.chain, openShiftCaller{})
+		z.chain = append(z.chain, openShiftCaller{}, scoped{cfg.Index})
 	}
 	for _, a := range cfg.Authorizers {
 		m, err := newMode(a, &cfg)

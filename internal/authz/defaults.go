@@ -70,8 +70,7 @@ func defaultClusterRoles() []*rbacv1.ClusterRole {
 		return role
 	}
 	add("cluster-admin", may("*", "*", "*"), rbacv1.PolicyRule{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}})
-	add("system:discovery", mayGet("/livez", "/readyz", "/healthz", "/version", "/version/",
-		"/openapi", "/openapi/*", "/api", "/api/*", "/apis", "/apis/*"))
+	add("system:discovery", discovery)
 	add("system:public-info-viewer", mayGet("/livez", "/readyz", "/healthz", "/version", "/version/"))
 	add("system:basic-user",
 		may("create", "authorization.k8s.io", "selfsubjectaccessreviews", "selfsubjectrulesreviews"),
@@ -111,6 +110,10 @@ func defaultClusterRoles() []*rbacv1.ClusterRole {
 
 // aggregateTo is the label of cluster roles whose rules one of the default roles gathers.
 func aggregateTo(name string) string { return rbacv1.GroupName + "/aggregate-to-" + name }
+
+// discovery is what clients need to find out what is served.
+var discovery = mayGet("/livez", "/readyz", "/healthz", "/version", "/version/",
+	"/openapi", "/openapi/*", "/api", "/api/*", "/apis", "/apis/*")
 
 // issuerDiscovery is what relying parties need.
 var issuerDiscovery = mayGet("/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/")

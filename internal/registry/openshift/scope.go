@@ -9,23 +9,22 @@ import (
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/mintmark/mintmark/internal/authz"
 )
 
-// The scopes that concern the user. Those of roles are written role:NAME:NAMESPACE, and with :! behind it they include
-// what leads to further rights, such as secrets.
+// userScopes are those that concern the user. Those of roles are written role:NAME:NAMESPACE, and with :! behind it they
+// include what leads to further rights, such as secrets.
+var userScopes = []string{authz.ScopeFull, scopeInfo, scopeCheckAccess, scopeListScopedProjects, scopeListProjects}
+
 const (
-	scopeFull               = "user:full"
-	scopeInfo               = "user:info"
-	scopeCheckAccess        = "user:check-access"
+	scopeInfo               = authz.ScopeInfo
+	scopeCheckAccess        = authz.ScopeCheckAccess
 	scopeListScopedProjects = "user:list-scoped-projects"
 	scopeListProjects       = "user:list-projects"
 
-	rolePrefix     = "role:"
-	escalateSuffix = ":!"
-	anything       = "*"
+	anything = "*"
 )
-
-var userScopes = []string{scopeFull, scopeInfo, scopeCheckAccess, scopeListScopedProjects, scopeListProjects}
 
 // validateScopes checks that there are scopes, and that all are of known forms.
 func validateScopes(scopes []string, at *field.Path) field.ErrorList {
@@ -51,8 +50,8 @@ func scopeProblems(scope string) []string {
 	switch {
 	case problems != nil:
 		return problems
-	case strings.HasPrefix(scope, rolePrefix):
-		if _, err := parseRoleScope(scope); err != nil {
+	case strings.HasPrefix(scope, authz.ScopeRolePrefix):
+		if _, err := authz.ParseRoleScope(scope); err != nil {
 			return []string{err.Error()}
 		}
 	case !slices.Contains(userScopes, scope):
@@ -64,23 +63,6 @@ func scopeProblems(scope string) []string {
 // isScopeChar reports whether scopes may contain a character (RFC 6749 section 3.3).
 func isScopeChar(char rune) bool {
 	return char >= '!' && char <= '~' && char != '"' && char != '\\'
-}
-
-// roleScope is a scope of what a cluster role allows in a namespace, or in all.
-type roleScope struct {
-	role, namespace string
-	escalating      bool
-}
-
-// parseRoleScope reads from the right: names of roles may have colons in them, those of namespaces have none.
-func parseRoleScope(scope string) (roleScope, error) {
-	scope, escalating := strings.CutSuffix(scope, escalateSuffix)
-	named, ok := strings.CutPrefix(scope, rolePrefix)
-	colon := strings.LastIndexByte(named, ':')
-	if !ok || colon <= 0 || colon == len(named)-1 {
-		return roleScope{}, fmt.Errorf("bad format for scope %s", scope)
-	}
-	return roleScope{role: named[:colon], namespace: named[colon+1:], escalating: escalating}, nil
 }
 
 // checkRestrictions says why a client may not ask for scopes. One without restrictions may ask for any, but not for none.
@@ -108,7 +90,7 @@ func checkScope(restrictions []oauthv1.ScopeRestriction, scope string) error {
 				return nil
 			}
 			errs = append(errs, fmt.Errorf("%s not found in %v", scope, restriction.ExactValues))
-		case restriction.ClusterRole != nil && strings.HasPrefix(scope, rolePrefix):
+		case restriction.ClusterRole != nil && strings.HasPrefix(scope, authz.ScopeRolePrefix):
 			err := checkRoleScope(restriction.ClusterRole, scope)
 			if err == nil {
 				return nil
@@ -123,7 +105,7 @@ func checkScope(restrictions []oauthv1.ScopeRestriction, scope string) error {
 }
 
 func checkRoleScope(restriction *oauthv1.ClusterRoleScopeRestriction, scope string) error {
-	parsed, err := parseRoleScope(scope)
+	parsed, err := authz.ParseRoleScope(scope)
 	if err != nil {
 		return err
 	}
@@ -131,9 +113,9 @@ func checkRoleScope(restriction *oauthv1.ClusterRoleScopeRestriction, scope stri
 		ok      bool
 		problem string
 	}{
-		{admits(restriction.RoleNames, parsed.role), "does not use an approved name"},
-		{admits(restriction.Namespaces, parsed.namespace), "does not use an approved namespace"},
-		{restriction.AllowEscalation || !parsed.escalating, "is not allowed to escalate"},
+		{admits(restriction.RoleNames, parsed.Role), "does not use an approved name"},
+		{admits(restriction.Namespaces, parsed.Namespace), "does not use an approved namespace"},
+		{restriction.AllowEscalation || !parsed.Escalating, "is not allowed to escalate"},
 	} {
 		if !approved.ok {
 			return errors.New(scope + " " + approved.problem)

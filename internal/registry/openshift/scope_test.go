@@ -112,29 +112,6 @@ func TestAccountsThatAreClients(t *testing.T) {
 	}
 }
 
-// A scope of a role that is understood is understood completely: it can be written again from what was read.
-func FuzzRoleScopes(f *testing.F) {
-	for _, seed := range []string{"role:view:*", "role:system:x:ns:!", "role:!:!", "role::", "role:a:", "role:a:b:!:!", "user:full"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, scope string) {
-		parsed, err := parseRoleScope(scope)
-		if err != nil {
-			return
-		}
-		written := rolePrefix + parsed.role + ":" + parsed.namespace
-		if parsed.escalating {
-			written += escalateSuffix
-		}
-		if written != scope {
-			t.Errorf("%q is written %q", scope, written)
-		}
-		if parsed.role == "" || parsed.namespace == "" || strings.Contains(parsed.namespace, ":") {
-			t.Errorf("%q is read as role %q in namespace %q", scope, parsed.role, parsed.namespace)
-		}
-	})
-}
-
 // A redirect URI that is allowed stays what it is when a browser resolves it: nothing in it goes up.
 func FuzzRedirectURIs(f *testing.F) {
 	for _, seed := range []string{"https://demo.example/cb", "https://demo.example/a/../b", "https://demo.example/%2e%2e/b", "/cb", "a#b", "", "%zz", "https://[::1]/cb"} {
