@@ -13,11 +13,16 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
+// pageSize is how many objects are listed at once. For every page etcd counts all that is left, so that many small pages
+// of many objects take most of the time of a start; and a page of whole objects is in memory at once.
+const pageSize = 2000
+
 // Run follows the storage until the context ends.
 func (i *Informer[T]) Run(ctx context.Context) {
 	reflector := cache.NewReflectorWithOptions((*lister[T])(i), i.source.new(), (*feed[T])(i), cache.ReflectorOptions{
 		Name: "view of " + i.resource.String(),
 	})
+	reflector.WatchListPageSize = pageSize
 	reflector.RunWithContext(ctx)
 }
 
