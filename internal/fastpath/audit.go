@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/types"
@@ -84,5 +85,25 @@ func (h *Handler) auditComplete(c *call) {
 	ctx := c.request.Context()
 	audit.AddAuditAnnotations(ctx, decisionAnnotation, "allow", reasonAnnotation, c.reason)
 	c.audit.SetEventResponseStatusCode(http.StatusCreated)
+	if total := time.Since(c.received); total > slow {
+		audit.AddAuditAnnotationsMap(ctx, c.latencies(total))
+	}
 	c.audit.ProcessEventStage(ctx, auditapi.StageResponseComplete)
+}
+
+// slow is how long a request takes before its record says where the time went.
+const slow = 500 * time.Millisecond
+
+// latencies are the annotations of a slow request. How an answer is made and written is not told apart.
+func (c *call) latencies(total time.Duration) map[string]string {
+	const prefix = "apiserver.latency.k8s.io/"
+	answering := time.Since(c.decided).String()
+	return map[string]string{
+		prefix + "total":                     total.String(),
+		prefix + "authentication":            c.authenticated.Sub(c.received).String(),
+		prefix + "authorization":             c.authorized.Sub(c.authenticated).String(),
+		prefix + "transform-response-object": answering,
+		prefix + "serialize-response-object": answering,
+		prefix + "response-write":            answering,
+	}
 }

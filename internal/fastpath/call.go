@@ -32,7 +32,7 @@ type call struct {
 	deadline   *deadline
 	auditID    string
 
-	received, authenticated, authorized time.Time
+	received, authenticated, authorized, decided time.Time
 
 	// attributes say who wants to do what; reason is why that is allowed.
 	attributes authorizer.AttributesRecord

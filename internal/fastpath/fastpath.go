@@ -228,6 +228,7 @@ func (w *warnings) AddWarning(string, string) { *w = true }
 
 // write sends the answer.
 func (h *Handler) write(w http.ResponseWriter, c *call) {
+	c.decided = time.Now()
 	c.written = true
 	header := w.Header()
 	header[auditHeader] = []string{c.auditID}

@@ -46,6 +46,10 @@ func (t *TokenReviews) Create(ctx context.Context, obj runtime.Object, validate 
 	if err != nil {
 		return nil, err
 	}
+	// A verdict that comes too late is none: it may be that somebody couldn't be asked any more.
+	if ctx.Err() != nil {
+		return nil, apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)
+	}
 	review.Status = status
 	// Nothing of a review is kept, so nothing is managed.
 	review.ManagedFields = nil
