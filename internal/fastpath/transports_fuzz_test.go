@@ -86,7 +86,8 @@ func FuzzTransports(f *testing.F) {
 			if err = errors.Join(err, response.Body.Close()); err != nil {
 				t.Fatal(err)
 			}
-			got[i] = &answer{response.StatusCode, response.Header, string(text)}
+			here := strings.ReplaceAll(string(text), request.URL.Host, "HOST") // the index of /api names it
+			got[i] = &answer{response.StatusCode, response.Header, here}
 		}
 		if got[0].status != got[1].status {
 			t.Fatalf("status %d, and %d on the fast path", got[0].status, got[1].status)
