@@ -23,19 +23,22 @@ import (
 func TestTransports(t *testing.T) {
 	known := readKnownFailures(t)
 	flags, key := recordedFlags(t)
-	nodes := func(sc *Scenario) bool { return sc.Needs == NeedsNodeAuthorizer }
-	all := loadScenarios(t)
+	needing := func(need func(string) bool) []*Scenario {
+		return slices.DeleteFunc(loadScenarios(t), func(sc *Scenario) bool { return !need(sc.Needs) })
+	}
 	t.Run("ordinary", func(t *testing.T) {
 		p := startPair(t, flags)
 		p.target.SigningKey, p.target.Needs = key, sets.New(NeedsYoungServer)
-		p.play(t, known, slices.DeleteFunc(slices.Clone(all), nodes))
+		p.play(t, known, needing(func(need string) bool { return otherServers[need] == nil }))
 		p.mostlyFast(t)
 	})
-	t.Run("nodes", func(t *testing.T) {
-		p := startPair(t, append(slices.Clip(flags), "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"))
-		p.target.Needs = sets.New(NeedsNodeAuthorizer)
-		p.play(t, known, slices.DeleteFunc(slices.Clone(all), func(sc *Scenario) bool { return !nodes(sc) }))
-	})
+	for other, more := range otherServers {
+		t.Run(other, func(t *testing.T) {
+			p := startPair(t, (&Variant{flags: more}).Args(flags))
+			p.target.Needs = sets.New(other)
+			p.play(t, known, needing(func(need string) bool { return need == other }))
+		})
+	}
 	for _, v := range loadVariants(t) {
 		t.Run(v.Name, func(t *testing.T) {
 			stop, err := v.StartPeers()
