@@ -74,7 +74,7 @@ func (r *Reader) String() string {
 	}
 	value := r.text[r.at : r.at+length]
 	for i := range len(value) {
-		if b := value[i]; b < ' ' || b > '~' || b == '\\' {
+		if b := value[i]; b-' ' > '~'-' ' || b == '\\' {
 			r.Fail()
 			return ""
 		}
@@ -107,7 +107,9 @@ func (r *Reader) Strings() []string {
 	return list
 }
 
-// Number takes a positive number of at most 18 digits.
+const maxDigits = 15
+
+// Number takes a positive number of at most 15 digits: those are the same to whoever reads numbers as floating point.
 func (r *Reader) Number() (n int64) {
 	if b := r.next(); r.bad || b < '1' || b > '9' {
 		r.Fail()
@@ -117,7 +119,7 @@ func (r *Reader) Number() (n int64) {
 	for ; r.at < len(r.text) && '0' <= r.text[r.at] && r.text[r.at] <= '9'; r.at++ {
 		n = 10*n + int64(r.text[r.at]-'0')
 	}
-	if r.at-start > 18 {
+	if r.at-start > maxDigits {
 		r.Fail()
 	}
 	return n

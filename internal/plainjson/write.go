@@ -3,6 +3,7 @@ package plainjson
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 )
 
 // Writer appends a text to itself, byte for byte as encoding/json writes it.
@@ -14,8 +15,7 @@ func (w *Writer) Raw(text string) { *w = append(*w, text...) }
 // String writes a string. What HTML gives a meaning is escaped, too.
 func (w *Writer) String(value string) {
 	for i := range len(value) {
-		switch b := value[i]; {
-		case b < ' ' || b > '~' || b == '"' || b == '\\' || b == '<' || b == '>' || b == '&':
+		if !unescaped[value[i]] {
 			quoted, _ := json.Marshal(value) // there is no string that fails
 			*w = append(*w, quoted...)
 			return
@@ -25,6 +25,14 @@ func (w *Writer) String(value string) {
 	*w = append(*w, value...)
 	*w = append(*w, '"')
 }
+
+// unescaped are the bytes that stand for themselves in a string.
+var unescaped = func() (plain [256]bool) {
+	for b := byte(' '); b <= '~'; b++ {
+		plain[b] = !strings.ContainsRune("\"\\<>&", rune(b))
+	}
+	return plain
+}()
 
 // Int writes a number.
 func (w *Writer) Int(n int64) { *w = strconv.AppendInt(*w, n, 10) }

@@ -52,6 +52,7 @@ type Authenticator struct {
 	Config
 	verified cache
 	checking singleflight.Group
+	metrics  *cacheMetrics
 }
 
 var _ authenticator.Token = (*Authenticator)(nil)
@@ -65,7 +66,7 @@ func New(cfg Config) *Authenticator {
 		cfg.CacheBytes = 16 << 20
 	}
 	registerMetrics()
-	return &Authenticator{Config: cfg, verified: newCache(cfg.CacheBytes)}
+	return &Authenticator{Config: cfg, verified: newCache(cfg.CacheBytes), metrics: newCacheMetrics()}
 }
 
 // facts is what is certain of a token for ever once its signature has been checked.
@@ -108,21 +109,34 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 	if _, _, _, ok := split(token); !ok {
 		return facts{}, false, nil
 	}
-	key := keyOf(token)
+	start, key := time.Now(), keyOf(token)
 	if known, ok := a.verified.Get(key); ok {
+		a.metrics.hit.note(start)
 		return known, true, nil
 	}
 	parsed, ok := parseCompact(token, a.accepts)
 	if !ok {
 		return facts{}, false, nil
 	}
+	defer a.metrics.miss.note(start)
+	if !a.Keys.Holds(parsed.keyID) {
+		_, err := a.checkSignature(parsed)
+		return facts{}, false, err
+	}
 	// Many may come at once with a token that was just issued: its signature is checked for all of them together.
+	a.metrics.blocked.Inc()
+	defer a.metrics.blocked.Dec()
 	checked, err, _ := a.checking.Do(string(key[:]), func() (any, error) {
+		a.metrics.inFlight.Inc()
+		defer a.metrics.inFlight.Dec()
 		known, err := a.checkSignature(parsed)
-		if err == nil {
-			a.verified.add(key, known)
+		if err != nil {
+			a.metrics.failed.Inc()
+			return known, err
 		}
-		return known, err
+		a.metrics.fetched.Inc()
+		a.verified.add(key, known)
+		return known, nil
 	})
 	return checked.(facts), err == nil, err
 }

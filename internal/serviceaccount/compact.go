@@ -106,7 +106,7 @@ func (c *compact) readPlainHeader(header []byte) bool {
 
 // decodePart decodes a part of a token. Line breaks, which the decoder would skip, are no part of one.
 func decodePart(part string) ([]byte, bool) {
-	if strings.ContainsAny(part, "\r\n") {
+	if strings.IndexByte(part, '\r') >= 0 || strings.IndexByte(part, '\n') >= 0 {
 		return nil, false
 	}
 	decoded, err := encoding.DecodeString(part)

@@ -2,6 +2,7 @@ package serviceaccount
 
 import (
 	"sync"
+	"time"
 
 	k8smetrics "k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
@@ -28,4 +29,57 @@ func counter(name, help string) *k8smetrics.Counter {
 // registerMetrics makes the counters visible; the registry is the process's.
 var registerMetrics = sync.OnceFunc(func() {
 	legacyregistry.MustRegister(metrics.legacy, metrics.stale, metrics.valid, metrics.manual, metrics.auto, metrics.invalidAuto)
+})
+
+// cacheMetrics are those of kube-apiserver's cache of tokens, under its names. Here they count tokens of service accounts:
+// that one was verified before is a hit, and a fetch is the check of a signature.
+type cacheMetrics struct {
+	hit, miss         outcome
+	fetched, failed   k8smetrics.CounterMetric
+	inFlight, blocked k8smetrics.GaugeMetric
+}
+
+// outcome is what is measured of lookups with one outcome.
+type outcome struct {
+	total    k8smetrics.CounterMetric
+	duration k8smetrics.ObserverMetric
+}
+
+func (o outcome) note(start time.Time) {
+	o.total.Inc()
+	o.duration.Observe(time.Since(start).Seconds())
+}
+
+// newCacheMetrics returns the metrics, of which the process has one set.
+var newCacheMetrics = sync.OnceValue(func() *cacheMetrics {
+	const namespace, subsystem = "authentication", "token_cache"
+	status := []string{"status"}
+	total := k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "request_total", StabilityLevel: k8smetrics.ALPHA,
+		Help: "Tokens of service accounts that were looked up: whether they had been verified before.",
+	}, status)
+	duration := k8smetrics.NewHistogramVec(&k8smetrics.HistogramOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "request_duration_seconds", StabilityLevel: k8smetrics.ALPHA,
+		Help: "How long these lookups took, in seconds.", Buckets: k8smetrics.DefBuckets,
+	}, status)
+	fetches := k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "fetch_total", StabilityLevel: k8smetrics.ALPHA,
+		Help: "Signatures that were checked.",
+	}, status)
+	active := k8smetrics.NewGaugeVec(&k8smetrics.GaugeOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "active_fetch_count", StabilityLevel: k8smetrics.ALPHA,
+		Help: "Signatures that are being checked, and reviews that wait for them.",
+	}, status)
+	legacyregistry.MustRegister(total, duration, fetches, active)
+	of := func(status string) outcome {
+		return outcome{total: total.WithLabelValues(status), duration: duration.WithLabelValues(status)}
+	}
+	return &cacheMetrics{
+		hit:      of("hit"),
+		miss:     of("miss"),
+		fetched:  fetches.WithLabelValues("ok"),
+		failed:   fetches.WithLabelValues("error"),
+		inFlight: active.WithLabelValues("in_flight"),
+		blocked:  active.WithLabelValues("blocked"),
+	}
 })

@@ -106,14 +106,17 @@ func firstWord(token string) (string, bool) {
 
 // refuse is the verdict about a token that is nobody's, or no longer good.
 func (r *Reviewer) refuse(err error) Verdict {
-	reasons := []error{errInvalid}
+	var several utilerrors.Aggregate
 	switch {
-	case err != nil && r.ReasonAlone:
-		reasons[0] = err
-	case err != nil:
-		reasons = append(reasons, err)
+	case err == nil:
+		return Verdict{Error: errInvalid.Error()}
+	case r.ReasonAlone, err.Error() == errInvalid.Error():
+		return Verdict{Error: utilerrors.NewAggregate([]error{err}).Error()}
+	case errors.As(err, &several) && len(several.Errors()) > 1:
+		return Verdict{Error: utilerrors.NewAggregate([]error{errInvalid, err}).Error()}
 	}
-	return Verdict{Error: utilerrors.NewAggregate(reasons).Error()}
+	// It is as the library writes it.
+	return Verdict{Error: "[" + errInvalid.Error() + ", " + err.Error() + "]"}
 }
 
 // refuseNothing is the verdict about a text in which there is no credential.
