@@ -68,19 +68,25 @@ func (*doors) End()          {}
 func (*doors) Add(int) error { return nil }
 func (*doors) Done()         {}
 
-func (d *doors) handler() *fastpath.Handler {
-	return fastpath.New(fastpath.Config{
+func (d *doors) config() fastpath.Config {
+	return fastpath.Config{
 		Next: d, Authenticator: d, Authorizer: d, Reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: d}, Issuer: d, Limit: d, InFlight: d, Timeout: time.Minute,
-	})
+	}
 }
 
 func (d *doors) post(t *testing.T, path string, body []byte, media string) *httptest.ResponseRecorder {
+	t.Helper()
+	return post(t, d.config(), path, body, media)
+}
+
+// post sends a request to a handler of its own.
+func post(t *testing.T, cfg fastpath.Config, path string, body []byte, media string) *httptest.ResponseRecorder {
 	t.Helper()
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bytes.NewReader(body))
 	request.Header.Set("Content-Type", media)
 	request.Header.Set("Authorization", "Bearer mine")
 	answer := httptest.NewRecorder()
-	d.handler().ServeHTTP(answer, request)
+	fastpath.New(cfg).ServeHTTP(answer, request)
 	return answer
 }
 

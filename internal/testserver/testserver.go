@@ -4,6 +4,7 @@ package testserver
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,10 +96,10 @@ func run(t testing.TB, cfg apiserver.Config) (*Server, error) {
 		DataDir:    cfg.DataDir,
 		Kubeconfig: server.Kubeconfig(),
 		t:          t,
-		stop: func() error {
+		stop: sync.OnceValue(func() error {
 			cancel()
 			return <-done
-		},
+		}),
 	}
 	select {
 	case <-server.Ready():
@@ -110,6 +111,9 @@ func run(t testing.TB, cfg apiserver.Config) (*Server, error) {
 		return nil, s.stop()
 	}
 }
+
+// Stop stops the server before its test ends, as a signal does, and returns when it has stopped.
+func (s *Server) Stop() error { return s.stop() }
 
 // AdminConfig returns the connection of the administrator.
 func (s *Server) AdminConfig() *rest.Config {
