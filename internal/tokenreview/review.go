@@ -106,17 +106,26 @@ func firstWord(token string) (string, bool) {
 
 // refuse is the verdict about a token that is nobody's, or no longer good.
 func (r *Reviewer) refuse(err error) Verdict {
-	var several utilerrors.Aggregate
 	switch {
 	case err == nil:
 		return Verdict{Error: errInvalid.Error()}
 	case r.ReasonAlone, err.Error() == errInvalid.Error():
 		return Verdict{Error: utilerrors.NewAggregate([]error{err}).Error()}
-	case errors.As(err, &several) && len(several.Errors()) > 1:
+	case several(err):
 		return Verdict{Error: utilerrors.NewAggregate([]error{errInvalid, err}).Error()}
 	}
 	// It is as the library writes it.
 	return Verdict{Error: "[" + errInvalid.Error() + ", " + err.Error() + "]"}
+}
+
+// several reports whether an error holds more than one reason, or one that may.
+func several(err error) bool {
+	var list utilerrors.Aggregate
+	if !errors.As(err, &list) {
+		return false
+	}
+	reasons := list.Errors()
+	return len(reasons) != 1 || several(reasons[0])
 }
 
 // refuseNothing is the verdict about a text in which there is no credential.

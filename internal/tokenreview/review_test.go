@@ -118,6 +118,7 @@ func TestRefusal(t *testing.T) {
 		"unknown":     {nil, "invalid bearer token"},
 		"one reason":  {errors.New("too old"), "[invalid bearer token, too old]"},
 		"two reasons": {utilerrors.NewAggregate([]error{errors.New("a"), errors.New("b")}), "[invalid bearer token, a, b]"},
+		"two of one":  {utilerrors.NewAggregate([]error{utilerrors.NewAggregate([]error{errors.New("a"), errors.New("b")})}), "[invalid bearer token, a, b]"},
 		"twice":       {utilerrors.NewAggregate([]error{errors.New("a"), errors.New("a")}), "[invalid bearer token, a]"},
 	} {
 		t.Run(name, func(t *testing.T) {
