@@ -78,6 +78,17 @@ func scenarios() []scenario {
 				return ""
 			},
 		},
+		{
+			id: "ReviewOpaque", title: "review, warm, opaque token", what: "as the first, but of an access token of OpenShift, where OpenShift's API has it reviewed (`--server-flag=--openshift-api`)",
+			path:   func(*site) string { return opaqueReviewPath },
+			bodies: oneOpaqueReview, check: acceptedOpaque,
+			impossible: func(s *site) string {
+				if s.opaque == "" {
+					return "OpenShift's API is off"
+				}
+				return ""
+			},
+		},
 	}
 }
 

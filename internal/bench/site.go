@@ -47,6 +47,8 @@ type site struct {
 	namespace string
 	// caller and subject are tokens of the two accounts.
 	caller, subject string
+	// opaque is an access token of OpenShift; empty where there is no such API.
+	opaque string
 }
 
 // open makes what the benchmark needs at the site, which is two accounts with a token each, and the roles to review and
@@ -73,6 +75,9 @@ func (s *site) open(ctx context.Context) error {
 		if *token, err = s.request(ctx, name); err != nil {
 			return fmt.Errorf("%s: a token for the account %s: %w", s.name, name, err)
 		}
+	}
+	if err := s.makeOpaque(ctx); err != nil {
+		return fmt.Errorf("%s: preparing OpenShift's API: %w", s.name, err)
 	}
 	if err := s.granted(ctx); err != nil {
 		return fmt.Errorf("%s: waiting for the caller's roles to count: %w", s.name, err)
@@ -113,10 +118,10 @@ func (s *site) close(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
-	for _, err := range []error{
+	for _, err := range append(s.removeOpaque(ctx),
 		s.client.RbacV1().ClusterRoleBindings().Delete(ctx, s.namespace, metav1.DeleteOptions{}),
 		s.client.CoreV1().Namespaces().Delete(ctx, s.namespace, metav1.DeleteOptions{}),
-	} {
+	) {
 		if err != nil && !apierrors.IsNotFound(err) {
 			errs = append(errs, fmt.Errorf("%s: cleaning up: %w", s.name, err))
 		}
