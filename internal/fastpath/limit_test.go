@@ -15,9 +15,9 @@ var shapes = map[string]string{"fast": "User-Agent: client", "generic": "User-Ag
 func TestLimit(t *testing.T) {
 	t.Parallel()
 	hook := newWebhook(t)
-	s := start(t, []string{"all-token,all,all-uid,reviewers", "admin-token,admin,admin-uid,system:masters"},
+	s := start(t, []string{"all-token,all,all-uid,reviewers", "admin-token,admin,admin-uid,system:masters", "none-token,none,none-uid"},
 		hook.flag, "--max-mutating-requests-inflight=1")
-	all, admin := as(t, s.fast, "all-token"), as(t, s.fast, "admin-token")
+	all, admin, none := as(t, s.fast, "all-token"), as(t, s.fast, "admin-token"), as(t, s.fast, "none-token")
 	for first, header := range shapes {
 		done := make(chan *answer, 1)
 		go func() {
@@ -35,6 +35,8 @@ func TestLimit(t *testing.T) {
 					t.Errorf("%s behind %s: %v %q", second, first, got.header, got.body)
 				}
 				admin.mustPost(t, 201, path, body, header)
+				// Who may not do it needs no place to be told so.
+				none.mustPost(t, 403, path, body, header)
 			}
 		}
 		hook.release <- struct{}{}
