@@ -213,7 +213,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
 	running.Go(func() { s.identities.Run(background) })
 	if s.cfg.TuneGarbage {
-		running.Go(func() { tuneGarbage(background) })
+		running.Go(func() { s.tuneGarbage(background) })
 	}
 	s.keepIdleDeadlines(background, &running)
 	s.prepare(background, &running)
