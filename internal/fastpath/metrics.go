@@ -1,18 +1,17 @@
 package fastpath
 
 import (
-	"errors"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
 	handlermetrics "k8s.io/apiserver/pkg/endpoints/handlers/metrics"
 	endpointmetrics "k8s.io/apiserver/pkg/endpoints/metrics"
 	k8smetrics "k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
-	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/collectors"
 )
 
 // metrics are what the generic chain measures of a request that succeeds, under the same names and in the same
@@ -132,26 +131,9 @@ func (m *metrics) record(c *call) {
 }
 
 func counters(subsystem, name, help string, stability k8smetrics.StabilityLevel, labels ...string) *k8smetrics.CounterVec {
-	return registered(k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
-		Subsystem: subsystem, Name: name, Help: help, StabilityLevel: stability,
-	}, labels))
+	return collectors.Counters(&k8smetrics.CounterOpts{Subsystem: subsystem, Name: name, Help: help, StabilityLevel: stability}, labels...)
 }
 
 func histograms(subsystem, name, help string, stability k8smetrics.StabilityLevel, labels ...string) *k8smetrics.HistogramVec {
-	return registered(k8smetrics.NewHistogramVec(&k8smetrics.HistogramOpts{
-		Subsystem: subsystem, Name: name, Help: help, StabilityLevel: stability,
-	}, labels))
-}
-
-// registered returns the collector that the library has registered under the name of this one.
-func registered[C k8smetrics.Registerable](like C) C {
-	var already prometheus.AlreadyRegisteredError
-	err := legacyregistry.Register(like)
-	if errors.As(err, &already) {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			return existing
-		}
-	}
-	klog.Background().Error(err, "The library doesn't have this metric any more: requests on the fast path are not counted in it", "metric", like.FQName())
-	return like
+	return collectors.Histograms(&k8smetrics.HistogramOpts{Subsystem: subsystem, Name: name, Help: help, StabilityLevel: stability}, labels...)
 }

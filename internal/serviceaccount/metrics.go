@@ -4,8 +4,11 @@ import (
 	"sync"
 	"time"
 
+	tokencache "k8s.io/apiserver/pkg/authentication/token/cache"
 	k8smetrics "k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
+
+	"github.com/mintmark/mintmark/internal/collectors"
 )
 
 // metrics are kube-apiserver's counters of service account tokens, under its names.
@@ -52,25 +55,13 @@ func (o outcome) note(start time.Time) {
 
 // newCacheMetrics returns the metrics, of which the process has one set.
 var newCacheMetrics = sync.OnceValue(func() *cacheMetrics {
-	const namespace, subsystem = "authentication", "token_cache"
-	status := []string{"status"}
-	total := k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "request_total", StabilityLevel: k8smetrics.ALPHA,
-		Help: "Tokens of service accounts that were looked up: whether they had been verified before.",
-	}, status)
-	duration := k8smetrics.NewHistogramVec(&k8smetrics.HistogramOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "request_duration_seconds", StabilityLevel: k8smetrics.ALPHA,
-		Help: "How long these lookups took, in seconds.", Buckets: k8smetrics.DefBuckets,
-	}, status)
-	fetches := k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "fetch_total", StabilityLevel: k8smetrics.ALPHA,
-		Help: "Signatures that were checked.",
-	}, status)
-	active := k8smetrics.NewGaugeVec(&k8smetrics.GaugeOpts{
-		Namespace: namespace, Subsystem: subsystem, Name: "active_fetch_count", StabilityLevel: k8smetrics.ALPHA,
-		Help: "Signatures that are being checked, and reviews that wait for them.",
-	}, status)
-	legacyregistry.MustRegister(total, duration, fetches, active)
+	// The library registers them with its first cache, and would not do so after anybody else.
+	tokencache.New(nil, false, 0, 0)
+	const namespace, subsystem, status = "authentication", "token_cache", "status"
+	total := collectors.Counters(&k8smetrics.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: "request_total", StabilityLevel: k8smetrics.ALPHA}, status)
+	duration := collectors.Histograms(&k8smetrics.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: "request_duration_seconds", StabilityLevel: k8smetrics.ALPHA}, status)
+	fetches := collectors.Counters(&k8smetrics.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: "fetch_total", StabilityLevel: k8smetrics.ALPHA}, status)
+	active := collectors.Gauges(&k8smetrics.GaugeOpts{Namespace: namespace, Subsystem: subsystem, Name: "active_fetch_count", StabilityLevel: k8smetrics.ALPHA}, status)
 	of := func(status string) outcome {
 		return outcome{total: total.WithLabelValues(status), duration: duration.WithLabelValues(status)}
 	}
