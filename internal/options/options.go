@@ -128,7 +128,7 @@ func (o *Options) addServerFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.config.OpenShift, "openshift-api", false,
 		"Serve OpenShift's API as well: users and groups (user.openshift.io), clients and access tokens (oauth.openshift.io). Off by default: what is not served can't be misused.")
 	fs.BoolVar(&o.config.FastPath, "fast-path", true,
-		"Answer token reviews and token requests in their common shape on a short path of their own. With false all requests take the long one: the answers are the same, and cost over ten times as much.")
+		"Answer token reviews and token requests in their common shape on a short path of their own. With false all requests take the long one: the answers are the same, and cost several times as much.")
 	fs.DurationVar(&o.config.IdleWindow, "accesstoken-inactivity-timeout", 0,
 		"How long an access token of OpenShift may go unused, at least 5m; 0 means for ever. An OAuthClient may say otherwise for its tokens, and each use of a token counts anew.")
 	pick(fs, o.config.Server.AddUniversalFlags, "advertise-address", "external-hostname", "cors-allowed-origins",
