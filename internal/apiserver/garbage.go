@@ -8,7 +8,7 @@ import (
 )
 
 // What a request leaves behind is little and soon gone, but with a small heap the collector would run so often that it
-// took a third of the time. So there may be more garbage than Go allows by default, up to a fixed amount: with a large
+// took a sixth of the time. So there may be more garbage than Go allows by default, up to a fixed amount: with a large
 // heap it is what Go allows.
 const (
 	garbage      = 64 << 20

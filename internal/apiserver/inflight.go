@@ -31,9 +31,9 @@ func newInFlight(c *genericapiserver.Config) *inFlight {
 	return f
 }
 
-// limit is a number of requests; nil means any number.
+// limit is a number of requests.
 type limit struct {
-	places chan struct{}
+	places chan struct{} // nil means any number
 	peak   atomic.Int64
 }
 

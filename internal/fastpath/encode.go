@@ -15,7 +15,8 @@ import (
 // maxAnswer is the longest answer. The generic chain compresses longer ones.
 const maxAnswer = 128 << 10
 
-// encode writes the answer: in JSON byte for byte as the library does, members in the order of the Go types. It reports false for one that is too long.
+// encode writes the answer: in JSON byte for byte as the library does, members in the order of the Go types. It reports
+// false for one that is too long.
 func (c *call) encode() bool {
 	return c.render() && len(c.body.out) <= maxAnswer
 }
