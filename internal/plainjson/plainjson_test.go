@@ -83,6 +83,28 @@ func TestReader(t *testing.T) {
 	}
 }
 
+// TestEveryByte has each byte at each place in a string: strings are looked through in words, and then byte by byte.
+func TestEveryByte(t *testing.T) {
+	for place := range 18 {
+		for b := range 256 {
+			text := []byte("abcdefghijklmnopqr")
+			text[place] = byte(b)
+			plain := ' ' <= b && b <= '~' && b != '"' && b != '\\'
+			if got, ok := readPlain(`{"text":"` + string(text) + `"}`); ok != plain || ok && got.Text != string(text) {
+				t.Errorf("byte %#x at %d: read %q, %t", b, place, got.Text, ok)
+			}
+			want, err := json.Marshal(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var w plainjson.Writer
+			if w.String(string(text)); string(w) != string(want) {
+				t.Errorf("byte %#x at %d: written as %s, want %s", b, place, w, want)
+			}
+		}
+	}
+}
+
 // FuzzReader: what is read here is what encoding/json reads.
 func FuzzReader(f *testing.F) {
 	f.Add(`{"text":"a b","number":7,"list":["x","y"],"none":null}`)

@@ -67,20 +67,23 @@ func (r *Reader) String() string {
 	if r.take('"'); r.bad {
 		return ""
 	}
-	length := strings.IndexByte(r.text[r.at:], '"')
-	if length < 0 {
-		r.Fail()
-		return ""
+	start := r.at
+	for r.at+wordSize <= len(r.text) && !endsString(word(r.text, r.at)) {
+		r.at += wordSize
 	}
-	value := r.text[r.at : r.at+length]
-	for i := range len(value) {
-		if b := value[i]; b-' ' > '~'-' ' || b == '\\' {
+	for ; r.at < len(r.text); r.at++ {
+		switch b := r.text[r.at]; {
+		case b == '"':
+			value := r.text[start:r.at]
+			r.at++
+			return value
+		case b-' ' > '~'-' ' || b == '\\':
 			r.Fail()
 			return ""
 		}
 	}
-	r.at += length + 1
-	return value
+	r.Fail()
+	return ""
 }
 
 // Must takes a string that has to be this one.
@@ -126,9 +129,10 @@ func (r *Reader) Number() (n int64) {
 }
 
 // Object takes an object that has no members but these, and none twice: the library warns of others. What they hold is
-// taken by the function, which is told the place of the name.
+// taken by the function, which is told the place of the name. It is quickest if the members come in this order.
 func (r *Reader) Object(names []string, member func(place int)) {
 	var seen uint
+	last := -1
 	r.take('{')
 	for first := true; !r.bad; first = false {
 		if r.next() == '}' {
@@ -138,13 +142,24 @@ func (r *Reader) Object(names []string, member func(place int)) {
 		if !first {
 			r.take(',')
 		}
-		place := slices.Index(names, r.String())
+		place := indexAfter(names, last, r.String())
 		r.take(':')
 		if r.bad || place < 0 || seen&(1<<place) != 0 {
 			r.Fail()
 			break
 		}
 		seen |= 1 << place
+		last = place
 		member(place)
 	}
+}
+
+// indexAfter returns the place of a name, or -1. It looks behind the last one first.
+func indexAfter(names []string, last int, name string) int {
+	for place := last + 1; place < len(names); place++ {
+		if names[place] == name {
+			return place
+		}
+	}
+	return slices.Index(names, name)
 }

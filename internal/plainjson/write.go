@@ -14,7 +14,11 @@ func (w *Writer) Raw(text string) { *w = append(*w, text...) }
 
 // String writes a string. What HTML gives a meaning is escaped, too.
 func (w *Writer) String(value string) {
-	for i := range len(value) {
+	i := 0
+	for i+wordSize <= len(value) && !needsEscape(word(value, i)) {
+		i += wordSize
+	}
+	for ; i < len(value); i++ {
 		if !unescaped[value[i]] {
 			quoted, _ := json.Marshal(value) // there is no string that fails
 			*w = append(*w, quoted...)
