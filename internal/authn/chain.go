@@ -16,7 +16,7 @@ type chain struct {
 	remote authenticator.Token // nil if there is none
 }
 
-// AuthenticateToken returns the first success, or all errors.
+// AuthenticateToken returns the first success, or all errors: one alone as it is.
 func (c chain) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	var errs []error
 	final := c.remote == nil
@@ -39,17 +39,23 @@ func (c chain) AuthenticateToken(ctx context.Context, token string) (*authentica
 			errs = append(errs, err)
 		}
 	}
+	if len(errs) == 1 {
+		return nil, false, errs[0]
+	}
 	return nil, false, utilerrors.NewAggregate(errs)
 }
 
 // namesUnknownKey reports whether a token claims an issuer of ours and a key that we don't have. No other key signs for
 // that issuer, so whoever sent the token made it up, or it is long out of date.
 func namesUnknownKey(err error) bool {
-	var unknown interface {
-		error
-		UnknownKey()
-	}
-	return errors.As(err, &unknown)
+	_, ok := errors.AsType[unknownKey](err)
+	return ok
+}
+
+// unknownKey is the error of a token that names a key which its issuer doesn't have.
+type unknownKey interface {
+	error
+	UnknownKey()
 }
 
 const (

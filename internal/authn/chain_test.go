@@ -9,9 +9,9 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 )
 
-type unknownKey struct{ error }
+type noSuchKey struct{ error }
 
-func (unknownKey) UnknownKey() {}
+func (noSuchKey) UnknownKey() {}
 
 // What nobody here knows goes to the webhook; what can't be anybody's credential doesn't.
 func TestWhatReachesTheWebhook(t *testing.T) {
@@ -25,7 +25,7 @@ func TestWhatReachesTheWebhook(t *testing.T) {
 		"JWE":                            {token: "a.b.c.d.e", reaches: true},
 		"every letter":                   {token: "aZ09-._~+/==", reaches: true},
 		"refused here":                   {token: "e30.e30.c2ln", refusal: errors.New("no such account"), reaches: true},
-		"our issuer, somebody's key":     {token: "e30.e30.c2ln", refusal: unknownKey{errors.New("no keys found")}},
+		"our issuer, somebody's key":     {token: "e30.e30.c2ln", refusal: noSuchKey{errors.New("no keys found")}},
 		"a dot too many":                 {token: "a.b.c.d.e.f"},
 		"nothing but dots":               {token: strings.Repeat(".", 1<<20)},
 		"long":                           {token: strings.Repeat("a", maxRemote), reaches: true},

@@ -57,10 +57,32 @@ func writeUser(w *plainjson.Writer, u user.Info) {
 	w.Member("username", u.GetName())
 	w.Member("uid", u.GetUID())
 	w.Members("groups", u.GetGroups())
+	if u, ok := u.(sorted); ok {
+		writeSorted(w, u.SortedExtra())
+		return
+	}
 	if extra := u.GetExtra(); len(extra) > 0 {
 		w.Name("extra")
 		writeExtra(w, extra)
 	}
+}
+
+// sorted is a user who has its extra at hand in the order of the keys, with one value for each.
+type sorted interface{ SortedExtra() [][2]string }
+
+func writeSorted(w *plainjson.Writer, extra [][2]string) {
+	if len(extra) == 0 {
+		return
+	}
+	w.Name("extra")
+	w.Raw("{")
+	for _, pair := range extra {
+		w.Name(pair[0])
+		w.Raw("[")
+		w.String(pair[1])
+		w.Raw("]")
+	}
+	w.Raw("}")
 }
 
 // usualExtra is as many as a user usually has.

@@ -11,9 +11,9 @@ import (
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/lru"
 )
 
 // LegacyIssuer is the issuer of the tokens that live in secrets.
@@ -24,7 +24,7 @@ const LegacyIssuer = "kubernetes/serviceaccount"
 // for concurrent use.
 type KeySet interface {
 	Holds(keyID string) bool
-	Verify(algorithm, keyID string, signed, signature []byte) error
+	Verify(algorithm, keyID, signed, signature string) error
 }
 
 // Config says which tokens are accepted.
@@ -50,6 +50,7 @@ type Config struct {
 // else is looked up each time.
 type Authenticator struct {
 	Config
+	headers  headers
 	verified cache
 	checking singleflight.Group
 	metrics  *cacheMetrics
@@ -71,12 +72,10 @@ func New(cfg Config) *Authenticator {
 
 // facts is what is certain of a token for ever once its signature has been checked.
 type facts struct {
-	// claims of a token of one of the configured issuers; nil if it is of none.
-	claims *Claims
+	// account is that of a token of one of the configured issuers; nil if it is of none. Nobody may change it.
+	account *account
 	// legacy claims of a token in a secret; nil if it is none.
 	legacy *legacyClaims
-	// user is whom the claims name. Nobody may change it.
-	user *user.DefaultInfo
 }
 
 // AuthenticateToken returns whose token it is. A token that is none of ours gets no error: another authenticator may
@@ -94,8 +93,8 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 		}
 		refusals = append(refusals, err)
 	}
-	if known.claims != nil {
-		response, err := a.check(ctx, known)
+	if known.account != nil {
+		response, err := a.check(ctx, known.account)
 		if err == nil {
 			return response, true, nil
 		}
@@ -106,30 +105,46 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 
 // verify checks the signature, or remembers that it was checked.
 func (a *Authenticator) verify(token string) (known facts, ours bool, err error) {
-	if _, _, _, ok := split(token); !ok {
+	var c compact
+	if !c.split(token) {
 		return facts{}, false, nil
 	}
-	start, key := time.Now(), keyOf(token)
-	if known, ok := a.verified.Get(key); ok {
-		a.metrics.hit.note(start)
-		return known, true, nil
+	var key lru.Key
+	start := time.Now()
+	c.header, c.headerRead = a.headers.read(c.parts.header)
+	// What names a key that is none of ours was never verified.
+	if !c.headerRead || a.Keys.Holds(c.keyID) {
+		key = keyOf(token)
+		if known, ok := a.verified.Get(key); ok {
+			a.metrics.hit.note(start)
+			return known, true, nil
+		}
 	}
-	parsed, ok := parseCompact(token, a.accepts)
-	if !ok {
+	if !c.parse(a.accepts) {
 		return facts{}, false, nil
 	}
-	defer a.metrics.miss.note(start)
-	if !a.Keys.Holds(parsed.keyID) {
-		_, err := a.checkSignature(parsed)
+	if !a.Keys.Holds(c.keyID) {
+		_, err := a.checkSignature(&c)
 		return facts{}, false, err
 	}
-	// Many may come at once with a token that was just issued: its signature is checked for all of them together.
+	defer a.metrics.miss.note(start)
+	if known, err = a.checkOnce(key, &c); err != nil {
+		return facts{}, false, err
+	}
+	a.headers.add(c.parts.header, c.header)
+	return known, true, nil
+}
+
+// checkOnce checks the signature of a token and remembers it if it is good. Many may come at once with a token that was
+// just issued: it is checked for all of them together.
+func (a *Authenticator) checkOnce(key lru.Key, parsed *compact) (facts, error) {
+	c := *parsed // a copy for the flight, so that those who never get here need none
 	a.metrics.blocked.Inc()
 	defer a.metrics.blocked.Dec()
 	checked, err, _ := a.checking.Do(string(key[:]), func() (any, error) {
 		a.metrics.inFlight.Inc()
 		defer a.metrics.inFlight.Dec()
-		known, err := a.checkSignature(parsed)
+		known, err := a.checkSignature(&c)
 		if err != nil {
 			a.metrics.failed.Inc()
 			return known, err
@@ -138,20 +153,20 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 		a.verified.add(key, known)
 		return known, nil
 	})
-	return checked.(facts), err == nil, err
+	return checked.(facts), err
 }
 
 // checkSignature checks the signature of a token and reads its claims.
-func (a *Authenticator) checkSignature(parsed compact) (facts, error) {
-	err := a.Keys.Verify(parsed.algorithm, parsed.keyID, parsed.signed, parsed.signature)
+func (a *Authenticator) checkSignature(c *compact) (facts, error) {
+	err := a.Keys.Verify(c.algorithm, c.keyID, c.signed(), c.signature)
 	// That there is no such key comes first.
-	if parsed.refused != nil && (err == nil || a.Keys.Holds(parsed.keyID)) {
-		err = parsed.refused
+	if c.refused != nil && (err == nil || a.Keys.Holds(c.keyID)) {
+		err = c.refused
 	}
 	if err != nil {
 		return facts{}, err
 	}
-	return a.read(parsed)
+	return a.read(c)
 }
 
 func (a *Authenticator) accepts(issuer string) bool {
@@ -159,19 +174,19 @@ func (a *Authenticator) accepts(issuer string) bool {
 }
 
 // read reads the claims of a token whose signature is good.
-func (a *Authenticator) read(parsed compact) (facts, error) {
+func (a *Authenticator) read(c *compact) (facts, error) {
 	var known facts
-	if parsed.issuer == LegacyIssuer {
-		legacy, err := decodeLegacyClaims(parsed.payload)
+	if c.issuer == LegacyIssuer {
+		legacy, err := decodeLegacyClaims([]byte(c.payload))
 		if err != nil {
 			return facts{}, err
 		}
 		known.legacy = &legacy
 	}
-	if slices.Contains(a.Issuers, parsed.issuer) {
-		claims := parsed.claims
+	if slices.Contains(a.Issuers, c.issuer) {
+		claims := c.claims
 		if claims == nil {
-			decoded, err := decodeClaims(parsed.payload)
+			decoded, err := decodeClaims([]byte(c.payload))
 			if err != nil {
 				return facts{}, err
 			}
@@ -180,15 +195,15 @@ func (a *Authenticator) read(parsed compact) (facts, error) {
 		if !slices.Contains(a.Issuers, claims.Issuer) {
 			return facts{}, fmt.Errorf("token issuer %q is invalid", claims.Issuer)
 		}
-		known.claims, known.user = claims, claims.user()
+		known.account = newAccount(claims)
 	}
 	return known, nil
 }
 
 // check decides about a token of a configured issuer. Clients see from the error which check failed first, so the
 // order is kube-apiserver's: audience, times, objects.
-func (a *Authenticator) check(ctx context.Context, known facts) (*authenticator.Response, error) {
-	c := known.claims
+func (a *Authenticator) check(ctx context.Context, whose *account) (*authenticator.Response, error) {
+	c := whose.claims
 	audiences, err := a.audiences(ctx, c.Audiences, c.Subject)
 	if err != nil {
 		return nil, err
@@ -204,7 +219,7 @@ func (a *Authenticator) check(ctx context.Context, known facts) (*authenticator.
 		return nil, boundobject.ErrInvalidated
 	}
 	noteAge(ctx, c, now)
-	return &authenticator.Response{Audiences: audiences, User: known.user}, nil
+	return &authenticator.Response{Audiences: audiences, User: whose}, nil
 }
 
 // audiences returns those of the asked audiences that the token is for.
@@ -231,11 +246,11 @@ func (a *Authenticator) audiences(ctx context.Context, of []string, subject stri
 func checkTimes(c *Claims, now time.Time) error {
 	early, late := now.Add(boundobject.Leeway), now.Add(-boundobject.Leeway)
 	switch {
-	case c.NotBefore != nil && before(early, *c.NotBefore):
+	case c.NotBefore.Given && before(early, c.NotBefore.Seconds):
 		return errors.New("service account token is not valid yet")
-	case c.Expiry != nil && after(late, *c.Expiry):
+	case c.Expiry.Given && after(late, c.Expiry.Seconds):
 		return errors.New("service account token has expired")
-	case c.IssuedAt != nil && before(early, *c.IssuedAt):
+	case c.IssuedAt.Given && before(early, c.IssuedAt.Seconds):
 		return errors.New("service account token is issued in the future")
 	}
 	return nil
@@ -251,14 +266,15 @@ func after(t time.Time, seconds int64) bool {
 
 // noteAge counts tokens with an extended life, and notes those that should have been replaced by now.
 func noteAge(ctx context.Context, c *Claims, now time.Time) {
-	if c.WarnAfter == nil || *c.WarnAfter == 0 {
+	threshold := c.WarnAfter.Seconds
+	if threshold == 0 {
 		return
 	}
-	if !after(now, *c.WarnAfter) {
+	if !after(now, threshold) {
 		metrics.valid.WithContext(ctx).Inc()
 		return
 	}
 	audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token",
-		fmt.Sprintf("subject: %s, seconds after warning threshold: %.0f", c.Subject, now.Sub(time.Unix(*c.WarnAfter, 0)).Seconds()))
+		fmt.Sprintf("subject: %s, seconds after warning threshold: %.0f", c.Subject, now.Sub(time.Unix(threshold, 0)).Seconds()))
 	metrics.stale.WithContext(ctx).Inc()
 }

@@ -84,7 +84,7 @@ type counting struct {
 	checked int
 }
 
-func (c *counting) Verify(algorithm, id string, signed, signature []byte) error {
+func (c *counting) Verify(algorithm, id, signed, signature string) error {
 	c.checked++
 	return c.KeySet.Verify(algorithm, id, signed, signature)
 }
@@ -124,7 +124,7 @@ type slow struct {
 	checked atomic.Int32
 }
 
-func (s *slow) Verify(algorithm, id string, signed, signature []byte) error {
+func (s *slow) Verify(algorithm, id, signed, signature string) error {
 	s.checked.Add(1)
 	time.Sleep(time.Second)
 	return s.KeySet.Verify(algorithm, id, signed, signature)

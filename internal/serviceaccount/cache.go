@@ -4,12 +4,11 @@ import (
 	"crypto/sha256"
 	"unsafe"
 
+	credentialid "k8s.io/apiserver/pkg/authentication/token/jwt"
+
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/lru"
 )
-
-// extraOverhead is about what the map with what else is known of a user takes beside its texts.
-const extraOverhead = 400
 
 // cache remembers tokens whose signature was checked. It knows a token by its SHA-256 alone.
 type cache struct{ *lru.Cache[facts] }
@@ -30,28 +29,21 @@ func (c cache) add(key lru.Key, known facts) { c.Add(key, known, known.size()) }
 // size is about how many bytes the claims take in memory, which is more than in a token of many short audiences.
 func (f facts) size() int {
 	size := 0
-	if c := f.claims; c != nil {
-		size += allocated(int(unsafe.Sizeof(*c))) + texts(c.Issuer, c.Subject, c.ID, c.Binding.Namespace) + list(c.Audiences)
+	if a := f.account; a != nil {
+		c := a.claims
+		size += allocated(int(unsafe.Sizeof(*a))) + allocated(int(unsafe.Sizeof(*c))) + len(a.extra)*int(unsafe.Sizeof(a.extra[0])) + texts(c.Issuer, c.Subject, c.ID, c.Binding.Namespace, a.groups[1]) + list(c.Audiences)
+		if a.name != c.Subject {
+			size += texts(a.name)
+		}
+		if c.ID != "" {
+			size += texts(credentialid.CredentialIDForJTI(c.ID))
+		}
 		for _, ref := range []boundobject.Ref{c.Binding.ServiceAccount, c.Binding.Pod, c.Binding.Secret, c.Binding.Node} {
 			size += texts(ref.Name, string(ref.UID))
-		}
-		for _, seconds := range []*int64{c.Expiry, c.NotBefore, c.IssuedAt, c.WarnAfter} {
-			if seconds != nil {
-				size += int(unsafe.Sizeof(*seconds))
-			}
 		}
 	}
 	if c := f.legacy; c != nil {
 		size += allocated(int(unsafe.Sizeof(*c))) + texts(c.Issuer, c.Subject, c.Namespace, c.Name, c.UID, c.Secret) + list(c.Audiences)
-	}
-	if u := f.user; u != nil {
-		size += allocated(int(unsafe.Sizeof(*u))) + texts(u.Name) + list(u.Groups)
-		if len(u.Extra) > 0 {
-			size += extraOverhead
-		}
-		for _, values := range u.Extra {
-			size += list(values)
-		}
 	}
 	return size
 }

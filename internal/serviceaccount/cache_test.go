@@ -12,7 +12,7 @@ import (
 )
 
 func factsOf(id string, audiences ...string) facts {
-	return facts{claims: &Claims{ID: id, Audiences: audiences}}
+	return facts{account: &account{claims: &Claims{ID: id, Audiences: audiences}}}
 }
 
 // TestCacheKeepsItsBound adds at random, and looks at the bound.
@@ -22,8 +22,8 @@ func TestCacheKeepsItsBound(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		id := fmt.Sprint(random.IntN(400))
-		if known, ok := c.Get(keyOf(id)); ok && known.claims.ID != id {
-			t.Fatalf("%s gives the claims of %s", id, known.claims.ID)
+		if known, ok := c.Get(keyOf(id)); ok && known.account.claims.ID != id {
+			t.Fatalf("%s gives the claims of %s", id, known.account.claims.ID)
 		}
 		c.add(keyOf(id), factsOf(id, strings.Repeat("x", random.IntN(2_000))))
 		if size, _ := c.Size(); size > limit {
@@ -100,7 +100,7 @@ func TestCacheCountsWhatItHolds(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c.add(keyOf(fmt.Sprint(i)), facts{claims: &claims, user: claims.user()})
+				c.add(keyOf(fmt.Sprint(i)), facts{account: newAccount(&claims)})
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)
@@ -124,9 +124,9 @@ func TestCacheCountsLegacyClaims(t *testing.T) {
 		"uid":            {legacy: &legacyClaims{UID: long}},
 		"subject":        {legacy: &legacyClaims{Subject: long}},
 		"audience":       {legacy: &legacyClaims{Audiences: []string{long}}},
-		"bound subject":  {claims: &Claims{Subject: long}},
-		"bound pod":      {claims: &Claims{Binding: boundobject.Binding{Pod: boundobject.Ref{Name: long}}}},
-		"bound node uid": {claims: &Claims{Binding: boundobject.Binding{Node: boundobject.Ref{UID: "x"}, Namespace: long}}},
+		"bound subject":  {account: newAccount(&Claims{Subject: long})},
+		"bound pod":      {account: newAccount(&Claims{Binding: boundobject.Binding{Pod: boundobject.Ref{Name: long}}})},
+		"bound node uid": {account: newAccount(&Claims{Binding: boundobject.Binding{Node: boundobject.Ref{UID: "x"}, Namespace: long}})},
 	} {
 		if known.size() < len(long) {
 			t.Errorf("%s is not counted", name)

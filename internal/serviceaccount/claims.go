@@ -4,7 +4,6 @@ package serviceaccount
 
 import (
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -12,49 +11,51 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"k8s.io/apimachinery/pkg/types"
 	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
-	credentialid "k8s.io/apiserver/pkg/authentication/token/jwt"
-	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/plainjson"
 )
 
-// Claims is what a service account token says. Times are whole seconds since the epoch; nil means that the token
-// doesn't say.
+// Claims is what a service account token says.
 type Claims struct {
 	Issuer    string
 	Subject   string
 	Audiences []string
 	ID        string
-	Expiry    *int64
-	NotBefore *int64
-	IssuedAt  *int64
+	Expiry    Date
+	NotBefore Date
+	IssuedAt  Date
 	// WarnAfter is when a token with an extended life should have been replaced.
-	WarnAfter *int64
+	WarnAfter Date
 	Binding   boundobject.Binding
 	// dangling says that the token claims to be bound to an object and doesn't say to which. None is ever issued so.
 	dangling bool
 }
 
+// Date is a time that a token names, or doesn't: a NumericDate (RFC 7519 section 2).
+type Date struct {
+	// Seconds since the epoch, whole ones.
+	Seconds int64
+	Given   bool
+}
+
+func dateOf(t time.Time) Date { return Date{Seconds: t.Unix(), Given: true} }
+
 // NewClaims returns the claims of a token that is good for ttl from now. A warnAfter of zero means that the token's
 // life is not extended.
 func NewClaims(issuer, id string, b boundobject.Binding, audiences []string, now time.Time, ttl, warnAfter time.Duration) Claims {
-	at := func(t time.Time) *int64 {
-		seconds := t.Unix()
-		return &seconds
-	}
 	c := Claims{
 		Issuer:    issuer,
 		Subject:   serviceaccountuser.MakeUsername(b.Namespace, b.ServiceAccount.Name),
 		Audiences: audiences,
 		ID:        id,
-		Expiry:    at(now.Add(ttl)),
-		NotBefore: at(now),
-		IssuedAt:  at(now),
+		Expiry:    dateOf(now.Add(ttl)),
+		NotBefore: dateOf(now),
+		IssuedAt:  dateOf(now),
 		Binding:   b,
 	}
 	if warnAfter > 0 {
-		c.WarnAfter = at(now.Add(warnAfter))
+		c.WarnAfter = dateOf(now.Add(warnAfter))
 	}
 	return c
 }
@@ -107,14 +108,21 @@ func (d *numericDate) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+func (d *numericDate) date() Date {
+	if d == nil {
+		return Date{}
+	}
+	return Date{Seconds: int64(*d), Given: true}
+}
+
 // Encode returns the claims as JSON, the payload of the token. Members are in the order in which kube-apiserver writes
 // them, which is alphabetical.
 func (c *Claims) Encode() []byte {
 	w := make(plainjson.Writer, 0, usualPayload)
 	w.Raw("{")
 	w.Members("aud", c.Audiences)
-	writeTime(&w, "exp", c.Expiry)
-	writeTime(&w, "iat", c.IssuedAt)
+	writeDate(&w, "exp", c.Expiry)
+	writeDate(&w, "iat", c.IssuedAt)
 	w.Member("iss", c.Issuer)
 	w.Member("jti", c.ID)
 	b := &c.Binding
@@ -125,9 +133,9 @@ func (c *Claims) Encode() []byte {
 	writeRef(&w, "pod", b.Pod)
 	writeRef(&w, "secret", b.Secret)
 	writeRef(&w, "serviceaccount", b.ServiceAccount)
-	writeTime(&w, "warnafter", c.WarnAfter)
+	writeDate(&w, "warnafter", c.WarnAfter)
 	w.Raw("}")
-	writeTime(&w, "nbf", c.NotBefore)
+	writeDate(&w, "nbf", c.NotBefore)
 	w.Member("sub", c.Subject)
 	w.Raw("}")
 	return w
@@ -136,10 +144,10 @@ func (c *Claims) Encode() []byte {
 // usualPayload is a length within which claims usually are.
 const usualPayload = 768
 
-func writeTime(w *plainjson.Writer, name string, seconds *int64) {
-	if seconds != nil {
+func writeDate(w *plainjson.Writer, name string, d Date) {
+	if d.Given {
 		w.Name(name)
-		w.Int(*seconds)
+		w.Int(d.Seconds)
 	}
 }
 
@@ -169,9 +177,9 @@ func readClaims(payload string) (c Claims, ok bool) {
 		case "aud":
 			c.Audiences = r.Strings()
 		case "exp":
-			c.Expiry = readTime(&r)
+			c.Expiry = readDate(&r)
 		case "iat":
-			c.IssuedAt = readTime(&r)
+			c.IssuedAt = readDate(&r)
 		case "iss":
 			c.Issuer = r.String()
 		case "jti":
@@ -179,7 +187,7 @@ func readClaims(payload string) (c Claims, ok bool) {
 		case "kubernetes.io":
 			readOwn(&r, &c)
 		case "nbf":
-			c.NotBefore = readTime(&r)
+			c.NotBefore = readDate(&r)
 		case "sub":
 			c.Subject = r.String()
 		}
@@ -202,15 +210,12 @@ func readOwn(r *plainjson.Reader, c *Claims) {
 		case "serviceaccount":
 			b.ServiceAccount = readRef(r)
 		case "warnafter":
-			c.WarnAfter = readTime(r)
+			c.WarnAfter = readDate(r)
 		}
 	})
 }
 
-func readTime(r *plainjson.Reader) *int64 {
-	seconds := r.Number()
-	return &seconds
-}
+func readDate(r *plainjson.Reader) Date { return Date{Seconds: r.Number(), Given: true} }
 
 // readRef reads a reference. One to nothing is never written.
 func readRef(r *plainjson.Reader) (ref boundobject.Ref) {
@@ -245,10 +250,10 @@ func decodeClaims(payload []byte) (Claims, error) {
 		Subject:   public.Subject,
 		Audiences: public.Audiences,
 		ID:        public.ID,
-		Expiry:    (*int64)(public.Expiry),
-		NotBefore: (*int64)(public.NotBefore),
-		IssuedAt:  (*int64)(public.IssuedAt),
-		WarnAfter: (*int64)(k.WarnAfter),
+		Expiry:    public.Expiry.date(),
+		NotBefore: public.NotBefore.date(),
+		IssuedAt:  public.IssuedAt.date(),
+		WarnAfter: k.WarnAfter.date(),
 		Binding: boundobject.Binding{
 			Namespace:      k.Namespace,
 			ServiceAccount: decodeRef(&k.Svcacct),
@@ -269,26 +274,4 @@ func decodeRef(r *ref) boundobject.Ref {
 		return boundobject.Ref{}
 	}
 	return boundobject.Ref{Name: r.Name, UID: types.UID(r.UID)}
-}
-
-// user is whom the claims name. The groups have that of everybody who has proved who they are among them, which would
-// otherwise be added to a copy at every request.
-func (c *Claims) user() *user.DefaultInfo {
-	b := &c.Binding
-	info := (&serviceaccountuser.ServiceAccountInfo{
-		Namespace:    b.Namespace,
-		Name:         b.ServiceAccount.Name,
-		UID:          string(b.ServiceAccount.UID),
-		PodName:      b.Pod.Name,
-		PodUID:       string(b.Pod.UID),
-		NodeName:     b.Node.Name,
-		NodeUID:      string(b.Node.UID),
-		CredentialID: credentialid.CredentialIDForJTI(c.ID),
-	}).UserInfo()
-	return &user.DefaultInfo{
-		Name:   info.GetName(),
-		UID:    info.GetUID(),
-		Groups: slices.Clip(append(info.GetGroups(), user.AllAuthenticated)),
-		Extra:  info.GetExtra(),
-	}
 }

@@ -1,7 +1,6 @@
 package serviceaccount
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -17,7 +16,13 @@ import (
 // documented strictness: one spelling of base64url only, and no header that is nested too deeply.
 func FuzzCompact(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string) {
-		ours, ok := parseCompact(token, func(string) bool { return true })
+		var ours compact
+		ok := ours.split(token)
+		if ok {
+			var known headers
+			ours.header, ours.headerRead = known.read(ours.parts.header)
+			ok = ours.parse(func(string) bool { return true })
+		}
 		theirs, err := parseJose(token)
 		switch {
 		case !ok && err == nil:
@@ -31,14 +36,14 @@ func FuzzCompact(f *testing.F) {
 			if ours.algorithm != header.Algorithm || ours.keyID != header.KeyID {
 				t.Errorf("alg %q and kid %q, for go-jose %q and %q", ours.algorithm, ours.keyID, header.Algorithm, header.KeyID)
 			}
-			if !bytes.Equal(ours.payload, theirs.UnsafePayloadWithoutVerification()) || !bytes.Equal(ours.signature, theirs.Signatures[0].Signature) {
+			if ours.payload != string(theirs.UnsafePayloadWithoutVerification()) || ours.signature != string(theirs.Signatures[0].Signature) {
 				t.Error("payload or signature differ from go-jose's")
 			}
-			if string(ours.signed)+"."+encoding.EncodeToString(ours.signature) != token {
+			if ours.signed()+"."+encoding.EncodeToString([]byte(ours.signature)) != token {
 				t.Error("what is signed, and the signature, are not the token")
 			}
-			_, payload, _ := strings.Cut(string(ours.signed), ".")
-			if encoding.EncodeToString(ours.payload) != payload {
+			_, payload, _ := strings.Cut(ours.signed(), ".")
+			if encoding.EncodeToString([]byte(ours.payload)) != payload {
 				t.Error("the payload has another spelling")
 			}
 			if _, critical := header.ExtraHeaders["crit"]; critical && ours.refused == nil && !harmless(header.ExtraHeaders["crit"]) {
@@ -50,11 +55,11 @@ func FuzzCompact(f *testing.F) {
 
 // parseJose reads a token as kube-apiserver does: the issuer by the standard library, all else by go-jose.
 func parseJose(token string) (*jose.JSONWebSignature, error) {
-	_, payload, _, ok := split(token)
-	if !ok {
+	var c compact
+	if !c.split(token) {
 		return nil, errors.New("not three parts")
 	}
-	decoded, err := encoding.DecodeString(payload)
+	decoded, err := encoding.DecodeString(c.parts.payload)
 	if err != nil {
 		return nil, err
 	}
@@ -75,14 +80,15 @@ func parseJose(token string) (*jose.JSONWebSignature, error) {
 
 // strict reports whether one of our own rules refuses a token.
 func strict(token string) bool {
-	header, payload, signature, _ := split(token)
-	for _, part := range []string{header, payload, signature} {
+	var c compact
+	c.split(token)
+	for _, part := range []string{c.parts.header, c.parts.payload, c.parts.signature} {
 		if _, ok := decodePart(part); !ok {
 			return true
 		}
 	}
-	decoded, _ := decodePart(header)
-	return !json.Valid(decoded)
+	decoded, _ := decodePart(c.parts.header)
+	return !json.Valid([]byte(decoded))
 }
 
 // harmless reports whether a crit names nothing.
@@ -101,6 +107,13 @@ type joseClaims struct {
 		Node      *ref             `json:"node"`
 		WarnAfter *jwt.NumericDate `json:"warnafter"`
 	} `json:"kubernetes.io"`
+}
+
+func joseDate(d *jwt.NumericDate) Date {
+	if d == nil {
+		return Date{}
+	}
+	return Date{Seconds: int64(*d), Given: true}
 }
 
 // FuzzClaims reads claims, and compares them with what go-jose reads. The two must agree but for times that can't be
@@ -133,8 +146,8 @@ func FuzzClaims(f *testing.F) {
 		k := private.Kubernetes
 		want := Claims{
 			Issuer: public.Issuer, Subject: public.Subject, Audiences: public.Audience, ID: public.ID,
-			Expiry: (*int64)(public.Expiry), NotBefore: (*int64)(public.NotBefore), IssuedAt: (*int64)(public.IssuedAt),
-			WarnAfter: (*int64)(k.WarnAfter),
+			Expiry: joseDate(public.Expiry), NotBefore: joseDate(public.NotBefore), IssuedAt: joseDate(public.IssuedAt),
+			WarnAfter: joseDate(k.WarnAfter),
 		}
 		want.Binding.Namespace, want.Binding.ServiceAccount = k.Namespace, decodeRef(&k.Svcacct)
 		want.Binding.Pod, want.Binding.Secret, want.Binding.Node = decodeRef(k.Pod), decodeRef(k.Secret), decodeRef(k.Node)

@@ -1,12 +1,12 @@
 package signer
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"errors"
+	"strings"
 )
 
 // noKeyError says that the key id of a token is none of ours.
@@ -77,7 +77,7 @@ func (s *KeySet) Holds(id string) bool { return id == "" || len(s.byID[id]) > 0 
 
 // Verify returns nil if one of the keys made the signature. A token that names a key is checked with that key alone;
 // one that names none (an empty id) is checked with all.
-func (s *KeySet) Verify(algorithm, id string, signed, signature []byte) error {
+func (s *KeySet) Verify(algorithm, id, signed, signature string) error {
 	keys := s.keys
 	if id != "" {
 		keys = s.byID[id]
@@ -95,28 +95,28 @@ func (s *KeySet) Verify(algorithm, id string, signed, signature []byte) error {
 
 // verify reports whether the key made the signature. The algorithm is what the token says; it has to be one that the
 // key is for.
-func verify(public crypto.PublicKey, name string, signed, signature []byte) bool {
+func verify(public crypto.PublicKey, name, signed, signature string) bool {
 	a, ok := algorithms[name]
 	if !ok {
 		return false
 	}
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
-		return a.curve == key.Curve && verifyECDSA(key, sum(a.hash, signed), signature)
+		return a.curve == key.Curve && verifyECDSA(key, sumText(a.hash, signed), signature)
 	case *rsa.PublicKey:
-		switch digest := sum(a.hash, signed); {
+		switch digest := sumText(a.hash, signed); {
 		case a.curve != nil:
 			return false
 		case a.pss:
-			return rsa.VerifyPSS(key, a.hash, digest, signature, nil) == nil
+			return rsa.VerifyPSS(key, a.hash, digest, []byte(signature), nil) == nil
 		default:
-			return rsa.VerifyPKCS1v15(key, a.hash, digest, signature) == nil
+			return rsa.VerifyPKCS1v15(key, a.hash, digest, []byte(signature)) == nil
 		}
 	}
 	return false
 }
 
-func verifyECDSA(key *ecdsa.PublicKey, digest, signature []byte) bool {
+func verifyECDSA(key *ecdsa.PublicKey, digest []byte, signature string) bool {
 	size := coordinateSize(key.Curve)
 	if len(signature) != 2*size {
 		return false
@@ -127,13 +127,13 @@ func verifyECDSA(key *ecdsa.PublicKey, digest, signature []byte) bool {
 
 // encodeSignature returns r and s, which JWS has side by side, as the ASN.1 (RFC 3279 section 2.2.3) that the standard
 // library takes. Neither may be zero.
-func encodeSignature(r, s []byte) ([]byte, bool) {
-	r, s = bytes.TrimLeft(r, "\x00"), bytes.TrimLeft(s, "\x00")
-	if len(r) == 0 || len(s) == 0 {
+func encodeSignature(r, s string) ([]byte, bool) {
+	r, s = strings.TrimLeft(r, "\x00"), strings.TrimLeft(s, "\x00")
+	if r == "" || s == "" {
 		return nil, false
 	}
 	length := 0
-	for _, integer := range [][]byte{r, s} {
+	for _, integer := range [...]string{r, s} {
 		length += 2 + len(integer) + int(integer[0]>>7)
 	}
 	der := make([]byte, 0, 3+length)
@@ -142,7 +142,7 @@ func encodeSignature(r, s []byte) ([]byte, bool) {
 		der = append(der, 0x81)
 	}
 	der = append(der, byte(length))
-	for _, integer := range [][]byte{r, s} {
+	for _, integer := range [...]string{r, s} {
 		sign := integer[0] >> 7
 		der = append(der, integerTag, byte(len(integer))+sign)
 		if sign == 1 {

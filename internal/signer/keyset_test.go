@@ -69,10 +69,10 @@ func TestSignAndVerify(t *testing.T) {
 				t.Fatal(err)
 			}
 			signed := token[:strings.LastIndex(token, ".")]
-			if err := set.Verify(algorithm, id, []byte(signed), parsed.Signatures[0].Signature); err != nil {
+			if err := set.Verify(algorithm, id, signed, string(parsed.Signatures[0].Signature)); err != nil {
 				t.Error(err)
 			}
-			if err := set.Verify(algorithm, "", []byte(signed), parsed.Signatures[0].Signature); err != nil {
+			if err := set.Verify(algorithm, "", signed, string(parsed.Signatures[0].Signature)); err != nil {
 				t.Errorf("without a key id: %v", err)
 			}
 		})
@@ -102,7 +102,7 @@ func TestEmptySetVerifiesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"", "x"} {
-		if err := set.Verify("none", id, nil, nil); err == nil || err.Error() != "invalid signature, no keys found" {
+		if err := set.Verify("none", id, "", ""); err == nil || err.Error() != "invalid signature, no keys found" {
 			t.Errorf("kid %q: %v", id, err)
 		}
 	}

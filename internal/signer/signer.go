@@ -135,4 +135,16 @@ func sum(hash crypto.Hash, data []byte) []byte {
 	return h.Sum(nil)
 }
 
+// usualText is a length within which what is signed usually is.
+const usualText = 2 << 10
+
+func sumText(hash crypto.Hash, text string) []byte {
+	var stack [usualText]byte
+	if hash == crypto.SHA256 {
+		digest := sha256.Sum256(append(stack[:0], text...))
+		return digest[:]
+	}
+	return sum(hash, []byte(text))
+}
+
 func encode(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }

@@ -120,8 +120,8 @@ func (r *Reviewer) refuse(err error) Verdict {
 
 // several reports whether an error holds more than one reason, or one that may.
 func several(err error) bool {
-	var list utilerrors.Aggregate
-	if !errors.As(err, &list) {
+	list, ok := errors.AsType[utilerrors.Aggregate](err)
+	if !ok {
 		return false
 	}
 	reasons := list.Errors()
@@ -141,12 +141,10 @@ func undecided(err error) error {
 	if err == nil {
 		return nil
 	}
-	var one Undecided
-	if errors.As(err, &one) {
+	if one, ok := errors.AsType[Undecided](err); ok {
 		return one
 	}
-	var several utilerrors.Aggregate
-	if errors.As(err, &several) {
+	if several, ok := errors.AsType[utilerrors.Aggregate](err); ok {
 		for _, err := range several.Errors() {
 			if one := undecided(err); one != nil {
 				return one

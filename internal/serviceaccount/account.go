@@ -1,0 +1,76 @@
+package serviceaccount
+
+import (
+	"slices"
+
+	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
+	credentialid "k8s.io/apiserver/pkg/authentication/token/jwt"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+// account is the service account that a token stands for, as a user. Many are remembered: they are in few pieces, so that
+// the collector has little to do, and the map that few ask for is made for them.
+type account struct {
+	claims *Claims
+	name   string
+	// The groups have that of everybody who has proved who they are among them, which would otherwise be added to a copy
+	// at every request.
+	groups [3]string
+	extra  [][2]string // keys, in their order, and values
+}
+
+var _ user.Info = (*account)(nil)
+
+// newAccount returns whom the claims name, as kube-apiserver does (ServiceAccountInfo in
+// k8s.io/apiserver/pkg/authentication/serviceaccount).
+func newAccount(c *Claims) *account {
+	b := &c.Binding
+	a := &account{
+		claims: c,
+		name:   c.Subject,
+		groups: [...]string{serviceaccountuser.AllServiceAccountsGroup, serviceaccountuser.MakeNamespaceGroupName(b.Namespace), user.AllAuthenticated},
+	}
+	if !serviceaccountuser.MatchesUsername(b.Namespace, b.ServiceAccount.Name, c.Subject) {
+		a.name = serviceaccountuser.MakeUsername(b.Namespace, b.ServiceAccount.Name)
+	}
+	var stack [5][2]string
+	extra := stack[:0]
+	if c.ID != "" {
+		extra = append(extra, [...]string{user.CredentialIDKey, credentialid.CredentialIDForJTI(c.ID)})
+	}
+	if b.Node.Name != "" {
+		extra = append(extra, [...]string{serviceaccountuser.NodeNameKey, b.Node.Name})
+		if b.Node.UID != "" {
+			extra = append(extra, [...]string{serviceaccountuser.NodeUIDKey, string(b.Node.UID)})
+		}
+	}
+	if b.Pod.Name != "" && b.Pod.UID != "" {
+		extra = append(extra, [...]string{serviceaccountuser.PodNameKey, b.Pod.Name}, [...]string{serviceaccountuser.PodUIDKey, string(b.Pod.UID)})
+	}
+	a.extra = slices.Clone(extra)
+	return a
+}
+
+// GetName returns the user name.
+func (a *account) GetName() string { return a.name }
+
+// GetUID returns the uid of the service account.
+func (a *account) GetUID() string { return string(a.claims.Binding.ServiceAccount.UID) }
+
+// GetGroups returns the groups. Nobody may change them.
+func (a *account) GetGroups() []string { return a.groups[:] }
+
+// GetExtra returns what else is known: the token's credential id, and the objects that it is bound to.
+func (a *account) GetExtra() map[string][]string {
+	if len(a.extra) == 0 {
+		return nil
+	}
+	extra := make(map[string][]string, len(a.extra))
+	for _, pair := range a.extra {
+		extra[pair[0]] = []string{pair[1]}
+	}
+	return extra
+}
+
+// SortedExtra returns the same, in the order of the keys, each with its one value. Nobody may change it.
+func (a *account) SortedExtra() [][2]string { return a.extra }

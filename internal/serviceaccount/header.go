@@ -1,0 +1,173 @@
+package serviceaccount
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-jose/go-jose/v4"
+	josejson "github.com/go-jose/go-jose/v4/json"
+
+	"github.com/mintmark/mintmark/internal/plainjson"
+)
+
+// header is the JOSE header of a token (RFC 7515 section 4).
+type header struct {
+	algorithm string
+	keyID     string
+	// refused is why no key of ours can have made the signature, although the token is well-formed.
+	refused error
+}
+
+// errSignature is what a token gets whose header asks for what no key of ours would sign.
+var errSignature = errors.New("go-jose/go-jose: error in cryptographic primitive")
+
+// headers remembers headers as they stand in tokens: all tokens that a key signs have the same one.
+type headers struct {
+	mu    sync.Mutex                        // for adding
+	known atomic.Pointer[map[string]header] // no map is changed
+}
+
+// maxHeaders is how many are remembered: more than a server has keys.
+const maxHeaders = 64
+
+func (h *headers) all() map[string]header {
+	if known := h.known.Load(); known != nil {
+		return *known
+	}
+	return nil
+}
+
+// read reads a header that is known or of the plainest kind. It reports false for any other.
+func (h *headers) read(encoded string) (header, bool) {
+	if known, ok := h.all()[encoded]; ok {
+		return known, true
+	}
+	text, ok := decodePart(encoded)
+	if !ok {
+		return header{}, false
+	}
+	return readPlainHeader(text)
+}
+
+// add remembers the header of a token whose signature is good.
+func (h *headers) add(encoded string, read header) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known := h.all()
+	if _, ok := known[encoded]; ok || len(known) == maxHeaders {
+		return
+	}
+	grown := map[string]header{strings.Clone(encoded): read}
+	maps.Copy(grown, known)
+	h.known.Store(&grown)
+}
+
+var headerMembers = []string{"alg", "kid", "typ"}
+
+// readPlainHeader reads a header of the plainest kind. It reports false for any other.
+func readPlainHeader(text string) (h header, ok bool) {
+	r := plainjson.NewReader(text)
+	r.Object(headerMembers, func(place int) {
+		switch value := r.String(); headerMembers[place] {
+		case "alg":
+			h.algorithm = value
+		case "kid":
+			h.keyID = value
+		}
+	})
+	return h, r.Done()
+}
+
+// readHeader reads a header however it is written. It reports false for one that no token of a service account has. Members
+// that are not understood are ignored, as RFC 7515 section 4 wants it, but for those that crit names. Keys in the header
+// are never used.
+func readHeader(encoded string) (h header, ok bool) {
+	text, ok := decodePart(encoded)
+	if !ok {
+		return h, false
+	}
+	if text == "" {
+		h.refused = errSignature
+		return h, true
+	}
+	// The standard library refuses what is nested too deeply for a recursive decoder; the other one doesn't.
+	if !json.Valid([]byte(text)) {
+		return h, false
+	}
+	var members map[string]josejson.RawMessage
+	if josejson.Unmarshal([]byte(text), &members) != nil {
+		return h, false
+	}
+	for name, value := range members {
+		if string(value) == "null" {
+			continue
+		}
+		if !h.readMember(name, value) {
+			return h, false
+		}
+	}
+	return h, true
+}
+
+func (h *header) readMember(name string, value josejson.RawMessage) bool {
+	switch name {
+	case "alg":
+		return josejson.Unmarshal(value, &h.algorithm) == nil
+	case "kid":
+		return josejson.Unmarshal(value, &h.keyID) == nil
+	case "nonce":
+		var ignored string
+		return josejson.Unmarshal(value, &ignored) == nil
+	case "jwk":
+		var key jose.JSONWebKey
+		return josejson.Unmarshal(value, &key) == nil && key.Valid() && key.IsPublic()
+	case "x5c":
+		return validChain(value)
+	}
+	// What is not looked at must still be read in one way only: no object in it has a member twice.
+	var ignored any
+	if josejson.Unmarshal(value, &ignored) != nil {
+		return false
+	}
+	switch name {
+	case "crit":
+		// RFC 7515 section 4.1.11: we understand no extension. An empty list names none.
+		var names []string
+		switch err := josejson.Unmarshal(value, &names); {
+		case err != nil:
+			h.refused = err
+		case len(names) > 0:
+			h.refused = errSignature
+		}
+	case "b64":
+		// RFC 7797: the payload of our tokens is always encoded.
+		encoded := true
+		if h.refused == nil && (josejson.Unmarshal(value, &encoded) != nil || !encoded) {
+			h.refused = errSignature
+		}
+	}
+	return true
+}
+
+func validChain(value josejson.RawMessage) bool {
+	var chain []string
+	if josejson.Unmarshal(value, &chain) != nil {
+		return false
+	}
+	for _, item := range chain {
+		der, err := base64.StdEncoding.DecodeString(item)
+		if err != nil {
+			return false
+		}
+		if _, err := x509.ParseCertificate(der); err != nil {
+			return false
+		}
+	}
+	return true
+}
