@@ -9,11 +9,11 @@ import (
 
 // What a request leaves behind is little and soon gone, but with a small heap the collector would run so often that it
 // took a sixth of the time. So there may be more garbage than Go allows by default, up to a fixed amount: with a large
-// heap it is what Go allows.
+// heap it is what Go allows. Much more does not pay: fresh memory is slow, too.
 const (
-	garbage      = 64 << 20
+	garbage      = 96 << 20
 	minGCPercent = 100
-	maxGCPercent = 400
+	maxGCPercent = 600
 	// gcInterval is how often the size of the heap is looked at.
 	gcInterval = 10 * time.Second
 )
