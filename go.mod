@@ -3,6 +3,7 @@ module github.com/mintmark/mintmark
 go 1.26.0
 
 require (
+	filippo.io/nistec v0.0.4
 	github.com/coreos/go-oidc/v3 v3.21.0
 	github.com/emicklei/go-restful/v3 v3.14.0
 	github.com/go-jose/go-jose/v4 v4.1.4

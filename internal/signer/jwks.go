@@ -25,12 +25,12 @@ func (s *KeySet) Publish() (Published, error) {
 	}
 	var set jose.JSONWebKeySet
 	var p Published
-	for i, key := range s.keys {
-		name, err := algorithmFor(key.Public)
+	for i, k := range s.keys {
+		name, err := algorithmFor(k.public)
 		if err != nil {
 			return Published{}, fmt.Errorf("error constructing JWK for key #%d: %w", i, err)
 		}
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public, KeyID: key.ID, Algorithm: name, Use: "sig"})
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.public, KeyID: k.id, Algorithm: name, Use: "sig"})
 		p.Algorithms = append(p.Algorithms, name)
 	}
 	slices.Sort(p.Algorithms)

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"strings"
+	"sync"
 )
 
 // noKeyError says that the key id of a token is none of ours.
@@ -45,29 +46,34 @@ var algorithms = map[string]algorithm{
 	"PS512": {hash: crypto.SHA512, pss: true},
 }
 
-// Key is a public key that checks tokens.
-type Key struct {
-	ID     string
-	Public crypto.PublicKey
+// key is a public key that checks tokens.
+type key struct {
+	id     string
+	public crypto.PublicKey
+	// p256 returns the key with its multiples, which are made when they are first needed; nil if crypto/ecdsa is to check.
+	p256 func() *p256
 }
 
 // KeySet is the set of keys whose tokens are accepted, in the order of configuration. It does not change.
 type KeySet struct {
-	keys []Key
-	byID map[string][]Key
+	keys []key
+	byID map[string][]key
 }
 
 // NewKeySet returns the set of the given public keys.
 func NewKeySet(public []crypto.PublicKey) (*KeySet, error) {
-	set := &KeySet{byID: map[string][]Key{}}
+	set := &KeySet{byID: map[string][]key{}}
 	for _, p := range public {
 		id, err := KeyID(p)
 		if err != nil {
 			return nil, err
 		}
-		key := Key{ID: id, Public: p}
-		set.keys = append(set.keys, key)
-		set.byID[id] = append(set.byID[id], key)
+		k := key{id: id, public: p}
+		if ec, ok := p.(*ecdsa.PublicKey); ok {
+			k.p256 = sync.OnceValue(func() *p256 { return newP256(ec) })
+		}
+		set.keys = append(set.keys, k)
+		set.byID[id] = append(set.byID[id], k)
 	}
 	return set, nil
 }
@@ -85,8 +91,8 @@ func (s *KeySet) Verify(algorithm, id, signed, signature string) error {
 	if len(keys) == 0 {
 		return errNoKey
 	}
-	for _, key := range keys {
-		if verify(key.Public, algorithm, signed, signature) {
+	for _, k := range keys {
+		if k.verify(algorithm, signed, signature) {
 			return nil
 		}
 	}
@@ -95,22 +101,29 @@ func (s *KeySet) Verify(algorithm, id, signed, signature string) error {
 
 // verify reports whether the key made the signature. The algorithm is what the token says; it has to be one that the
 // key is for.
-func verify(public crypto.PublicKey, name, signed, signature string) bool {
+func (k *key) verify(name, signed, signature string) bool {
 	a, ok := algorithms[name]
 	if !ok {
 		return false
 	}
-	switch key := public.(type) {
+	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:
-		return a.curve == key.Curve && verifyECDSA(key, sumText(a.hash, signed), signature)
+		if a.curve != public.Curve {
+			return false
+		}
+		digest := sumText(a.hash, signed)
+		if p := k.p256(); p != nil {
+			return p.verify(digest, signature)
+		}
+		return verifyECDSA(public, digest, signature)
 	case *rsa.PublicKey:
 		switch digest := sumText(a.hash, signed); {
 		case a.curve != nil:
 			return false
 		case a.pss:
-			return rsa.VerifyPSS(key, a.hash, digest, []byte(signature), nil) == nil
+			return rsa.VerifyPSS(public, a.hash, digest, []byte(signature), nil) == nil
 		default:
-			return rsa.VerifyPKCS1v15(key, a.hash, digest, []byte(signature)) == nil
+			return rsa.VerifyPKCS1v15(public, a.hash, digest, []byte(signature)) == nil
 		}
 	}
 	return false
