@@ -33,8 +33,12 @@ type headers struct {
 	known atomic.Pointer[map[string]header] // no map is changed
 }
 
-// maxHeaders is how many are remembered: more than a server has keys.
-const maxHeaders = 64
+const (
+	// maxHeaders is how many are remembered: more than a server has keys.
+	maxHeaders = 64
+	// plainLength is how long those are at most that are remembered, or are of the plainest kind.
+	plainLength = 1 << 10
+)
 
 func (h *headers) all() map[string]header {
 	if known := h.known.Load(); known != nil {
@@ -45,6 +49,9 @@ func (h *headers) all() map[string]header {
 
 // read reads a header that is known or of the plainest kind. It reports false for any other.
 func (h *headers) read(encoded string) (header, bool) {
+	if len(encoded) > plainLength {
+		return header{}, false
+	}
 	if known, ok := h.all()[encoded]; ok {
 		return known, true
 	}
@@ -57,6 +64,9 @@ func (h *headers) read(encoded string) (header, bool) {
 
 // add remembers the header of a token whose signature is good.
 func (h *headers) add(encoded string, read header) {
+	if len(encoded) > plainLength {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	known := h.all()
