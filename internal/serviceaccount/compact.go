@@ -12,7 +12,7 @@ type compact struct {
 	parts struct{ header, payload, signature string } // as they stand in the token
 
 	header
-	// headerRead says that the header has been read, and there is none of another kind.
+	// headerRead says that the header has been read before the other parts, as those of the plainest kind are.
 	headerRead bool
 	issuer     string
 	// claims are the claims, if they are written as we write them; nil otherwise.

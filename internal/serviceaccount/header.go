@@ -64,13 +64,13 @@ func (h *headers) read(encoded string) (header, bool) {
 
 // add remembers the header of a token whose signature is good.
 func (h *headers) add(encoded string, read header) {
-	if len(encoded) > plainLength {
+	if _, ok := h.all()[encoded]; ok || len(encoded) > plainLength {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	known := h.all()
-	if _, ok := known[encoded]; ok || len(known) == maxHeaders {
+	if len(known) == maxHeaders {
 		return
 	}
 	grown := map[string]header{strings.Clone(encoded): read}
