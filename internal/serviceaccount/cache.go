@@ -31,7 +31,9 @@ func (f facts) size() int {
 	size := 0
 	if a := f.account; a != nil {
 		c := a.claims
-		size += allocated(int(unsafe.Sizeof(*a))) + allocated(int(unsafe.Sizeof(*c))) + len(a.extra)*int(unsafe.Sizeof(a.extra[0])) + texts(c.Issuer, c.Subject, c.ID, c.Binding.Namespace, a.groups[1]) + list(c.Audiences)
+		size += allocated(int(unsafe.Sizeof(*a))) + allocated(int(unsafe.Sizeof(*c)))
+		size += len(a.extra)*int(unsafe.Sizeof(a.extra[0])) + list(c.Audiences)
+		size += texts(c.Issuer, c.Subject, c.ID, c.Binding.Namespace, a.groups[1])
 		if a.name != c.Subject {
 			size += texts(a.name)
 		}
