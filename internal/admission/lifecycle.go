@@ -12,7 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // immortal namespaces can't be deleted: the server itself lives in them.
@@ -21,7 +21,7 @@ var immortal = map[string]bool{metav1.NamespaceDefault: true, metav1.NamespaceSy
 // NamespaceLifecycle lets objects be made only in namespaces that are there to stay.
 type NamespaceLifecycle struct {
 	// Namespaces are looked up at every request.
-	Namespaces *informer.Informer[boundobject.Namespace]
+	Namespaces *view.View[boundobject.Namespace]
 }
 
 var _ interface {

@@ -17,14 +17,14 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // NodeRestriction is the plugin of that name: it holds nodes to their own pods and their own node object, and to tokens
 // that their pods want.
 type NodeRestriction struct {
 	// Pods are read as they are stored, at every request of a node.
-	Pods *informer.Informer[boundobject.Pod]
+	Pods *view.View[boundobject.Pod]
 	// Authorizer says which further audiences a node may ask for.
 	Authorizer authorizer.UnconditionalAuthorizer
 }

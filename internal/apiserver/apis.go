@@ -1,58 +1,54 @@
 package apiserver
 
 import (
-	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/registry/generic"
-	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/openid"
 	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/registry/authentication"
+	"github.com/mintmark/mintmark/internal/registry/authorization"
+	"github.com/mintmark/mintmark/internal/registry/core"
+	"github.com/mintmark/mintmark/internal/registry/openshift"
+	"github.com/mintmark/mintmark/internal/registry/rbac"
 	"github.com/mintmark/mintmark/internal/scheme"
 )
 
 // installAPIs serves the API groups.
 func (s *Server) installAPIs(storage generic.RESTOptionsGetter) error {
-	core, err := registry.Core(storage)
+	coreGroup, err := core.Storage(storage, s.issuer)
 	if err != nil {
 		return err
 	}
-	core["serviceaccounts/token"] = registry.NewTokenRequests(s.issuer)
-	coreGroup := newGroup(corev1.GroupName)
-	coreGroup.VersionedResourcesStorageMap[corev1.SchemeGroupVersion.Version] = core
-	if err := s.generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, &coreGroup); err != nil {
-		return err
-	}
-	authentication := newGroup(authenticationv1.GroupName)
-	authentication.VersionedResourcesStorageMap[authenticationv1.SchemeGroupVersion.Version] = map[string]rest.Storage{
-		"tokenreviews":       registry.NewTokenReviews(s.reviewer),
-		"selfsubjectreviews": registry.NewSelfSubjectReviews(),
-	}
-	authorization := newGroup(authorizationv1.GroupName)
-	authorization.VersionedResourcesStorageMap[authorizationv1.SchemeGroupVersion.Version] = registry.AccessReviews(s.authorizer)
-	roles, err := registry.RBAC(storage, registry.Guard{Index: s.roles, Authorizer: s.authorizer})
+	rbacGroup, err := rbac.Storage(storage, rbac.Guard{Index: s.roles, Authorizer: s.authorizer})
 	if err != nil {
 		return err
 	}
-	rbac := newGroup(rbacv1.GroupName)
-	rbac.VersionedResourcesStorageMap[rbacv1.SchemeGroupVersion.Version] = roles
-	if err := s.generic.InstallAPIGroups(&authentication, &authorization, &rbac); err != nil {
-		return err
-	}
+	groups := []registry.Group{authentication.Storage(s.reviewer), authorization.Storage(s.authorizer), rbacGroup}
 	if s.cfg.OpenShift {
-		return s.installOpenShift(storage, core["serviceaccounts"].(rest.Getter))
+		openShiftGroups, err := openshift.Storage(storage, coreGroup, s.openShiftReviewer)
+		if err != nil {
+			return err
+		}
+		groups = append(groups, openShiftGroups...)
 	}
-	return nil
+	if err := s.generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, installable(coreGroup)); err != nil {
+		return err
+	}
+	infos := make([]*genericapiserver.APIGroupInfo, len(groups))
+	for i, group := range groups {
+		infos[i] = installable(group)
+	}
+	return s.generic.InstallAPIGroups(infos...)
 }
 
-func newGroup(name string) genericapiserver.APIGroupInfo {
-	group := genericapiserver.NewDefaultAPIGroupInfo(name, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
-	group.NegotiatedSerializer = scheme.Serializer
-	return group
+// installable is a group as the generic server takes it.
+func installable(group registry.Group) *genericapiserver.APIGroupInfo {
+	info := genericapiserver.NewDefaultAPIGroupInfo(group.Version.Group, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
+	info.NegotiatedSerializer = scheme.Serializer
+	info.VersionedResourcesStorageMap[group.Version.Version] = group.Resources
+	return &info
 }
 
 // installDocuments serves the issuer's documents. An issuer that has none can still issue.

@@ -22,7 +22,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/controller"
-	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/registry/authentication"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/scheme/openapi"
 )
@@ -53,7 +53,7 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	if c.AuditPolicyRuleEvaluator != nil {
 		c.AuditPolicyRuleEvaluator = withoutTokens{c.AuditPolicyRuleEvaluator}
 	}
-	c.RequestInfoResolver = registry.WebhookRequests{RequestInfoResolver: genericapiserver.NewRequestInfoResolver(c)}
+	c.RequestInfoResolver = authentication.WebhookRequests{RequestInfoResolver: genericapiserver.NewRequestInfoResolver(c)}
 	if err := s.cfg.Tracing.ApplyTo(nil, c); err != nil {
 		return nil, err
 	}

@@ -8,15 +8,15 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
 	"github.com/mintmark/mintmark/internal/datadir"
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 )
 
 // keys is who issues, who is believed, and by which keys.
 type keys struct {
 	issuers   []string
 	audiences authenticator.Audiences
-	signer    *signer.Signer
-	accepted  *signer.KeySet
+	signer    *signingkey.Signer
+	accepted  *signingkey.KeySet
 	// made is the file of a signing key that this start has made.
 	made string
 }
@@ -34,12 +34,12 @@ func (s *Server) loadKeys() (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.signer, err = signer.NewSigner(key); err != nil {
+	if k.signer, err = signingkey.NewSigner(key); err != nil {
 		return nil, fmt.Errorf("failed to build token generator: %w", err)
 	}
 	var public []crypto.PublicKey
 	for _, file := range tokens.KeyFiles {
-		found, err := signer.LoadPublicKeys(file)
+		found, err := signingkey.LoadPublicKeys(file)
 		if err != nil {
 			return nil, fmt.Errorf("--service-account-key-file: %w", err)
 		}
@@ -48,7 +48,7 @@ func (s *Server) loadKeys() (*keys, error) {
 	if len(tokens.KeyFiles) == 0 {
 		public = []crypto.PublicKey{k.signer.Public()}
 	}
-	if k.accepted, err = signer.NewKeySet(public); err != nil {
+	if k.accepted, err = signingkey.NewKeySet(public); err != nil {
 		return nil, err
 	}
 	if !k.accepted.Holds(k.signer.KeyID()) {
@@ -60,14 +60,14 @@ func (s *Server) loadKeys() (*keys, error) {
 
 func (s *Server) signingKey(k *keys) (crypto.Signer, error) {
 	if file := s.cfg.Tokens.SigningKeyFile; file != "" {
-		key, err := signer.LoadPrivateKey(file)
+		key, err := signingkey.LoadPrivateKey(file)
 		if err != nil {
 			return nil, fmt.Errorf("--service-account-signing-key-file: %w", err)
 		}
 		return key, nil
 	}
 	file := s.dir.Path(datadir.SigningKey)
-	key, made, err := signer.LoadOrCreate(file)
+	key, made, err := signingkey.LoadOrCreate(file)
 	if made {
 		k.made = file
 	}

@@ -6,36 +6,14 @@ import (
 	"time"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
-	userv1 "github.com/openshift/api/user/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/registry/generic"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/oauth"
-	"github.com/mintmark/mintmark/internal/registry/openshift"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
-
-// installOpenShift serves OpenShift's API groups. Service accounts can be clients there.
-func (s *Server) installOpenShift(storage generic.RESTOptionsGetter, accounts rest.Getter) error {
-	clientsAndTokens, err := openshift.OAuth(storage, accounts)
-	if err != nil {
-		return err
-	}
-	clientsAndTokens["tokenreviews"] = openshift.NewTokenReviews(s.openShiftReviewer)
-	oauthGroup := newGroup(oauthv1.GroupName)
-	oauthGroup.VersionedResourcesStorageMap[oauthv1.GroupVersion.Version] = clientsAndTokens
-	usersAndGroups, err := openshift.Users(storage)
-	if err != nil {
-		return err
-	}
-	users := newGroup(userv1.GroupName)
-	users.VersionedResourcesStorageMap[userv1.GroupVersion.Version] = usersAndGroups
-	return s.generic.InstallAPIGroups(&oauthGroup, &users)
-}
 
 // newOpenShiftReviewer decides OpenShift's reviews.
 func (s *Server) newOpenShiftReviewer() *tokenreview.Reviewer {

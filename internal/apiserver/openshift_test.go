@@ -18,7 +18,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/etcd"
 	"github.com/mintmark/mintmark/internal/oauth"
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -221,7 +221,7 @@ func sharedStore(t *testing.T) (flags []string, stop func()) {
 	stop = sync.OnceFunc(member.Close)
 	t.Cleanup(stop)
 	key := filepath.Join(t.TempDir(), "key.pem")
-	if _, _, err := signer.LoadOrCreate(key); err != nil {
+	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
 		t.Fatal(err)
 	}
 	return []string{"--etcd-servers=" + member.Endpoint(), "--service-account-issuer=https://tokens.example", "--service-account-signing-key-file=" + key}, stop

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -23,7 +23,7 @@ func TestTwoReplicas(t *testing.T) {
 	}
 	t.Cleanup(member.Close)
 	key := filepath.Join(t.TempDir(), "key.pem")
-	if _, _, err := signer.LoadOrCreate(key); err != nil {
+	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
 		t.Fatal(err)
 	}
 	flags := []string{

@@ -26,7 +26,7 @@ import (
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/etcd"
 	"github.com/mintmark/mintmark/internal/oauth"
-	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/registry/authentication"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
@@ -175,7 +175,7 @@ func (s *Server) assemble() error {
 		return err
 	}
 	// It is not part of the API, so the index of paths doesn't name it.
-	s.generic.Handler.NonGoRestfulMux.UnlistedHandle(registry.WebhookPath, registry.NewWebhook(s.reviewer))
+	s.generic.Handler.NonGoRestfulMux.UnlistedHandle(authentication.WebhookPath, authentication.NewWebhook(s.reviewer))
 	s.installDocuments()
 	s.client, s.tokens, err = newInternalClients(s.generic.Handler.FullHandlerChain)
 	return err

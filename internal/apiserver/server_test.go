@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mintmark/mintmark/internal/apiserver"
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -160,7 +160,7 @@ func TestSigningKeyMustBeAccepted(t *testing.T) {
 	t.Parallel()
 	mine, other := filepath.Join(t.TempDir(), "mine.key"), filepath.Join(t.TempDir(), "other.key")
 	for _, file := range []string{mine, other} {
-		if _, _, err := signer.LoadOrCreate(file); err != nil {
+		if _, _, err := signingkey.LoadOrCreate(file); err != nil {
 			t.Fatal(err)
 		}
 	}

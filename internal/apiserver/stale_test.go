@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -89,7 +89,7 @@ func startReplicas(t *testing.T, n int, lag time.Duration) []replica {
 	}
 	t.Cleanup(member.Close)
 	key := filepath.Join(t.TempDir(), "key.pem")
-	if _, _, err := signer.LoadOrCreate(key); err != nil {
+	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
 		t.Fatal(err)
 	}
 	endpoint := member.Endpoint()

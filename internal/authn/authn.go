@@ -21,7 +21,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // Config says which authenticators there are. A zero field means that there is no such one.
@@ -39,7 +39,7 @@ type Config struct {
 	// ServiceAccounts knows service account tokens.
 	ServiceAccounts authenticator.Token
 	// BootstrapTokens are the secrets in which bootstrap tokens are looked for.
-	BootstrapTokens *informer.Informer[boundobject.Secret]
+	BootstrapTokens *view.View[boundobject.Secret]
 	// Issuers are the OpenID Connect issuers whose tokens are accepted.
 	Issuers IssuersConfig
 	// AccessTokens knows OpenShift's access tokens.

@@ -16,13 +16,13 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // bootstrapTokens knows the tokens with which nodes join (--enable-bootstrap-token-auth). Each lives in a secret of its
 // own in kube-system. A token that is refused gets no reason: another authenticator may know it.
 type bootstrapTokens struct {
-	secrets *informer.Informer[boundobject.Secret]
+	secrets *view.View[boundobject.Secret]
 }
 
 // AuthenticateToken returns the user of a bootstrap token.

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/klog/v2"
 
-	"github.com/mintmark/mintmark/internal/lru"
+	"github.com/mintmark/mintmark/internal/cache"
 )
 
 // cacheConfig says what is remembered of an authenticator's verdicts.
@@ -29,22 +29,22 @@ type cacheConfig struct {
 	End func(token string) time.Time
 }
 
-// cache remembers verdicts. A token is looked up once at a time, whoever asks: the lookup belongs to nobody's request,
+// verdictCache remembers verdicts. A token is looked up once at a time, whoever asks: the lookup belongs to nobody's request,
 // and goes on when the one that began it has gone. Warnings and audit annotations are repeated with a success, so that
 // nobody sees whether a verdict was remembered.
 //
 // Verdicts about service account tokens are not kept here: what they depend on is in memory anyway.
-type cache struct {
+type verdictCache struct {
 	cacheConfig
 	tokens authenticator.Token
 	flight singleflight.Group
 }
 
-func newCache(tokens authenticator.Token, cfg cacheConfig) *cache {
+func newCache(tokens authenticator.Token, cfg cacheConfig) *verdictCache {
 	if cfg.Store == nil {
 		cfg.Store = newCacheStore(0)
 	}
-	return &cache{cacheConfig: cfg, tokens: tokens}
+	return &verdictCache{cacheConfig: cfg, tokens: tokens}
 }
 
 // errCrash is what a token gets whose authenticator panicked, as in kube-apiserver.
@@ -60,7 +60,7 @@ type verdict struct {
 }
 
 // AuthenticateToken returns what is remembered, or asks.
-func (c *cache) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+func (c *verdictCache) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	audiences, limited := authenticator.AudiencesFrom(ctx)
 	key := c.Store.key(token, audiences, limited)
 	known, ok := c.Store.get(key)
@@ -93,7 +93,7 @@ func (c *cache) AuthenticateToken(ctx context.Context, token string) (*authentic
 }
 
 // ask asks the authenticator and remembers what it says.
-func (c *cache) ask(key lru.Key, token string, audiences authenticator.Audiences, limited bool) (said *verdict) {
+func (c *verdictCache) ask(key cache.Key, token string, audiences authenticator.Audiences, limited bool) (said *verdict) {
 	said = &verdict{}
 	defer func() {
 		if crash := recover(); crash != nil {

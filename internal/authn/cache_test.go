@@ -18,7 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/warning"
 
-	"github.com/mintmark/mintmark/internal/lru"
+	"github.com/mintmark/mintmark/internal/cache"
 )
 
 // counted answers with a fixed verdict and counts how often it is asked.
@@ -44,7 +44,7 @@ func TestKeysAreUnambiguous(t *testing.T) {
 		audiences []string
 		limited   bool
 	}
-	seen := map[lru.Key]question{}
+	seen := map[cache.Key]question{}
 	same := func(a, b question) bool {
 		return a.token == b.token && a.limited == b.limited && slices.Equal(a.audiences, b.audiences)
 	}

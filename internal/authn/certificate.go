@@ -12,7 +12,7 @@ import (
 	x509request "k8s.io/apiserver/pkg/authentication/request/x509"
 	"k8s.io/apiserver/pkg/authentication/user"
 
-	"github.com/mintmark/mintmark/internal/lru"
+	"github.com/mintmark/mintmark/internal/cache"
 )
 
 // ClientCA says which authorities vouch for clients. The bundle is what the options were made of: as long as it is the
@@ -30,7 +30,7 @@ type certificates struct {
 	// ask checks a certificate.
 	ask     authenticator.Request
 	current atomic.Pointer[authorities]
-	known   *lru.Cache[vouched]
+	known   *cache.Cache[vouched]
 }
 
 // authorities are what certificates are checked with.
@@ -54,7 +54,7 @@ const (
 )
 
 func newCertificates(ca ClientCA) *certificates {
-	c := &certificates{ca: ca, known: lru.New[vouched](certificateBytes)}
+	c := &certificates{ca: ca, known: cache.New[vouched](certificateBytes)}
 	c.ask = x509request.NewDynamic(c.options, x509request.CommonNameUserConversion)
 	return c
 }
@@ -132,7 +132,7 @@ func (a *authorities) vouch(presented []*x509.Certificate, u user.Info) (vouched
 }
 
 // keyOf is a key for the certificates that a client presents.
-func keyOf(presented []*x509.Certificate) lru.Key {
+func keyOf(presented []*x509.Certificate) cache.Key {
 	if len(presented) == 1 {
 		return sha256.Sum256(presented[0].Raw)
 	}
@@ -141,5 +141,5 @@ func keyOf(presented []*x509.Certificate) lru.Key {
 		one := sha256.Sum256(certificate.Raw)
 		all.Write(one[:])
 	}
-	return lru.Key(all.Sum(nil))
+	return cache.Key(all.Sum(nil))
 }

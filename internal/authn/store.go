@@ -9,7 +9,7 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
-	"github.com/mintmark/mintmark/internal/lru"
+	"github.com/mintmark/mintmark/internal/cache"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 
 // cacheStore holds verdicts, for as long as they hold. It knows a token by a keyed hash alone.
 type cacheStore struct {
-	verdicts *lru.Cache[timed]
+	verdicts *cache.Cache[timed]
 	secret   [sha256.Size]byte
 }
 
@@ -39,7 +39,7 @@ func newCacheStore(limit int) *cacheStore {
 	if limit == 0 {
 		limit = cacheBytes
 	}
-	s := &cacheStore{verdicts: lru.New[timed](limit)}
+	s := &cacheStore{verdicts: cache.New[timed](limit)}
 	_, _ = rand.Read(s.secret[:]) // never fails
 	return s
 }
@@ -47,7 +47,7 @@ func newCacheStore(limit int) *cacheStore {
 // key names what a verdict is about: the token and the audiences in their order, and whether audiences were asked for
 // at all. Each part is preceded by its length and the audiences by their number, so that no two questions share a key.
 // The hash is keyed so that nobody outside can find tokens that collide, or test a guess against memory.
-func (s *cacheStore) key(token string, audiences authenticator.Audiences, limited bool) lru.Key {
+func (s *cacheStore) key(token string, audiences authenticator.Audiences, limited bool) cache.Key {
 	hash := hmac.New(sha256.New, s.secret[:])
 	var length [8]byte
 	number := func(n int) {
@@ -67,11 +67,11 @@ func (s *cacheStore) key(token string, audiences authenticator.Audiences, limite
 	for _, audience := range audiences {
 		text(audience)
 	}
-	return lru.Key(hash.Sum(nil))
+	return cache.Key(hash.Sum(nil))
 }
 
 // get returns the verdict that is remembered, if it still holds.
-func (s *cacheStore) get(key lru.Key) (*verdict, bool) {
+func (s *cacheStore) get(key cache.Key) (*verdict, bool) {
 	known, ok := s.verdicts.Get(key)
 	if !ok {
 		return nil, false
@@ -84,7 +84,7 @@ func (s *cacheStore) get(key lru.Key) (*verdict, bool) {
 }
 
 // add remembers a verdict for a time.
-func (s *cacheStore) add(key lru.Key, v *verdict, ttl time.Duration) {
+func (s *cacheStore) add(key cache.Key, v *verdict, ttl time.Duration) {
 	if ttl > 0 {
 		s.verdicts.Add(key, timed{verdict: v, until: time.Now().Add(ttl)}, v.size())
 	}

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // Gathering returns the names of the cluster roles that gather the rules of others, in an order in which a role comes
@@ -33,7 +33,7 @@ func (x *Index) Gathering() []string {
 func (x *Index) Gathered(name string) (now, gathered []rbacv1.PolicyRule, err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	r := x.roles[informer.Key{Name: name}]
+	r := x.roles[view.Key{Name: name}]
 	if r == nil || r.aggregation == nil {
 		return nil, nil, nil
 	}
@@ -51,7 +51,7 @@ func (x *Index) Gathered(name string) (now, gathered []rbacv1.PolicyRule, err er
 			return nil, nil, err
 		}
 		for _, source := range sources {
-			from := x.roles[informer.Key{Name: source}]
+			from := x.roles[view.Key{Name: source}]
 			if !selector.Matches(labels.Set(from.meta.Labels)) {
 				continue
 			}

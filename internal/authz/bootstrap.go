@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/util/retry"
 	"k8s.io/component-helpers/auth/rbac/reconciliation"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // writers is how many default objects are written at a time: what comes together, etcd stores in one go.
@@ -149,7 +149,7 @@ type remembered struct {
 func (m remembered) Get(namespace, name string) (reconciliation.RuleOwner, error) {
 	m.index.mu.RLock()
 	defer m.index.mu.RUnlock()
-	known := m.index.roles[informer.Key{Namespace: namespace, Name: name}]
+	known := m.index.roles[view.Key{Namespace: namespace, Name: name}]
 	switch {
 	case known == nil:
 		return nil, apierrors.NewNotFound(rbacv1.Resource("roles"), name)
@@ -173,7 +173,7 @@ type rememberedBindings struct {
 func (m rememberedBindings) Get(namespace, name string) (reconciliation.RoleBinding, error) {
 	m.index.mu.RLock()
 	defer m.index.mu.RUnlock()
-	known := m.index.bindings[informer.Key{Namespace: namespace, Name: name}]
+	known := m.index.bindings[view.Key{Namespace: namespace, Name: name}]
 	switch {
 	case known == nil:
 		return nil, apierrors.NewNotFound(rbacv1.Resource("rolebindings"), name)

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // Index is the live index of roles and bindings. The views tell it of every change before the write that made it is
@@ -22,14 +22,14 @@ import (
 // Bindings are found by whom they bind and where, and those that bind somebody to the same role count as one: what a
 // decision costs follows from how many roles the caller has there, not from how many bindings there are.
 type Index struct {
-	Roles               *informer.Informer[struct{}]
-	RoleBindings        *informer.Informer[struct{}]
-	ClusterRoles        *informer.Informer[struct{}]
-	ClusterRoleBindings *informer.Informer[struct{}]
+	Roles               *view.View[struct{}]
+	RoleBindings        *view.View[struct{}]
+	ClusterRoles        *view.View[struct{}]
+	ClusterRoleBindings *view.View[struct{}]
 
 	mu       sync.RWMutex
-	roles    map[informer.Key]*role
-	bindings map[informer.Key]*binding
+	roles    map[view.Key]*role
+	bindings map[view.Key]*binding
 	scopes   map[string]scope // by namespace; "" holds what counts everywhere
 }
 
@@ -60,7 +60,7 @@ type subject struct {
 
 // grant is a role that somebody has, and the bindings by which that is so, sorted by name.
 type grant struct {
-	role     informer.Key
+	role     view.Key
 	bindings []*binding
 }
 
@@ -68,13 +68,13 @@ type grant struct {
 func NewIndex() *Index {
 	nothing := func(runtime.Object) struct{} { return struct{}{} }
 	x := &Index{
-		Roles:               informer.New(rbacv1.Resource("roles"), false, nothing),
-		RoleBindings:        informer.New(rbacv1.Resource("rolebindings"), false, nothing),
-		ClusterRoles:        informer.New(rbacv1.Resource("clusterroles"), true, nothing),
-		ClusterRoleBindings: informer.New(rbacv1.Resource("clusterrolebindings"), true, nothing),
+		Roles:               view.New(rbacv1.Resource("roles"), false, nothing),
+		RoleBindings:        view.New(rbacv1.Resource("rolebindings"), false, nothing),
+		ClusterRoles:        view.New(rbacv1.Resource("clusterroles"), true, nothing),
+		ClusterRoleBindings: view.New(rbacv1.Resource("clusterrolebindings"), true, nothing),
 
-		roles:    map[informer.Key]*role{},
-		bindings: map[informer.Key]*binding{},
+		roles:    map[view.Key]*role{},
+		bindings: map[view.Key]*binding{},
 		scopes:   map[string]scope{},
 	}
 	x.Roles.OnChange(x.roleChanged)
@@ -84,7 +84,7 @@ func NewIndex() *Index {
 	return x
 }
 
-func (x *Index) roleChanged(key informer.Key, obj runtime.Object) {
+func (x *Index) roleChanged(key view.Key, obj runtime.Object) {
 	var now *role
 	switch obj := obj.(type) {
 	case *rbacv1.Role:
@@ -101,7 +101,7 @@ func (x *Index) roleChanged(key informer.Key, obj runtime.Object) {
 	x.roles[key] = now
 }
 
-func (x *Index) bindingChanged(key informer.Key, obj runtime.Object) {
+func (x *Index) bindingChanged(key view.Key, obj runtime.Object) {
 	var now *binding
 	switch obj := obj.(type) {
 	case *rbacv1.RoleBinding:
@@ -184,13 +184,13 @@ func sortGrants(grants []grant) {
 }
 
 // role names the role that the binding gives.
-func (b *binding) role() informer.Key { return roleKey(b.ref, b.meta.Namespace) }
+func (b *binding) role() view.Key { return roleKey(b.ref, b.meta.Namespace) }
 
-func roleKey(ref rbacv1.RoleRef, namespace string) informer.Key {
+func roleKey(ref rbacv1.RoleRef, namespace string) view.Key {
 	if ref.Kind == "ClusterRole" {
 		namespace = ""
 	}
-	return informer.Key{Namespace: namespace, Name: ref.Name}
+	return view.Key{Namespace: namespace, Name: ref.Name}
 }
 
 // bound returns whom the binding binds.

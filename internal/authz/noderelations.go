@@ -6,14 +6,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // NodeRelations is which objects the pods of a node need. It follows the view of pods through Changed: a relation begins
 // with a pod's binding to the node and ends with the pod, at once.
 type NodeRelations struct {
 	mu    sync.RWMutex
-	pods  map[informer.Key][]relation
+	pods  map[view.Key][]relation
 	count map[relation]int
 }
 
@@ -22,11 +22,11 @@ type relation struct{ node, resource, namespace, name string }
 
 // NewNodeRelations returns no relations.
 func NewNodeRelations() *NodeRelations {
-	return &NodeRelations{pods: map[informer.Key][]relation{}, count: map[relation]int{}}
+	return &NodeRelations{pods: map[view.Key][]relation{}, count: map[relation]int{}}
 }
 
 // Changed takes in a pod that was created, changed or deleted.
-func (n *NodeRelations) Changed(key informer.Key, obj runtime.Object) {
+func (n *NodeRelations) Changed(key view.Key, obj runtime.Object) {
 	var now []relation
 	if pod, ok := obj.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
 		now = relationsOf(pod)

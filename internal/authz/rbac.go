@@ -10,7 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 var _ interface {
@@ -127,7 +127,7 @@ func is(u user.Info, s subject) bool {
 	return false
 }
 
-func missingRole(key informer.Key) error {
+func missingRole(key view.Key) error {
 	kind := "role"
 	if key.Namespace == "" {
 		kind = "clusterrole"

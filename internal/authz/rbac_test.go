@@ -12,20 +12,20 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // set puts an object into the index as its view does.
 func (x *Index) set(obj runtime.Object) {
 	switch o := obj.(type) {
 	case *rbacv1.Role:
-		x.roleChanged(informer.Key{Namespace: o.Namespace, Name: o.Name}, o)
+		x.roleChanged(view.Key{Namespace: o.Namespace, Name: o.Name}, o)
 	case *rbacv1.ClusterRole:
-		x.roleChanged(informer.Key{Name: o.Name}, o)
+		x.roleChanged(view.Key{Name: o.Name}, o)
 	case *rbacv1.RoleBinding:
-		x.bindingChanged(informer.Key{Namespace: o.Namespace, Name: o.Name}, o)
+		x.bindingChanged(view.Key{Namespace: o.Namespace, Name: o.Name}, o)
 	case *rbacv1.ClusterRoleBinding:
-		x.bindingChanged(informer.Key{Name: o.Name}, o)
+		x.bindingChanged(view.Key{Name: o.Name}, o)
 	}
 }
 
@@ -112,15 +112,15 @@ func TestIndexForgets(t *testing.T) {
 		x.set(newBinding("ns", name, "Role", "r", person("alice"), person("alice"), group("g")))
 	}
 	x.set(newBinding("ns", "b", "Role", "r", person("bob")))
-	x.bindingChanged(informer.Key{Namespace: "ns", Name: "c"}, nil)
+	x.bindingChanged(view.Key{Namespace: "ns", Name: "c"}, nil)
 	if !allowed() {
 		t.Error("the last binding doesn't count")
 	}
-	x.bindingChanged(informer.Key{Namespace: "ns", Name: "a"}, nil)
+	x.bindingChanged(view.Key{Namespace: "ns", Name: "a"}, nil)
 	if allowed() {
 		t.Error("a binding that is gone counts")
 	}
-	x.bindingChanged(informer.Key{Namespace: "ns", Name: "b"}, nil)
+	x.bindingChanged(view.Key{Namespace: "ns", Name: "b"}, nil)
 	if len(x.scopes) != 0 || len(x.bindings) != 0 {
 		t.Errorf("left: %v, %v", x.scopes, x.bindings)
 	}

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
-	"github.com/mintmark/mintmark/internal/informer"
 	"github.com/mintmark/mintmark/internal/oauth"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // The scopes of access tokens that say what their user may do with them.
@@ -102,7 +102,7 @@ func (s scoped) covers(scope string, asked *request) bool {
 	}
 	s.index.mu.RLock()
 	defer s.index.mu.RUnlock()
-	role := s.index.roles[informer.Key{Name: of.Role}]
+	role := s.index.roles[view.Key{Name: of.Role}]
 	return role != nil && allow(role.rules, asked)
 }
 

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 var (
@@ -73,7 +73,7 @@ func (x *Index) bindPod(ctx context.Context, b Binding, ref *authenticationv1.Bo
 }
 
 // resolve returns the record of the object that is referred to.
-func resolve[T interface{ identity() object }](ctx context.Context, view *informer.Informer[T], namespace string,
+func resolve[T interface{ identity() object }](ctx context.Context, view *view.View[T], namespace string,
 	ref *authenticationv1.BoundObjectReference,
 ) (T, error) {
 	if ref.UID == "" {

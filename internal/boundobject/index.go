@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // Labels of secrets that hold legacy tokens (KEP-2799).
@@ -23,21 +23,21 @@ const (
 
 // Index is the live index: of every object that a token can be bound to, what deciding about tokens takes.
 type Index struct {
-	Namespaces      *informer.Informer[Namespace]
-	ServiceAccounts *informer.Informer[ServiceAccount]
-	Secrets         *informer.Informer[Secret]
-	Pods            *informer.Informer[Pod]
-	Nodes           *informer.Informer[Node]
+	Namespaces      *view.View[Namespace]
+	ServiceAccounts *view.View[ServiceAccount]
+	Secrets         *view.View[Secret]
+	Pods            *view.View[Pod]
+	Nodes           *view.View[Node]
 }
 
 // NewIndex returns an empty index. Its views follow the storage once they are decorated and run.
 func NewIndex() *Index {
 	return &Index{
-		Namespaces:      informer.New(corev1.Resource("namespaces"), true, recordNamespace),
-		ServiceAccounts: informer.New(corev1.Resource("serviceaccounts"), false, recordServiceAccount),
-		Secrets:         informer.New(corev1.Resource("secrets"), false, recordSecret),
-		Pods:            informer.New(corev1.Resource("pods"), false, recordPod),
-		Nodes:           informer.New(corev1.Resource("nodes"), true, recordNode),
+		Namespaces:      view.New(corev1.Resource("namespaces"), true, recordNamespace),
+		ServiceAccounts: view.New(corev1.Resource("serviceaccounts"), false, recordServiceAccount),
+		Secrets:         view.New(corev1.Resource("secrets"), false, recordSecret),
+		Pods:            view.New(corev1.Resource("pods"), false, recordPod),
+		Nodes:           view.New(corev1.Resource("nodes"), true, recordNode),
 	}
 }
 
@@ -134,7 +134,7 @@ func recordNode(obj runtime.Object) Node {
 
 // current returns the record of an object that should have a UID. Where memory holds none or another one, the storage
 // decides: the object may have been made a moment ago, by another replica.
-func current[T interface{ identity() object }](ctx context.Context, view *informer.Informer[T], namespace string, ref Ref) (T, error) {
+func current[T interface{ identity() object }](ctx context.Context, view *view.View[T], namespace string, ref Ref) (T, error) {
 	record, err := view.Lookup(ctx, namespace, ref.Name)
 	if err == nil && record.identity().UID != ref.UID {
 		return view.Read(ctx, namespace, ref.Name)

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // aggregationController is the clusterrole-aggregation-controller: cluster roles with an aggregation rule get the rules
@@ -28,7 +28,7 @@ func newAggregationController(cfg *Config) func(context.Context) {
 	}
 	c := &aggregationController{Config: cfg, queue: newLoop[string]()}
 	// Whatever changes, any role may gather it; the roles that gather are few, and to compare is cheap.
-	cfg.Roles.ClusterRoles.OnChange(func(informer.Key, runtime.Object) {
+	cfg.Roles.ClusterRoles.OnChange(func(view.Key, runtime.Object) {
 		c.queue.Add("")
 	})
 	return func(ctx context.Context) {

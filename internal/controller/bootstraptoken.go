@@ -11,28 +11,28 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // newBootstrapTokenController makes the token-cleaner-controller. It is for tidiness: an expired bootstrap token doesn't
 // authenticate anyway. Its keys are bootstrap token secrets.
 func newBootstrapTokenController(cfg *Config) func(context.Context) {
-	queue := newLoop[informer.Key]()
-	cfg.Index.Secrets.OnChange(func(key informer.Key, obj runtime.Object) {
+	queue := newLoop[view.Key]()
+	cfg.Index.Secrets.OnChange(func(key view.Key, obj runtime.Object) {
 		secret, ok := obj.(*corev1.Secret)
 		if ok && key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapapi.SecretTypeBootstrapToken {
 			queue.Add(key)
 		}
 	})
 	return func(ctx context.Context) {
-		tokens := cfg.Index.Secrets.Keys(func(key informer.Key, secret boundobject.Secret) bool {
+		tokens := cfg.Index.Secrets.Keys(func(key view.Key, secret boundobject.Secret) bool {
 			return key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapapi.SecretTypeBootstrapToken
 		})
 		queue.run(ctx, tokens, cfg.removeBootstrapToken)
 	}
 }
 
-func (cfg *Config) removeBootstrapToken(ctx context.Context, key informer.Key) (time.Duration, error) {
+func (cfg *Config) removeBootstrapToken(ctx context.Context, key view.Key) (time.Duration, error) {
 	obj, err := cfg.Index.Secrets.Object(ctx, key.Namespace, key.Name)
 	if err != nil {
 		return 0, ignoreNotFound(err)

@@ -31,7 +31,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // cluster is a small API server in memory: versions, UIDs, preconditions, finalizers, graceful deletion, and the views
@@ -267,14 +267,14 @@ func (c *cluster) drop(resource string, obj runtime.Object) (runtime.Object, err
 }
 
 func (c *cluster) all(resource, namespace string) (found []metav1.Object) {
-	var keys []informer.Key
+	var keys []view.Key
 	switch resource {
 	case "serviceaccounts":
-		keys = c.index.ServiceAccounts.Keys(func(informer.Key, boundobject.ServiceAccount) bool { return true })
+		keys = c.index.ServiceAccounts.Keys(func(view.Key, boundobject.ServiceAccount) bool { return true })
 	case "secrets":
-		keys = c.index.Secrets.Keys(func(informer.Key, boundobject.Secret) bool { return true })
+		keys = c.index.Secrets.Keys(func(view.Key, boundobject.Secret) bool { return true })
 	case "pods":
-		keys = c.index.Pods.Keys(func(informer.Key, boundobject.Pod) bool { return true })
+		keys = c.index.Pods.Keys(func(view.Key, boundobject.Pod) bool { return true })
 	}
 	for _, key := range keys {
 		if key.Namespace == namespace {

@@ -18,7 +18,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // legacyTokenInterval is how often the legacy tokens are looked through. Their dates are of days.
@@ -41,13 +41,13 @@ func (cfg *Config) cleanLegacyTokens(ctx context.Context) error {
 	if err != nil || now.Before(tracked.Add(cfg.LegacyTokenCleanUpPeriod)) {
 		return err
 	}
-	unused := cfg.Index.Secrets.Keys(func(key informer.Key, secret boundobject.Secret) bool {
+	unused := cfg.Index.Secrets.Keys(func(key view.Key, secret boundobject.Secret) bool {
 		return secret.Type == corev1.SecretTypeServiceAccountToken && secret.Deletion.IsZero() && cfg.unusedLegacyToken(now, secret.LastUsed)
 	})
-	slices.SortFunc(unused, func(a, b informer.Key) int { return strings.Compare(a.Namespace, b.Namespace) })
+	slices.SortFunc(unused, func(a, b view.Key) int { return strings.Compare(a.Namespace, b.Namespace) })
 	for len(unused) > 0 && ctx.Err() == nil {
 		namespace := unused[0].Namespace
-		end := slices.IndexFunc(unused, func(key informer.Key) bool { return key.Namespace != namespace })
+		end := slices.IndexFunc(unused, func(key view.Key) bool { return key.Namespace != namespace })
 		if end < 0 {
 			end = len(unused)
 		}
@@ -87,7 +87,7 @@ func (cfg *Config) longAgo(now time.Time, date string) bool {
 	return err == nil && day.Before(now.Add(-cfg.LegacyTokenCleanUpPeriod).Truncate(24*time.Hour))
 }
 
-func (cfg *Config) cleanNamespaceOfLegacyTokens(ctx context.Context, now time.Time, namespace string, keys []informer.Key) error {
+func (cfg *Config) cleanNamespaceOfLegacyTokens(ctx context.Context, now time.Time, namespace string, keys []view.Key) error {
 	names := sets.New[string]()
 	for _, key := range keys {
 		names.Insert(key.Name)

@@ -12,10 +12,10 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
-func key(namespace, name string) informer.Key { return informer.Key{Namespace: namespace, Name: name} }
+func key(namespace, name string) view.Key { return view.Key{Namespace: namespace, Name: name} }
 
 func (c *cluster) addPod(t *testing.T, namespace, name string, change ...func(*corev1.Pod)) *corev1.Pod {
 	t.Helper()

@@ -13,7 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // namespaceController is the namespace-controller. Its keys are names of namespaces.
@@ -27,7 +27,7 @@ type namespaceController struct {
 
 func newNamespaceController(cfg *Config) func(context.Context) {
 	c := &namespaceController{Config: cfg, queue: newLoop[string](), terminating: sets.New[string]()}
-	cfg.Index.Namespaces.OnChange(func(key informer.Key, obj runtime.Object) {
+	cfg.Index.Namespaces.OnChange(func(key view.Key, obj runtime.Object) {
 		if namespace, ok := obj.(*corev1.Namespace); ok && namespace.DeletionTimestamp != nil {
 			c.track(key.Name)
 			c.queue.Add(key.Name)
@@ -42,7 +42,7 @@ func newNamespaceController(cfg *Config) func(context.Context) {
 	}
 	return func(ctx context.Context) {
 		var names []string
-		for _, key := range cfg.Index.Namespaces.Keys(func(_ informer.Key, namespace boundobject.Namespace) bool {
+		for _, key := range cfg.Index.Namespaces.Keys(func(_ view.Key, namespace boundobject.Namespace) bool {
 			return !namespace.Deletion.IsZero()
 		}) {
 			c.track(key.Name)
@@ -53,7 +53,7 @@ func newNamespaceController(cfg *Config) func(context.Context) {
 }
 
 // left hears of objects that are gone: one that held up its namespace may have been the last.
-func (c *namespaceController) left(key informer.Key, obj runtime.Object) {
+func (c *namespaceController) left(key view.Key, obj runtime.Object) {
 	if obj != nil {
 		return
 	}

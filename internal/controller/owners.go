@@ -7,21 +7,21 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/sets"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // owners knows which service account a token secret belongs to, even when one of them is gone.
 type owners struct {
 	mu       *sync.Mutex
-	account  map[informer.Key]string
-	accounts map[informer.Key]sets.Set[string] // the names of the secrets of an account
+	account  map[view.Key]string
+	accounts map[view.Key]sets.Set[string] // the names of the secrets of an account
 }
 
 func newOwners() owners {
-	return owners{mu: new(sync.Mutex), account: map[informer.Key]string{}, accounts: map[informer.Key]sets.Set[string]{}}
+	return owners{mu: new(sync.Mutex), account: map[view.Key]string{}, accounts: map[view.Key]sets.Set[string]{}}
 }
 
-func (o owners) set(secret informer.Key, account string) {
+func (o owners) set(secret view.Key, account string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.account[secret] == account {
@@ -32,22 +32,22 @@ func (o owners) set(secret informer.Key, account string) {
 		return
 	}
 	o.account[secret] = account
-	owner := informer.Key{Namespace: secret.Namespace, Name: account}
+	owner := view.Key{Namespace: secret.Namespace, Name: account}
 	if o.accounts[owner] == nil {
 		o.accounts[owner] = sets.New[string]()
 	}
 	o.accounts[owner].Insert(secret.Name)
 }
 
-func (o owners) forget(secret informer.Key) {
+func (o owners) forget(secret view.Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.drop(secret)
 }
 
 // drop is forget with the lock held.
-func (o owners) drop(secret informer.Key) {
-	owner := informer.Key{Namespace: secret.Namespace, Name: o.account[secret]}
+func (o owners) drop(secret view.Key) {
+	owner := view.Key{Namespace: secret.Namespace, Name: o.account[secret]}
 	delete(o.account, secret)
 	o.accounts[owner].Delete(secret.Name)
 	if len(o.accounts[owner]) == 0 {
@@ -55,14 +55,14 @@ func (o owners) drop(secret informer.Key) {
 	}
 }
 
-func (o owners) of(secret informer.Key) (account string, ok bool) {
+func (o owners) of(secret view.Key) (account string, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	account, ok = o.account[secret]
 	return account, ok
 }
 
-func (o owners) secrets(account informer.Key) []string {
+func (o owners) secrets(account view.Key) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Collect(maps.Keys(o.accounts[account]))

@@ -10,25 +10,25 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // newPodController makes the pod-garbage-collector-controller. There are no kubelets that would take a pod away whose
 // time to end in grace is over, so this does. Its keys are pods that are being deleted.
 func newPodController(cfg *Config) func(context.Context) {
-	queue := newLoop[informer.Key]()
-	cfg.Index.Pods.OnChange(func(key informer.Key, obj runtime.Object) {
+	queue := newLoop[view.Key]()
+	cfg.Index.Pods.OnChange(func(key view.Key, obj runtime.Object) {
 		if pod, ok := obj.(*corev1.Pod); ok && pod.DeletionTimestamp != nil {
 			queue.Add(key)
 		}
 	})
 	return func(ctx context.Context) {
-		deleted := cfg.Index.Pods.Keys(func(_ informer.Key, pod boundobject.Pod) bool { return !pod.Deletion.IsZero() })
+		deleted := cfg.Index.Pods.Keys(func(_ view.Key, pod boundobject.Pod) bool { return !pod.Deletion.IsZero() })
 		queue.run(ctx, deleted, cfg.removePod)
 	}
 }
 
-func (cfg *Config) removePod(ctx context.Context, key informer.Key) (time.Duration, error) {
+func (cfg *Config) removePod(ctx context.Context, key view.Key) (time.Duration, error) {
 	obj, err := cfg.Index.Pods.Object(ctx, key.Namespace, key.Name)
 	if err != nil {
 		return 0, ignoreNotFound(err)

@@ -11,7 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // defaultAccount is the name of the service account that every active namespace has.
@@ -20,19 +20,19 @@ const defaultAccount = "default"
 // newServiceAccountController makes the serviceaccount-controller. Its keys are names of namespaces.
 func newServiceAccountController(cfg *Config) func(context.Context) {
 	queue := newLoop[string]()
-	cfg.Index.Namespaces.OnChange(func(key informer.Key, obj runtime.Object) {
+	cfg.Index.Namespaces.OnChange(func(key view.Key, obj runtime.Object) {
 		if obj != nil {
 			queue.Add(key.Name)
 		}
 	})
-	cfg.Index.ServiceAccounts.OnChange(func(key informer.Key, obj runtime.Object) {
+	cfg.Index.ServiceAccounts.OnChange(func(key view.Key, obj runtime.Object) {
 		if obj == nil && key.Name == defaultAccount {
 			queue.Add(key.Namespace)
 		}
 	})
 	return func(ctx context.Context) {
 		var names []string
-		for _, key := range cfg.Index.Namespaces.Keys(func(informer.Key, boundobject.Namespace) bool { return true }) {
+		for _, key := range cfg.Index.Namespaces.Keys(func(view.Key, boundobject.Namespace) bool { return true }) {
 			names = append(names, key.Name)
 		}
 		queue.run(ctx, names, cfg.ensureDefaultAccount)

@@ -15,14 +15,14 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // tokenController is the serviceaccount-token-controller. Its keys are token secrets.
 type tokenController struct {
 	*Config
-	queue  loop[informer.Key]
+	queue  loop[view.Key]
 	owners owners
 }
 
@@ -30,8 +30,8 @@ func newTokenController(cfg *Config) func(context.Context) {
 	if cfg.Signer == nil {
 		return nil
 	}
-	c := &tokenController{Config: cfg, queue: newLoop[informer.Key](), owners: newOwners()}
-	cfg.Index.Secrets.OnChange(func(key informer.Key, obj runtime.Object) {
+	c := &tokenController{Config: cfg, queue: newLoop[view.Key](), owners: newOwners()}
+	cfg.Index.Secrets.OnChange(func(key view.Key, obj runtime.Object) {
 		if secret, ok := obj.(*corev1.Secret); ok && secret.Type == corev1.SecretTypeServiceAccountToken {
 			c.owners.set(key, secret.Annotations[corev1.ServiceAccountNameKey])
 			c.queue.Add(key)
@@ -40,20 +40,20 @@ func newTokenController(cfg *Config) func(context.Context) {
 		}
 	})
 	// An account that is gone takes its secrets along, and so does one that came back as another.
-	cfg.Index.ServiceAccounts.OnChange(func(key informer.Key, _ runtime.Object) {
+	cfg.Index.ServiceAccounts.OnChange(func(key view.Key, _ runtime.Object) {
 		for _, name := range c.owners.secrets(key) {
-			c.queue.Add(informer.Key{Namespace: key.Namespace, Name: name})
+			c.queue.Add(view.Key{Namespace: key.Namespace, Name: name})
 		}
 	})
 	return func(ctx context.Context) {
-		secrets := cfg.Index.Secrets.Keys(func(_ informer.Key, secret boundobject.Secret) bool {
+		secrets := cfg.Index.Secrets.Keys(func(_ view.Key, secret boundobject.Secret) bool {
 			return secret.Type == corev1.SecretTypeServiceAccountToken
 		})
 		c.queue.run(ctx, secrets, c.settle)
 	}
 }
 
-func (c *tokenController) settle(ctx context.Context, key informer.Key) (time.Duration, error) {
+func (c *tokenController) settle(ctx context.Context, key view.Key) (time.Duration, error) {
 	obj, err := c.Index.Secrets.Object(ctx, key.Namespace, key.Name)
 	if apierrors.IsNotFound(err) {
 		return 0, c.unlist(ctx, key)
@@ -168,7 +168,7 @@ func (c *tokenController) remove(ctx context.Context, secret *corev1.Secret) err
 }
 
 // unlist takes a secret that is gone off the list of its account.
-func (c *tokenController) unlist(ctx context.Context, key informer.Key) error {
+func (c *tokenController) unlist(ctx context.Context, key view.Key) error {
 	name, owned := c.owners.of(key)
 	if !owned {
 		return nil

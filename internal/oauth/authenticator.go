@@ -11,7 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // Why a token is refused. Clients match on the texts.
@@ -30,8 +30,8 @@ type Config struct {
 	// Idle notes which tokens are used.
 	Idle *Idle
 	// Secrets and Namespaces are where the secret of kube:admin is looked for.
-	Secrets    *informer.Informer[boundobject.Secret]
-	Namespaces *informer.Informer[boundobject.Namespace]
+	Secrets    *view.View[boundobject.Secret]
+	Namespaces *view.View[boundobject.Namespace]
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }

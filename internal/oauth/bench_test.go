@@ -16,7 +16,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/oauth"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/teststore"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
@@ -60,15 +60,15 @@ func opaqueReviewer(b *testing.B, change ...func(*oauthv1.OAuthAccessToken)) (st
 func accountReviewer(b *testing.B) (string, *tokenreview.Reviewer) {
 	store := teststore.New(b)
 	store.Put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}}, teststore.Account("ns", "app", "u1"))
-	key, _, err := signer.LoadOrCreate(filepath.Join(b.TempDir(), "key.pem"))
+	key, _, err := signingkey.LoadOrCreate(filepath.Join(b.TempDir(), "key.pem"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	sign, err := signer.NewSigner(key)
+	sign, err := signingkey.NewSigner(key)
 	if err != nil {
 		b.Fatal(err)
 	}
-	keys, err := signer.NewKeySet([]crypto.PublicKey{sign.Public()})
+	keys, err := signingkey.NewKeySet([]crypto.PublicKey{sign.Public()})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/klog/v2"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 const (
@@ -104,7 +104,7 @@ func (i *Idle) note(u use) {
 }
 
 // changed forgets tokens that are gone.
-func (i *Idle) changed(key informer.Key, obj runtime.Object) {
+func (i *Idle) changed(key view.Key, obj runtime.Object) {
 	if obj != nil {
 		return
 	}

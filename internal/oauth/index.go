@@ -5,15 +5,15 @@ import (
 	userv1 "github.com/openshift/api/user/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // Index is the live index: what deciding about tokens takes to know of tokens, users, groups and clients.
 type Index struct {
-	AccessTokens *informer.Informer[AccessToken]
-	Users        *informer.Informer[User]
-	Groups       *informer.Informer[Group]
-	Clients      *informer.Informer[Client]
+	AccessTokens *view.View[AccessToken]
+	Users        *view.View[User]
+	Groups       *view.View[Group]
+	Clients      *view.View[Client]
 
 	memberships memberships
 	scopes      scopes
@@ -22,13 +22,13 @@ type Index struct {
 // NewIndex returns an empty index. Its views follow the storage once they are decorated and run.
 func NewIndex() *Index {
 	x := &Index{
-		Users:       informer.New(userv1.Resource("users"), true, recordUser),
-		Groups:      informer.New(userv1.Resource("groups"), true, recordGroup),
-		Clients:     informer.New(oauthv1.Resource("oauthclients"), true, recordClient),
+		Users:       view.New(userv1.Resource("users"), true, recordUser),
+		Groups:      view.New(userv1.Resource("groups"), true, recordGroup),
+		Clients:     view.New(oauthv1.Resource("oauthclients"), true, recordClient),
 		memberships: newMemberships(),
 		scopes:      newScopes(),
 	}
-	x.AccessTokens = informer.New(oauthv1.Resource("oauthaccesstokens"), true, x.recordAccessToken)
+	x.AccessTokens = view.New(oauthv1.Resource("oauthaccesstokens"), true, x.recordAccessToken)
 	x.Groups.OnChange(x.memberships.changed)
 	return x
 }

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // readTimeout bounds how long a review waits for the storage. Whoever waits for the review gives up after ten seconds, or
@@ -27,7 +27,7 @@ func (unavailable) Undecided() {}
 
 // lookup returns the record of an object. One that is not in memory is looked for in the storage, since another replica
 // may have created it a moment ago.
-func lookup[T any](ctx context.Context, view *informer.Informer[T], namespace, name string) (T, error) {
+func lookup[T any](ctx context.Context, view *view.View[T], namespace, name string) (T, error) {
 	if record, ok := view.Get(namespace, name); ok {
 		return record, nil
 	}
@@ -35,7 +35,7 @@ func lookup[T any](ctx context.Context, view *informer.Informer[T], namespace, n
 }
 
 // read returns the record of an object as it is stored now.
-func read[T any](ctx context.Context, view *informer.Informer[T], namespace, name string) (T, error) {
+func read[T any](ctx context.Context, view *view.View[T], namespace, name string) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	record, err := view.Read(ctx, namespace, name)
@@ -43,7 +43,7 @@ func read[T any](ctx context.Context, view *informer.Informer[T], namespace, nam
 }
 
 // object returns an object as it is stored now.
-func object[T any](ctx context.Context, view *informer.Informer[T], namespace, name string) (runtime.Object, error) {
+func object[T any](ctx context.Context, view *view.View[T], namespace, name string) (runtime.Object, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	obj, err := view.Object(ctx, namespace, name)

@@ -8,7 +8,7 @@ import (
 	userv1 "github.com/openshift/api/user/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/mintmark/mintmark/internal/informer"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // AuthenticatedGroup is the group of everybody who has an access token. The names of groups that are objects have no
@@ -45,7 +45,7 @@ func (m *memberships) of(user string) []string {
 }
 
 // changed takes in what has become of a group.
-func (m *memberships) changed(key informer.Key, obj runtime.Object) {
+func (m *memberships) changed(key view.Key, obj runtime.Object) {
 	var now []string
 	if obj != nil {
 		now = slices.Clone(obj.(*userv1.Group).Users)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/emicklei/go-restful/v3"
 
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 )
 
 const (
@@ -32,7 +32,7 @@ type Config struct {
 	// ExternalAddress is the host and port under which others reach this server.
 	ExternalAddress string
 	// Keys are those whose tokens are accepted.
-	Keys *signer.KeySet
+	Keys *signingkey.KeySet
 }
 
 // Documents are the two documents as they are sent.

@@ -18,7 +18,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/openid"
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 )
 
 // TestMain keeps the log of the servers out of the results.
@@ -28,9 +28,9 @@ func TestMain(m *testing.M) {
 }
 
 // keySet returns keys on curves, and the key ids in their order.
-func keySet(t *testing.T, public ...crypto.PublicKey) *signer.KeySet {
+func keySet(t *testing.T, public ...crypto.PublicKey) *signingkey.KeySet {
 	t.Helper()
-	keys, err := signer.NewKeySet(public)
+	keys, err := signingkey.NewKeySet(public)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestDocuments(t *testing.T) {
 	var got, ids []string
 	for i, key := range set.Keys {
 		got = append(got, strings.TrimSpace(key.Use+" "+key.Alg+" "+key.Kty+" "+key.Crv))
-		id, err := signer.KeyID(order[i])
+		id, err := signingkey.KeyID(order[i])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ type CommonStrategy struct {
 	namespaced bool
 }
 
-var namespacedStrategy = CommonStrategy{scheme.Scheme, names.SimpleNameGenerator, true}
+var NamespacedStrategy = CommonStrategy{scheme.Scheme, names.SimpleNameGenerator, true}
 
 // ClusterStrategy is that of resources whose objects are in no namespace.
 var ClusterStrategy = CommonStrategy{scheme.Scheme, names.SimpleNameGenerator, false}
@@ -61,6 +61,6 @@ func (CommonStrategy) AllowUnconditionalUpdate(context.Context) bool { return tr
 func (CommonStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return nil }
 
 // resetFields are fields of a core object that a strategy sets itself, whatever a client applies.
-func resetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+func ResetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(paths...)}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // subresource is a part of an object that is read and changed under a path of its own, such as its status.
-type subresource struct {
+type Subresource struct {
 	store *genericregistry.Store
 }
 
@@ -19,36 +19,36 @@ var _ interface {
 	rest.Patcher
 	rest.TableConvertor
 	rest.ResetFieldsStrategy
-} = (*subresource)(nil)
+} = (*Subresource)(nil)
 
 // newSubresource returns a part of what is in store; s says what of an update counts.
-func newSubresource(store *genericregistry.Store, s Strategy) *subresource {
+func NewSubresource(store *genericregistry.Store, s Strategy) *Subresource {
 	part := *store
 	part.UpdateStrategy = s
 	part.ResetFieldsStrategy = s
-	return &subresource{&part}
+	return &Subresource{&part}
 }
 
-func (s *subresource) New() runtime.Object { return s.store.New() }
+func (s *Subresource) New() runtime.Object { return s.store.New() }
 
 // Destroy does nothing: the object's own storage is closed by its own resource.
-func (s *subresource) Destroy() {}
+func (s *Subresource) Destroy() {}
 
-func (s *subresource) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+func (s *Subresource) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
 	return s.store.Get(ctx, name, options)
 }
 
 // Update never creates the object, not even when it is applied.
-func (s *subresource) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo,
+func (s *Subresource) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo,
 	create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
 	return s.store.Update(ctx, name, info, create, update, false, options)
 }
 
-func (s *subresource) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
+func (s *Subresource) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
 	return s.store.ConvertToTable(ctx, obj, options)
 }
 
-func (s *subresource) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+func (s *Subresource) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return s.store.GetResetFields()
 }

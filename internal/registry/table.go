@@ -69,7 +69,7 @@ func Column(name, description string) metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: name, Type: "string", Description: description}
 }
 
-func wideColumn(name, description string) metav1.TableColumnDefinition {
+func WideColumn(name, description string) metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: name, Type: "string", Description: description, Priority: 1}
 }
 
@@ -79,7 +79,7 @@ func Age(t metav1.Time) string {
 }
 
 // orNone is what a cell shows for a text that may be missing.
-func orNone(s string) string {
+func OrNone(s string) string {
 	if s == "" {
 		return "<none>"
 	}
@@ -87,7 +87,7 @@ func orNone(s string) string {
 }
 
 // orUnknown is what a cell shows for a text that ought to be there.
-func orUnknown(s string) string {
+func OrUnknown(s string) string {
 	if s == "" {
 		return "<unknown>"
 	}

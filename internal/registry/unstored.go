@@ -5,27 +5,28 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// unstored is what resources have in common that are answered and never stored.
-type unstored struct {
-	empty      runtime.Object
-	singular   string
-	namespaced bool
+// Unstored is the part that all resources share whose objects are answered and never stored.
+type Unstored struct {
+	// Empty is an object of the kind that requests are decoded into.
+	Empty      runtime.Object
+	Singular   string
+	Namespaced bool
 }
 
 var _ interface {
 	rest.Storage
 	rest.Scoper
 	rest.SingularNameProvider
-} = unstored{}
+} = Unstored{}
 
 // New returns an empty object, for a request to be decoded into.
-func (u unstored) New() runtime.Object { return u.empty.DeepCopyObject() }
+func (u Unstored) New() runtime.Object { return u.Empty.DeepCopyObject() }
 
 // Destroy has nothing to release.
-func (unstored) Destroy() {}
+func (Unstored) Destroy() {}
 
-// NamespaceScoped says whether requests are in a namespace.
-func (u unstored) NamespaceScoped() bool { return u.namespaced }
+// NamespaceScoped reports whether requests are made in a namespace.
+func (u Unstored) NamespaceScoped() bool { return u.Namespaced }
 
-// GetSingularName is the name of one object.
-func (u unstored) GetSingularName() string { return u.singular }
+// GetSingularName returns the singular of the resource's name.
+func (u Unstored) GetSingularName() string { return u.Singular }

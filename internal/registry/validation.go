@@ -10,13 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-var metadataPath = field.NewPath("metadata")
+var MetadataPath = field.NewPath("metadata")
 
 // ValidateMetadata checks what all objects carry; name says which names the kind may have.
 func ValidateMetadata(meta *metav1.ObjectMeta, namespaced bool, name validation.ValidateNameFunc) field.ErrorList {
-	errs := validation.ValidateObjectMeta(meta, namespaced, name, metadataPath)
+	errs := validation.ValidateObjectMeta(meta, namespaced, name, MetadataPath)
 	for i, finalizer := range meta.Finalizers {
-		errs = append(errs, validateBareFinalizer(finalizer, metadataPath.Child("finalizers").Index(i))...)
+		errs = append(errs, validateBareFinalizer(finalizer, MetadataPath.Child("finalizers").Index(i))...)
 	}
 	return errs
 }
@@ -24,11 +24,11 @@ func ValidateMetadata(meta *metav1.ObjectMeta, namespaced bool, name validation.
 // ValidateMetadataUpdate checks that what must not change didn't. The library has made the same check already, and a
 // client sees both, as it does from a kube-apiserver.
 func ValidateMetadataUpdate(meta, old *metav1.ObjectMeta) field.ErrorList {
-	return validation.ValidateObjectMetaUpdate(meta, old, metadataPath)
+	return validation.ValidateObjectMetaUpdate(meta, old, MetadataPath)
 }
 
 // validateFinalizer checks one finalizer of a list that isn't part of the metadata.
-func validateFinalizer(name string, path *field.Path) field.ErrorList {
+func ValidateFinalizer(name string, path *field.Path) field.ErrorList {
 	return append(validation.ValidateFinalizerName(name, path), validateBareFinalizer(name, path)...)
 }
 
@@ -55,7 +55,7 @@ func Problems(path *field.Path, value string, check func(string) []string) field
 
 // oneOf is an error unless the value is one of the supported ones. No value is another error: fields like these have
 // defaults, so whoever sees it has cleared one on purpose.
-func oneOf[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
+func OneOf[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
 	switch {
 	case value == "":
 		return field.ErrorList{field.Required(path, "")}

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/lru"
+	"github.com/mintmark/mintmark/internal/cache"
 )
 
 // LegacyIssuer is the issuer of the tokens that live in secrets.
@@ -51,7 +51,7 @@ type Config struct {
 type Authenticator struct {
 	Config
 	headers  headers
-	verified cache
+	verified tokenCache
 	checking singleflight.Group
 	metrics  *cacheMetrics
 }
@@ -109,7 +109,7 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 	if !c.split(token) {
 		return facts{}, false, nil
 	}
-	var key lru.Key
+	var key cache.Key
 	start := time.Now()
 	c.header, c.headerRead = a.headers.read(c.parts.header)
 	// What names a key that is none of ours was never verified.
@@ -137,7 +137,7 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 
 // checkOnce checks the signature of a token and remembers it if it is good. Many may come at once with a token that was
 // just issued: it is checked for all of them together.
-func (a *Authenticator) checkOnce(key lru.Key, parsed *compact) (facts, error) {
+func (a *Authenticator) checkOnce(key cache.Key, parsed *compact) (facts, error) {
 	c := *parsed // a copy for the flight, so that those who never get here need none
 	a.metrics.blocked.Inc()
 	defer a.metrics.blocked.Dec()

@@ -21,7 +21,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/teststore"
 )
 
@@ -414,7 +414,7 @@ func counters(t *testing.T) map[string]float64 {
 // TestConstantMemory: a text that is no token takes no memory that grows with it, however many dots it has. (CVE-2025-27144
 // and its like: a parser that splits at every dot.)
 func TestConstantMemory(t *testing.T) {
-	keys, err := signer.NewKeySet(nil)
+	keys, err := signingkey.NewKeySet(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,24 +7,24 @@ import (
 	credentialid "k8s.io/apiserver/pkg/authentication/token/jwt"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/lru"
+	"github.com/mintmark/mintmark/internal/cache"
 )
 
-// cache remembers tokens whose signature was checked. It knows a token by its SHA-256 alone.
-type cache struct{ *lru.Cache[facts] }
+// tokenCache remembers tokens whose signature was checked. It knows a token by its SHA-256 alone.
+type tokenCache struct{ *cache.Cache[facts] }
 
-func newCache(limit int) cache { return cache{lru.New[facts](limit)} }
+func newCache(limit int) tokenCache { return tokenCache{cache.New[facts](limit)} }
 
 // usualToken is a length within which tokens usually are.
 const usualToken = 2 << 10
 
-func keyOf(token string) lru.Key {
+func keyOf(token string) cache.Key {
 	var stack [usualToken]byte
 	return sha256.Sum256(append(stack[:0], token...))
 }
 
 // add remembers what is known of a token.
-func (c cache) add(key lru.Key, known facts) { c.Add(key, known, known.size()) }
+func (c tokenCache) add(key cache.Key, known facts) { c.Add(key, known, known.size()) }
 
 // size is about how many bytes the claims take in memory, which is more than in a token of many short audiences.
 func (f facts) size() int {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/lru"
+	"github.com/mintmark/mintmark/internal/cache"
 )
 
 func factsOf(id string, audiences ...string) facts {
@@ -66,7 +66,7 @@ func TestCacheKeys(t *testing.T) {
 	for i := range len(base) {
 		tokens = append(tokens, base[:i]+"\x01"+base[i+1:], base[:i]+base[i+1:]+"\x02", base[:i])
 	}
-	seen := map[lru.Key]string{}
+	seen := map[cache.Key]string{}
 	distinct := map[string]bool{}
 	for _, token := range tokens {
 		if distinct[token] {

@@ -27,7 +27,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authn"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
-	"github.com/mintmark/mintmark/internal/signer"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/teststore"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
@@ -77,7 +77,7 @@ var keyring = sync.OnceValue(func() map[string]key {
 		if err != nil {
 			panic(err)
 		}
-		id, err := signer.KeyID(made.Public())
+		id, err := signingkey.KeyID(made.Public())
 		if err != nil {
 			panic(err)
 		}
@@ -123,7 +123,7 @@ func (s *server) configure(options ...func(*serviceaccount.Config)) {
 	for _, name := range []string{"P-256", "P-384", "P-521", "RSA"} {
 		public = append(public, keyring()[name].Public())
 	}
-	keys, err := signer.NewKeySet(public)
+	keys, err := signingkey.NewKeySet(public)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -3,11 +3,12 @@ package openshift
 import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// OAuth returns the storage of the resources of oauth.openshift.io by the names under which they are served. Accounts are
-// the service accounts, which can be clients as well. The reviews of tokens aren't among them.
-func OAuth(getter generic.RESTOptionsGetter, accounts rest.Getter) (map[string]rest.Storage, error) {
+// oauthResources returns the storage of oauth.openshift.io. Service accounts are OAuth clients as well.
+func oauthResources(getter generic.RESTOptionsGetter, accounts rest.Getter, reviewer *tokenreview.Reviewer) (map[string]rest.Storage, error) {
 	stored, err := newClients(getter)
 	if err != nil {
 		return nil, err
@@ -31,5 +32,6 @@ func OAuth(getter generic.RESTOptionsGetter, accounts rest.Getter) (map[string]r
 		"oauthauthorizetokens":      authorizeTokens,
 		"oauthclientauthorizations": authorizations,
 		"useroauthaccesstokens":     &userAccessTokens{accessTokens},
+		"tokenreviews":              NewTokenReviews(reviewer),
 	}, nil
 }

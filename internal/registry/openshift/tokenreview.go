@@ -5,13 +5,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/rest"
 
-	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/registry/authentication"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
 // TokenReviews is tokenreviews of oauth.openshift.io. What is sent and answered is a TokenReview of
 // authentication.k8s.io: only the path is another.
-type TokenReviews struct{ *registry.TokenReviews }
+type TokenReviews struct{ *authentication.TokenReviews }
 
 var _ interface {
 	rest.Creater
@@ -20,7 +20,7 @@ var _ interface {
 
 // NewTokenReviews returns the storage of tokenreviews.
 func NewTokenReviews(reviewer *tokenreview.Reviewer) TokenReviews {
-	return TokenReviews{registry.NewTokenReviews(reviewer)}
+	return TokenReviews{authentication.NewTokenReviews(reviewer)}
 }
 
 // GroupVersionKind is the kind of the reviews.

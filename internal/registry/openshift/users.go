@@ -5,8 +5,8 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// Users returns the storage of the resources of user.openshift.io by the names under which they are served.
-func Users(getter generic.RESTOptionsGetter) (map[string]rest.Storage, error) {
+// userResources returns the storage of user.openshift.io.
+func userResources(getter generic.RESTOptionsGetter) (map[string]rest.Storage, error) {
 	users, err := newUserStorage(getter)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,152 @@
+// Package authorization provides the REST storage of authorization.k8s.io: the access reviews, which are answered and not
+// stored.
+package authorization
+
+import (
+	"context"
+	"reflect"
+	"slices"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/mintmark/mintmark/internal/authz"
+	"github.com/mintmark/mintmark/internal/registry"
+)
+
+// Storage returns the API group authorization.k8s.io.
+func Storage(z *authz.Authorizer) registry.Group {
+	unstored := func(empty runtime.Object, singular string, namespaced bool) registry.Unstored {
+		return registry.Unstored{Empty: empty, Singular: singular, Namespaced: namespaced}
+	}
+	return registry.Group{Version: authorizationv1.SchemeGroupVersion, Resources: map[string]rest.Storage{
+		"subjectaccessreviews":      &SubjectAccessReviews{unstored(&authorizationv1.SubjectAccessReview{}, "subjectaccessreview", false), z},
+		"localsubjectaccessreviews": &LocalSubjectAccessReviews{unstored(&authorizationv1.LocalSubjectAccessReview{}, "localsubjectaccessreview", true), z},
+		"selfsubjectaccessreviews":  &SelfSubjectAccessReviews{unstored(&authorizationv1.SelfSubjectAccessReview{}, "selfsubjectaccessreview", false), z},
+		"selfsubjectrulesreviews":   &SelfSubjectRulesReviews{unstored(&authorizationv1.SelfSubjectRulesReview{}, "selfsubjectrulesreview", false), z},
+	}}
+}
+
+// answer checks a review, has it admitted, and decides.
+func answer(ctx context.Context, z authorizer.UnconditionalAuthorizer, q authz.Question, errs field.ErrorList,
+	obj runtime.Object, validate rest.ValidateObjectFunc,
+) (status authorizationv1.SubjectAccessReviewStatus, err error) {
+	if len(errs) > 0 {
+		// The group without a kind is what kube-apiserver says.
+		return status, apierrors.NewInvalid(schema.GroupKind{Group: authorizationv1.GroupName}, "", errs)
+	}
+	if validate != nil {
+		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
+			return status, err
+		}
+	}
+	return authz.Review(ctx, z, q), nil
+}
+
+func callerOf(ctx context.Context) (user.Info, error) {
+	caller, ok := genericapirequest.UserFrom(ctx)
+	if !ok {
+		return nil, apierrors.NewBadRequest("no user present on request")
+	}
+	return caller, nil
+}
+
+var (
+	specPath        = field.NewPath("spec")
+	resourcePath    = specPath.Child("resourceAttributes")
+	nonResourcePath = specPath.Child("nonResourceAttributes")
+)
+
+// shownPath is the non-resource attributes as errors show them: the names are those of kube-apiserver's internal type.
+type shownPath struct{ Path, Verb string }
+
+func shown(a *authorizationv1.NonResourceAttributes) shownPath { return shownPath{a.Path, a.Verb} }
+
+// validateQuestion checks that a review asks one thing.
+func validateQuestion(resource *authorizationv1.ResourceAttributes, nonResource *authorizationv1.NonResourceAttributes) field.ErrorList {
+	switch {
+	case resource != nil && nonResource != nil:
+		return field.ErrorList{field.Invalid(nonResourcePath, shown(nonResource), "cannot be specified in combination with resourceAttributes")}
+	case resource == nil && nonResource == nil:
+		return field.ErrorList{field.Invalid(resourcePath, nonResource, "exactly one of nonResourceAttributes or resourceAttributes must be specified")}
+	}
+	return nil
+}
+
+// validateReviewSpec checks a review of somebody.
+func validateReviewSpec(spec *authorizationv1.SubjectAccessReviewSpec) field.ErrorList {
+	errs := validateQuestion(spec.ResourceAttributes, spec.NonResourceAttributes)
+	if spec.User == "" && len(spec.Groups) == 0 {
+		errs = append(errs, field.Invalid(specPath.Child("user"), spec.User, "at least one of user or group must be specified"))
+	}
+	return append(errs, validateSelectors(spec.ResourceAttributes)...)
+}
+
+// validateNoMetadata checks that a review has none, but for what the server itself puts in, and a namespace if it is in
+// one.
+func validateNoMetadata(meta metav1.ObjectMeta, text string) field.ErrorList {
+	sent := meta
+	sent.ManagedFields = nil
+	if reflect.DeepEqual(sent, metav1.ObjectMeta{}) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(registry.MetadataPath, meta, text)}
+}
+
+func validateSelectors(r *authorizationv1.ResourceAttributes) field.ErrorList {
+	var errs field.ErrorList
+	if r == nil {
+		return nil
+	}
+	if s := r.FieldSelector; s != nil {
+		at := resourcePath.Child("fieldSelector")
+		errs = append(errs, validateSelector(s.RawSelector, len(s.Requirements), at)...)
+		for i, requirement := range s.Requirements {
+			errs = append(errs, validateFieldRequirement(requirement, at.Child("requirements").Index(i))...)
+		}
+	}
+	if s := r.LabelSelector; s != nil {
+		at := resourcePath.Child("labelSelector")
+		errs = append(errs, validateSelector(s.RawSelector, len(s.Requirements), at)...)
+		for i, requirement := range s.Requirements {
+			errs = append(errs, metavalidation.ValidateLabelSelectorRequirement(requirement,
+				metavalidation.LabelSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}, at.Child("requirements").Index(i))...)
+		}
+	}
+	return errs
+}
+
+func validateSelector(raw string, requirements int, at *field.Path) field.ErrorList {
+	switch {
+	case raw != "" && requirements > 0:
+		return field.ErrorList{field.Invalid(at.Child("rawSelector"), raw, "may not specified at the same time as requirements")}
+	case raw == "" && requirements == 0:
+		return field.ErrorList{field.Required(at.Child("requirements"), "when "+at.String()+" is specified, requirements or rawSelector is required")}
+	}
+	return nil
+}
+
+// validateFieldRequirement leaves unknown operators alone: the selector is then left aside, and the answer says so.
+func validateFieldRequirement(r metav1.FieldSelectorRequirement, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if r.Key == "" {
+		errs = append(errs, field.Required(at.Child("key"), "must be specified"))
+	}
+	values := at.Child("values")
+	switch {
+	case slices.Contains([]metav1.FieldSelectorOperator{metav1.FieldSelectorOpIn, metav1.FieldSelectorOpNotIn}, r.Operator) && len(r.Values) == 0:
+		errs = append(errs, field.Required(values, "must be specified when `operator` is 'In' or 'NotIn'"))
+	case slices.Contains([]metav1.FieldSelectorOperator{metav1.FieldSelectorOpExists, metav1.FieldSelectorOpDoesNotExist}, r.Operator) && len(r.Values) > 0:
+		errs = append(errs, field.Forbidden(values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+	}
+	return errs
+}

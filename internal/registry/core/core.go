@@ -1,0 +1,33 @@
+// Package core provides the REST storage of the core API: Namespace, ServiceAccount with its token subresource
+// (TokenRequest), Secret, Pod and Node.
+//
+// Each resource has a file with its storage, its strategy (which fields are set, kept and refused when an object is
+// created or changed) and its table. Validation errors are part of the API and have Kubernetes' text to the letter.
+// Pods and nodes only record that a workload or a machine exists: they are checked for what clients commonly get wrong,
+// and Mintmark runs nothing.
+package core
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/tokenrequest"
+)
+
+// Storage returns the core API group.
+//
+// No controller collects dependents, so the getter's options should leave garbage collection off: a deletion "in the
+// foreground" would otherwise wait for ever.
+func Storage(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer) (registry.Group, error) {
+	served := map[string]rest.Storage{"serviceaccounts/token": NewTokenRequests(issuer)}
+	for _, add := range []func(generic.RESTOptionsGetter, map[string]rest.Storage) error{
+		addNamespaces, addServiceAccounts, addSecrets, addPods, addNodes,
+	} {
+		if err := add(getter, served); err != nil {
+			return registry.Group{}, err
+		}
+	}
+	return registry.Group{Version: corev1.SchemeGroupVersion, Resources: served}, nil
+}

@@ -1,0 +1,105 @@
+package rbac
+
+import (
+	"context"
+	"errors"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/mintmark/mintmark/internal/authz"
+)
+
+// Guard keeps callers from giving what they don't have.
+type Guard struct {
+	// Index says what a caller has by roles, and which rules a role has.
+	Index *authz.Index
+	// Authorizer says who may escalate and bind.
+	Authorizer authorizer.UnconditionalAuthorizer
+}
+
+// permitRole returns what a caller is told who may not give a role these rules.
+func (g Guard) permitRole(ctx context.Context, resource, name string, rules []rbacv1.PolicyRule, aggregates bool) error {
+	if authz.IsPrivileged(ctx) || g.mayEscalate(ctx) {
+		return nil
+	}
+	if err := g.Index.ConfirmNoEscalation(ctx, rules); err != nil {
+		return apierrors.NewForbidden(rbacv1.Resource(resource), name, err)
+	}
+	if !aggregates {
+		return nil
+	}
+	// What such a role will gather is not known yet: it may be everything.
+	if g.Index.ConfirmNoEscalation(ctx, everything) != nil {
+		return apierrors.NewForbidden(rbacv1.Resource(resource), name, errors.New("must have cluster-admin privileges to use the aggregationRule"))
+	}
+	return nil
+}
+
+var everything = []rbacv1.PolicyRule{
+	{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}},
+	{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}},
+}
+
+// permitBinding returns what a caller is told who may not bind somebody to a role.
+func (g Guard) permitBinding(ctx context.Context, resource, name string, role rbacv1.RoleRef) error {
+	namespace := genericapirequest.NamespaceValue(ctx)
+	if authz.IsPrivileged(ctx) || g.mayBind(ctx, role, namespace) {
+		return nil
+	}
+	rules, err := g.Index.RulesOf(ctx, role, namespace)
+	switch {
+	case apierrors.IsNotFound(err):
+		return apierrors.NewNotFound(rbacv1.Resource(resource), role.Name)
+	case err != nil:
+		return err
+	}
+	if err := g.Index.ConfirmNoEscalation(ctx, rules); err != nil {
+		return apierrors.NewForbidden(rbacv1.Resource(resource), name, err)
+	}
+	return nil
+}
+
+// mayEscalate reports whether the caller has the verb escalate on the object of the request. An object that is being
+// created has no name yet.
+func (g Guard) mayEscalate(ctx context.Context) bool {
+	info, ok := genericapirequest.RequestInfoFrom(ctx)
+	return ok && g.may(ctx, authorizer.AttributesRecord{
+		Verb:            "escalate",
+		APIGroup:        info.APIGroup,
+		APIVersion:      "*",
+		Resource:        info.Resource,
+		Namespace:       info.Namespace,
+		Name:            info.Name,
+		ResourceRequest: true,
+	})
+}
+
+// mayBind reports whether the caller has the verb bind on a role, in the namespace of the binding.
+func (g Guard) mayBind(ctx context.Context, role rbacv1.RoleRef, namespace string) bool {
+	resource := "roles"
+	if role.Kind == "ClusterRole" {
+		resource = "clusterroles"
+	}
+	return g.may(ctx, authorizer.AttributesRecord{
+		Verb:            "bind",
+		APIGroup:        role.APIGroup,
+		APIVersion:      "*",
+		Resource:        resource,
+		Namespace:       namespace,
+		Name:            role.Name,
+		ResourceRequest: true,
+	})
+}
+
+func (g Guard) may(ctx context.Context, what authorizer.AttributesRecord) bool {
+	caller, ok := genericapirequest.UserFrom(ctx)
+	if !ok {
+		return false
+	}
+	what.User = caller
+	decision, _, err := g.Authorizer.Authorize(ctx, what)
+	return err == nil && decision == authorizer.DecisionAllow
+}

@@ -1,0 +1,172 @@
+// Package view keeps in memory what a decision needs to know of the objects of a resource.
+//
+// A view is current in two ways. A watch carries every change to it, whoever made it. And what this process writes is
+// in the view before the write is acknowledged: the view sits in front of the storage. So whoever asks after an
+// acknowledged delete is never told of an object that is gone.
+package view
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+// Key names an object among those of its resource. Namespace is empty for cluster-scoped ones.
+type Key struct{ Namespace, Name string }
+
+// Handler is told of a change while the view is locked, changes of one object in their order. It must return quickly
+// and must not ask the view. obj is nil when the object is gone; it must not be changed or kept otherwise.
+type Handler func(key Key, obj runtime.Object)
+
+// Informer is the view of one resource: a record T of every object.
+//
+// All methods are safe for concurrent use, once Decorate has given it its storage.
+type View[T any] struct {
+	resource schema.GroupResource
+	record   func(runtime.Object) T
+	source   source
+	synced   chan struct{}
+
+	mu       sync.RWMutex
+	objects  map[Key]entry[T]
+	gone     map[Key]uint64 // deleted by this process at that version, which the watch has not reached yet
+	reached  uint64         // the version up to which list and watch have told everything
+	handlers []Handler
+}
+
+type entry[T any] struct {
+	record  T
+	version uint64
+}
+
+// source is the storage behind the view.
+type source struct {
+	storage.Interface
+	prefix        string
+	new, newList  func() runtime.Object
+	clusterScoped bool
+}
+
+// New returns the view of a resource that keeps record(obj) of each object. Objects of a cluster-scoped resource have
+// no namespace.
+func New[T any](resource schema.GroupResource, clusterScoped bool, record func(runtime.Object) T) *View[T] {
+	return &View[T]{
+		resource: resource,
+		record:   record,
+		source:   source{clusterScoped: clusterScoped},
+		synced:   make(chan struct{}),
+		objects:  map[Key]entry[T]{},
+		gone:     map[Key]uint64{},
+	}
+}
+
+// Resource is the resource that is viewed.
+func (v *View[T]) Resource() schema.GroupResource { return v.resource }
+
+// OnChange adds a handler. It is told of what happens from then on; what is there already is in Keys.
+func (v *View[T]) OnChange(h Handler) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.handlers = append(v.handlers, h)
+}
+
+// Synced is closed when the view has seen all that was stored when it began.
+func (v *View[T]) Synced() <-chan struct{} { return v.synced }
+
+// Get returns the record of an object, from memory alone.
+func (v *View[T]) Get(namespace, name string) (T, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	e, ok := v.objects[Key{namespace, name}]
+	return e.record, ok
+}
+
+// Lookup returns the record of an object. One that is not in memory is looked for in the storage, since another
+// replica may have created it a moment ago.
+func (v *View[T]) Lookup(ctx context.Context, namespace, name string) (T, error) {
+	if record, ok := v.Get(namespace, name); ok {
+		return record, nil
+	}
+	return v.Read(ctx, namespace, name)
+}
+
+// Read returns the record of an object as it is stored now.
+func (v *View[T]) Read(ctx context.Context, namespace, name string) (T, error) {
+	obj, err := v.Object(ctx, namespace, name)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return v.record(obj), nil
+}
+
+// Object returns the whole object as it is stored now. The error is what the API would answer: NotFound, or BadRequest
+// for a name that no object can have.
+func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.Object, error) {
+	key, err := v.storageKey(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	obj := v.source.new()
+	if err := v.source.Get(ctx, key, storage.GetOptions{}, obj); err != nil {
+		if storage.IsNotFound(err) {
+			return nil, apierrors.NewNotFound(v.resource, name)
+		}
+		return nil, fmt.Errorf("reading %s: %w", v.resource.Resource, err)
+	}
+	return obj, nil
+}
+
+// Keys returns the names of all objects for which keep holds, in no order.
+func (v *View[T]) Keys(keep func(Key, T) bool) []Key {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var keys []Key
+	for key, e := range v.objects {
+		if keep(key, e.record) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (v *View[T]) storageKey(ctx context.Context, namespace, name string) (string, error) {
+	if v.source.clusterScoped {
+		return genericregistry.NoNamespaceKeyFunc(ctx, v.source.prefix, name)
+	}
+	return genericregistry.NamespaceKeyFunc(genericapirequest.WithNamespace(ctx, namespace), v.source.prefix, name)
+}
+
+// identify returns the key and the version of an object from the storage.
+func identify(obj runtime.Object) (Key, uint64, error) {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return Key{}, 0, err
+	}
+	version, err := strconv.ParseUint(accessor.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return Key{}, 0, fmt.Errorf("resource version: %w", err)
+	}
+	return Key{accessor.GetNamespace(), accessor.GetName()}, version, nil
+}
+
+// WaitForSync returns when the view is in step with the storage, or the context ends.
+func (v *View[T]) WaitForSync(ctx context.Context) error {
+	start := time.Now()
+	select {
+	case <-v.synced:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the stored %s could not be read within %s: %w", v.resource, time.Since(start).Round(time.Millisecond), ctx.Err())
+	}
+}

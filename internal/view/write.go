@@ -1,0 +1,111 @@
+package view
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+)
+
+// Decorate returns the decorator that puts the view in front of the storage which next makes.
+func (v *View[T]) Decorate(next generic.StorageDecorator) generic.StorageDecorator {
+	return func(config *storagebackend.ConfigForResource, prefix string, keyFunc func(runtime.Object) (string, error),
+		newFunc, newListFunc func() runtime.Object, attrs storage.AttrFunc, trigger storage.IndexerFuncs, indexers *cache.Indexers,
+	) (storage.Interface, factory.DestroyFunc, error) {
+		stored, destroy, err := next(config, prefix, keyFunc, newFunc, newListFunc, attrs, trigger, indexers)
+		if err != nil {
+			return nil, nil, err
+		}
+		v.source.Interface, v.source.prefix = stored, prefix
+		v.source.new, v.source.newList = newFunc, newListFunc
+		return writeThrough{Interface: stored, written: v.written, deleted: v.deleted}, destroy, nil
+	}
+}
+
+// writeThrough is a storage whose writes are in the view before they return.
+type writeThrough struct {
+	storage.Interface
+	written, deleted func(runtime.Object)
+}
+
+func (w writeThrough) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	if err := w.Interface.Create(ctx, key, obj, out, ttl); err != nil {
+		return err
+	}
+	w.written(out)
+	return nil
+}
+
+func (w writeThrough) GuaranteedUpdate(ctx context.Context, key string, out runtime.Object, ignoreNotFound bool,
+	preconditions *storage.Preconditions, update storage.UpdateFunc, cached runtime.Object,
+) error {
+	if err := w.Interface.GuaranteedUpdate(ctx, key, out, ignoreNotFound, preconditions, update, cached); err != nil {
+		return err
+	}
+	w.written(out)
+	return nil
+}
+
+func (w writeThrough) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions,
+) error {
+	if err := w.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts); err != nil {
+		return err
+	}
+	w.deleted(out)
+	return nil
+}
+
+// written takes in an object that this process has stored.
+func (v *View[T]) written(obj runtime.Object) { v.local(obj, false) }
+
+// deleted takes in that this process has deleted an object; its version is that of the deletion.
+func (v *View[T]) deleted(obj runtime.Object) { v.local(obj, true) }
+
+func (v *View[T]) local(obj runtime.Object, gone bool) {
+	key, version, err := identify(obj)
+	if err != nil {
+		// The watch will bring the change. A storage that returns an object without its version is broken.
+		klog.Background().Error(err, "A write can't be taken into memory", "resource", v.resource)
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	// What the watch has passed is in the view already, with all that came after it.
+	if version <= v.reached || v.ahead(key, version) {
+		return
+	}
+	if gone {
+		v.gone[key] = version
+		v.drop(key)
+		return
+	}
+	v.put(key, version, v.record(obj), obj)
+}
+
+// ahead reports whether the view knows of something later about an object than version. The lock is held.
+func (v *View[T]) ahead(key Key, version uint64) bool {
+	return v.objects[key].version >= version || v.gone[key] >= version
+}
+
+func (v *View[T]) put(key Key, version uint64, record T, obj runtime.Object) {
+	v.objects[key] = entry[T]{record: record, version: version}
+	for _, h := range v.handlers {
+		h(key, obj)
+	}
+}
+
+func (v *View[T]) drop(key Key) {
+	if _, ok := v.objects[key]; !ok {
+		return
+	}
+	delete(v.objects, key)
+	for _, h := range v.handlers {
+		h(key, nil)
+	}
+}
