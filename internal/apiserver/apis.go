@@ -21,7 +21,7 @@ func (s *Server) installAPIs(storage generic.RESTOptionsGetter) error {
 	if err != nil {
 		return err
 	}
-	rbacGroup, err := rbac.Storage(storage, rbac.Guard{Index: s.roles, Authorizer: s.authorizer})
+	rbacGroup, err := rbac.Storage(storage, rbac.EscalationCheck{Index: s.roles, Authorizer: s.authorizer})
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func installable(group registry.Group) *genericapiserver.APIGroupInfo {
 func (s *Server) installDocuments() {
 	documents, err := openid.New(openid.Config{
 		Issuer:          s.keys.issuers[0],
-		KeySetURL:       s.cfg.Tokens.KeySetURL,
+		JWKSURI:         s.cfg.Tokens.JWKSURI,
 		ExternalAddress: s.address,
 		Keys:            s.keys.accepted,
 	})

@@ -24,16 +24,16 @@ func (s *Server) authenticate(generic *genericapiserver.Config) (*authn.Union, e
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := frontProxy(cfg, clientCA)
+	proxy, err := requestHeader(cfg, clientCA)
 	if err != nil {
 		return nil, err
 	}
 	identities := authn.Config{
-		APIAudiences: s.keys.audiences,
-		Internal:     internalUser{},
-		FrontProxy:   proxy,
-		ClientCA:     clientCA,
-		TokenFile:    cfg.TokenFile,
+		APIAudiences:  s.keys.audiences,
+		Internal:      internalUser{},
+		RequestHeader: proxy,
+		ClientCA:      clientCA,
+		TokenFile:     cfg.TokenFile,
 		ServiceAccounts: serviceaccount.New(serviceaccount.Config{
 			Issuers:      s.keys.issuers,
 			APIAudiences: s.keys.audiences,
@@ -67,7 +67,7 @@ func (s *Server) authenticate(generic *genericapiserver.Config) (*authn.Union, e
 		}
 	}
 	if s.cfg.OpenShift {
-		identities.AccessTokens = s.accessTokens(s.keys.audiences).AmongOthers()
+		identities.AccessTokens = s.accessTokens(s.keys.audiences).InUnion()
 	}
 	union, err := authn.New(identities)
 	if err != nil {
@@ -97,14 +97,14 @@ func (s *Server) clientCA() (dynamiccertificates.CAContentProvider, error) {
 	return dynamiccertificates.NewUnionCAContentProvider(own, further), nil
 }
 
-// frontProxy returns whose headers are believed, or nil if nobody's are. An authority of ordinary clients may vouch for
+// requestHeader returns whose headers are believed, or nil if nobody's are. An authority of ordinary clients may vouch for
 // proxies only if these are named: otherwise every client could say that it is somebody else.
-func frontProxy(cfg Authentication, clientCA dynamiccertificates.CAContentProvider) (*authenticatorfactory.RequestHeaderConfig, error) {
-	proxy, err := cfg.FrontProxy.ToAuthenticationRequestHeaderConfig()
+func requestHeader(cfg Authentication, clientCA dynamiccertificates.CAContentProvider) (*authenticatorfactory.RequestHeaderConfig, error) {
+	proxy, err := cfg.RequestHeader.ToAuthenticationRequestHeaderConfig()
 	if err != nil || proxy == nil {
 		return nil, err
 	}
-	if len(cfg.FrontProxy.AllowedNames) > 0 {
+	if len(cfg.RequestHeader.AllowedNames) > 0 {
 		return proxy, nil
 	}
 	clients, err := cert.ParseCertsPEM(clientCA.CurrentCABundleContent())

@@ -55,8 +55,8 @@ type Tokens struct {
 	SigningKeyFile string
 	// KeyFiles hold the keys whose tokens are accepted. Without any, it is the signing key alone.
 	KeyFiles []string
-	// KeySetURL is where the key set is said to be; empty means at this server.
-	KeySetURL string
+	// JWKSURI is where the key set is said to be; empty means at this server.
+	JWKSURI string
 	// Lookup has legacy tokens compared with their secrets.
 	Lookup bool
 	// MaxExpiration shortens what is asked for; 0 means no limit.
@@ -73,8 +73,8 @@ type Authentication struct {
 	TokenFile string
 	// BootstrapTokens accepts bootstrap tokens.
 	BootstrapTokens bool
-	// FrontProxy says whose headers are believed about who the user is.
-	FrontProxy genericoptions.RequestHeaderAuthenticationOptions
+	// RequestHeader says whose headers are believed about who the user is.
+	RequestHeader genericoptions.RequestHeaderAuthenticationOptions
 	// ConfigurationFile describes OpenID Connect issuers, and who may be anonymous where. It is read again when it changes.
 	ConfigurationFile string
 	// Issuers are used without such a file; nil means that there are none.

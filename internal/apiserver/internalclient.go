@@ -74,47 +74,47 @@ func (t inProcess) RoundTrip(request *http.Request) (*http.Response, error) {
 	if inner.Body == nil {
 		inner.Body = http.NoBody
 	}
-	answer := &answer{header: http.Header{}}
-	t.handler.ServeHTTP(answer, inner)
-	answer.WriteHeader(http.StatusOK)
+	recorded := &recordedResponse{header: http.Header{}}
+	t.handler.ServeHTTP(recorded, inner)
+	recorded.WriteHeader(http.StatusOK)
 	return &http.Response{
-		Status:        http.StatusText(answer.status),
-		StatusCode:    answer.status,
+		Status:        http.StatusText(recorded.status),
+		StatusCode:    recorded.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        answer.header,
-		Body:          io.NopCloser(&answer.body),
-		ContentLength: int64(answer.body.Len()),
+		Header:        recorded.header,
+		Body:          io.NopCloser(&recorded.body),
+		ContentLength: int64(recorded.body.Len()),
 		Request:       request,
 	}, nil
 }
 
-// answer keeps what a handler writes.
-type answer struct {
+// recordedResponse keeps what a handler writes.
+type recordedResponse struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
 // Header is the header of the answer.
-func (a *answer) Header() http.Header { return a.header }
+func (r *recordedResponse) Header() http.Header { return r.header }
 
 // WriteHeader keeps the first status.
-func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
+func (r *recordedResponse) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
 	}
 }
 
 // Write keeps a part of the body.
-func (a *answer) Write(part []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(part)
+func (r *recordedResponse) Write(part []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
+	return r.body.Write(part)
 }
 
 // Flush has nothing to do.
-func (a *answer) Flush() {}
+func (r *recordedResponse) Flush() {}
 
 // markUsed notes on a secret the day on which its token was last used. The uid makes sure that it is that secret.
 func (s *Server) markUsed(ctx context.Context, namespace, name, uid, day string) error {

@@ -210,7 +210,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, view := range s.views() {
 		running.Go(func() { view.Run(background) })
 	}
-	running.Go(func() { s.dir.KeepGood(background, s.wanted) })
+	running.Go(func() { s.dir.RenewCertificates(background, s.wanted) })
 	running.Go(func() { s.identities.Run(background) })
 	if s.cfg.TuneGarbage {
 		running.Go(func() { s.tuneGarbage(background) })

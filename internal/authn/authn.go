@@ -30,8 +30,8 @@ type Config struct {
 	APIAudiences authenticator.Audiences
 	// Internal knows the server's own components. It is asked first.
 	Internal authenticator.Request
-	// FrontProxy says whose word is taken for who the user is, and in which headers.
-	FrontProxy *authenticatorfactory.RequestHeaderConfig
+	// RequestHeader says whose word is taken for who the user is, and in which headers.
+	RequestHeader *authenticatorfactory.RequestHeaderConfig
 	// ClientCA verifies client certificates.
 	ClientCA ClientCA
 	// TokenFile is a CSV file of tokens: token, user name, user uid and, optionally, groups.
@@ -77,7 +77,7 @@ func New(cfg Config) (_ *Union, err error) {
 		return nil, err
 	}
 	var requests []authenticator.Request
-	if proxy := cfg.FrontProxy; proxy != nil {
+	if proxy := cfg.RequestHeader; proxy != nil {
 		requests = append(requests, authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
 			proxy.CAContentProvider.VerifyOptions, proxy.AllowedClientNames,
 			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes)))

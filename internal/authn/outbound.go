@@ -25,13 +25,13 @@ const (
 // tokenKey marks the context of a call with the token that it is about.
 type tokenKey struct{}
 
-// guard is the transport of all calls to others. It follows no redirect, since the credentials and the token are meant
+// guardedTransport is the transport of all calls to others. It follows no redirect, since the credentials and the token are meant
 // for whom the operator named and for nobody whom that one names (CVE-2020-8561). It reads so much of an answer and no
 // more, and a failure's text comes back without the token.
-type guard struct{ base http.RoundTripper }
+type guardedTransport struct{ base http.RoundTripper }
 
 // RoundTrip makes a call.
-func (g guard) RoundTrip(request *http.Request) (*http.Response, error) {
+func (g guardedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := g.base.RoundTrip(request)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func issuerClient(authority string) (*http.Client, error) {
 		conf.RootCAs = roots
 	}
 	transport := utilnet.SetTransportDefaults(&http.Transport{TLSClientConfig: conf, MaxResponseHeaderBytes: 64 << 10})
-	return &http.Client{Transport: newPaced(guard{transport}), Timeout: outboundTimeout}, nil
+	return &http.Client{Transport: newRateLimited(guardedTransport{transport}), Timeout: outboundTimeout}, nil
 }
 
 // call gives a context to a call to others: when it has to be over, and what it is about. Loggers of the caller are not

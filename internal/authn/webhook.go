@@ -29,7 +29,7 @@ func newWebhook(cfg WebhookConfig, audiences authenticator.Audiences) (authentic
 	if err != nil {
 		return nil, fmt.Errorf("--authentication-token-webhook-config-file: %w", err)
 	}
-	config.Wrap(func(base http.RoundTripper) http.RoundTripper { return guard{base} })
+	config.Wrap(func(base http.RoundTripper) http.RoundTripper { return guardedTransport{base} })
 	remote, err := webhook.New(config, cfg.Version, audiences, *webhook.DefaultRetryBackoff())
 	if err != nil {
 		return nil, err

@@ -27,10 +27,10 @@ func (x *Index) Gathering() []string {
 	return names
 }
 
-// Gathered returns the rules that a cluster role has and those that it should have: the rules of the cluster roles that
+// AggregatedRules returns the rules that a cluster role has and those that it should have: the rules of the cluster roles that
 // it selects, in the order of selectors and names, each rule once. They are the same for a role that gathers nothing or
 // isn't there.
-func (x *Index) Gathered(name string) (now, gathered []rbacv1.PolicyRule, err error) {
+func (x *Index) AggregatedRules(name string) (now, aggregated []rbacv1.PolicyRule, err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	r := x.roles[view.Key{Name: name}]
@@ -44,7 +44,7 @@ func (x *Index) Gathered(name string) (now, gathered []rbacv1.PolicyRule, err er
 		}
 	}
 	slices.Sort(sources)
-	gathered = []rbacv1.PolicyRule{}
+	aggregated = []rbacv1.PolicyRule{}
 	for i := range r.aggregation.ClusterRoleSelectors {
 		selector, err := metav1.LabelSelectorAsSelector(&r.aggregation.ClusterRoleSelectors[i])
 		if err != nil {
@@ -56,11 +56,11 @@ func (x *Index) Gathered(name string) (now, gathered []rbacv1.PolicyRule, err er
 				continue
 			}
 			for _, rule := range policy(from.rules) {
-				if !slices.ContainsFunc(gathered, func(g rbacv1.PolicyRule) bool { return equality.Semantic.DeepEqual(g, rule) }) {
-					gathered = append(gathered, rule)
+				if !slices.ContainsFunc(aggregated, func(g rbacv1.PolicyRule) bool { return equality.Semantic.DeepEqual(g, rule) }) {
+					aggregated = append(aggregated, rule)
 				}
 			}
 		}
 	}
-	return policy(r.rules), gathered, nil
+	return policy(r.rules), aggregated, nil
 }

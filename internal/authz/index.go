@@ -27,10 +27,10 @@ type Index struct {
 	ClusterRoles        *view.View[struct{}]
 	ClusterRoleBindings *view.View[struct{}]
 
-	mu       sync.RWMutex
-	roles    map[view.Key]*role
-	bindings map[view.Key]*binding
-	scopes   map[string]scope // by namespace; "" holds what counts everywhere
+	mu          sync.RWMutex
+	roles       map[view.Key]*role
+	bindings    map[view.Key]*binding
+	byNamespace map[string]grantTable // by namespace; "" holds what counts everywhere
 }
 
 // role is what is kept of a role or a cluster role. It is replaced and never changed.
@@ -49,8 +49,8 @@ type binding struct {
 	reasons []atomic.Pointer[string]
 }
 
-// scope holds, for everybody who is bound, the roles and the bindings that give them, sorted by the first binding.
-type scope map[subject][]grant
+// grantTable holds, for everybody who is bound, the roles and the bindings that give them, sorted by the first binding.
+type grantTable map[subject][]grant
 
 // subject is a user or a group. A service account is a user.
 type subject struct {
@@ -73,9 +73,9 @@ func NewIndex() *Index {
 		ClusterRoles:        view.New(rbacv1.Resource("clusterroles"), true, nothing),
 		ClusterRoleBindings: view.New(rbacv1.Resource("clusterrolebindings"), true, nothing),
 
-		roles:    map[view.Key]*role{},
-		bindings: map[view.Key]*binding{},
-		scopes:   map[string]scope{},
+		roles:       map[view.Key]*role{},
+		bindings:    map[view.Key]*binding{},
+		byNamespace: map[string]grantTable{},
 	}
 	x.Roles.OnChange(x.roleChanged)
 	x.ClusterRoles.OnChange(x.roleChanged)
@@ -136,10 +136,10 @@ func trim(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 
 // bind adds a binding to what its subjects have. The lock is held.
 func (x *Index) bind(b *binding) {
-	here := x.scopes[b.meta.Namespace]
+	here := x.byNamespace[b.meta.Namespace]
 	if here == nil {
-		here = scope{}
-		x.scopes[b.meta.Namespace] = here
+		here = grantTable{}
+		x.byNamespace[b.meta.Namespace] = here
 	}
 	for who := range b.bound() {
 		grants, given := here[who], b.role()
@@ -156,7 +156,7 @@ func (x *Index) bind(b *binding) {
 
 // unbind takes a binding from what its subjects have. The lock is held.
 func (x *Index) unbind(b *binding) {
-	here := x.scopes[b.meta.Namespace]
+	here := x.byNamespace[b.meta.Namespace]
 	for who := range b.bound() {
 		grants, given := here[who], b.role()
 		i := slices.IndexFunc(grants, func(g grant) bool { return g.role == given })
@@ -173,7 +173,7 @@ func (x *Index) unbind(b *binding) {
 		}
 	}
 	if len(here) == 0 {
-		delete(x.scopes, b.meta.Namespace)
+		delete(x.byNamespace, b.meta.Namespace)
 	}
 }
 

@@ -56,13 +56,13 @@ func (x *Index) authorize(_ context.Context, a authorizer.Attributes) (authorize
 // one. The lock is held.
 func (x *Index) grants(u user.Info, namespace string) iter.Seq2[subject, *grant] {
 	return func(yield func(subject, *grant) bool) {
-		if x.scopes[""].grants(u, yield) && namespace != "" {
-			x.scopes[namespace].grants(u, yield)
+		if x.byNamespace[""].grants(u, yield) && namespace != "" {
+			x.byNamespace[namespace].grants(u, yield)
 		}
 	}
 }
 
-func (s scope) grants(u user.Info, yield func(subject, *grant) bool) bool {
+func (s grantTable) grants(u user.Info, yield func(subject, *grant) bool) bool {
 	if len(s) == 0 {
 		return true
 	}

@@ -121,8 +121,8 @@ func TestIndexForgets(t *testing.T) {
 		t.Error("a binding that is gone counts")
 	}
 	x.bindingChanged(view.Key{Namespace: "ns", Name: "b"}, nil)
-	if len(x.scopes) != 0 || len(x.bindings) != 0 {
-		t.Errorf("left: %v, %v", x.scopes, x.bindings)
+	if len(x.byNamespace) != 0 || len(x.bindings) != 0 {
+		t.Errorf("left: %v, %v", x.byNamespace, x.bindings)
 	}
 }
 

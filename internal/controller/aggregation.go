@@ -44,15 +44,15 @@ func (c *aggregationController) gather(ctx context.Context, name string) (time.D
 		}
 		return 0, nil
 	}
-	now, gathered, err := c.Roles.Gathered(name)
-	if err != nil || equality.Semantic.DeepEqual(now, gathered) {
+	now, aggregated, err := c.Roles.AggregatedRules(name)
+	if err != nil || equality.Semantic.DeepEqual(now, aggregated) {
 		return 0, err
 	}
 	patch, err := json.Marshal(map[string]any{
 		"apiVersion": rbacv1.SchemeGroupVersion.String(),
 		"kind":       "ClusterRole",
 		"metadata":   map[string]string{"name": name},
-		"rules":      gathered,
+		"rules":      aggregated,
 	})
 	if err != nil {
 		return 0, err
@@ -62,7 +62,7 @@ func (c *aggregationController) gather(ctx context.Context, name string) (time.D
 		FieldManager: "clusterrole-aggregation-controller", Force: &force,
 	})
 	if err == nil {
-		klog.FromContext(ctx).V(2).Info("Gathered the rules of a cluster role", "clusterRole", name, "rules", len(gathered))
+		klog.FromContext(ctx).V(2).Info("Aggregated the rules of a cluster role", "clusterRole", name, "rules", len(aggregated))
 	}
 	return 0, ignoreNotFound(err)
 }

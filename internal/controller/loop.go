@@ -56,7 +56,7 @@ func (l loop[K]) next(ctx context.Context, settle settle[K]) bool {
 		return false
 	}
 	defer l.Done(key)
-	again, err := guard(ctx, key, settle)
+	again, err := settleSafely(ctx, key, settle)
 	if err != nil && ctx.Err() == nil {
 		report(ctx, key, err)
 		l.AddRateLimited(key)
@@ -79,8 +79,8 @@ func report[K comparable](ctx context.Context, key K, err error) {
 	logger.Error(err, "Trying again", "key", key)
 }
 
-// guard turns a panic into an error: a broken controller must not take the server down.
-func guard[K comparable](ctx context.Context, key K, settle settle[K]) (again time.Duration, err error) {
+// settleSafely turns a panic into an error: a broken controller must not take the server down.
+func settleSafely[K comparable](ctx context.Context, key K, settle settle[K]) (again time.Duration, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())

@@ -71,8 +71,8 @@ func (d *Dir) Ensure(want Wanted, now time.Time) (*Files, error) {
 	return files, err
 }
 
-// KeepGood replaces certificates before they end, for as long as the context lasts.
-func (d *Dir) KeepGood(ctx context.Context, want Wanted) {
+// RenewCertificates replaces certificates before they end, for as long as the context lasts.
+func (d *Dir) RenewCertificates(ctx context.Context, want Wanted) {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
 	for {

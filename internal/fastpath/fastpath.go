@@ -29,7 +29,7 @@ import (
 
 // Reviewer decides reviews. An error means that there is no verdict.
 type Reviewer interface {
-	Judge(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (tokenreview.Verdict, error)
+	Decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (tokenreview.Verdict, error)
 }
 
 // Issuer fills a request with its token, if validate has no objection.
@@ -98,7 +98,7 @@ func New(cfg Config) *Handler {
 		h.traced = cfg.Trace(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c := r.Context().Value(callKey{}).(*call)
 			c.request = r
-			c.answered = h.answer(w, c)
+			c.answered = h.respond(w, c)
 		}))
 	}
 	return h
@@ -139,14 +139,14 @@ func (h *Handler) serve(w http.ResponseWriter, c *call) (answered bool) {
 		return false
 	}
 	if h.traced == nil {
-		return h.answer(w, c)
+		return h.respond(w, c)
 	}
 	h.traced.ServeHTTP(w, h.traceable(c))
 	return c.answered
 }
 
-// answer answers somebody who is known.
-func (h *Handler) answer(w http.ResponseWriter, c *call) bool {
+// respond takes a request from its caller to its response.
+func (h *Handler) respond(w http.ResponseWriter, c *call) bool {
 	h.identifyAudit(c)
 	if !h.Limit.Begin() {
 		return false
@@ -211,7 +211,7 @@ func (h *Handler) decide(c *call) bool {
 	var err error
 	if reviewer := c.route.reviewer; reviewer != nil {
 		if err = h.validate(ctx, c); err == nil {
-			c.verdict, err = reviewer.Judge(ctx, &c.review.Spec)
+			c.verdict, err = reviewer.Decide(ctx, &c.review.Spec)
 		}
 		return err == nil && !bool(*c.warned) && ctx.Err() == nil
 	}

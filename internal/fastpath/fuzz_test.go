@@ -38,7 +38,7 @@ type doors struct {
 	authorization string
 }
 
-func (d *doors) Judge(_ context.Context, spec *authenticationv1.TokenReviewSpec) (tokenreview.Verdict, error) {
+func (d *doors) Decide(_ context.Context, spec *authenticationv1.TokenReviewSpec) (tokenreview.Verdict, error) {
 	d.spec = spec.DeepCopy()
 	return d.verdict, nil
 }

@@ -67,9 +67,9 @@ func (c *crashing) Authorize(ctx context.Context, a authorizer.Attributes) (auth
 	return c.doors.Authorize(ctx, a)
 }
 
-func (c *crashing) Judge(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (tokenreview.Verdict, error) {
+func (c *crashing) Decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (tokenreview.Verdict, error) {
 	c.reach("reviewer")
-	return c.doors.Judge(ctx, spec)
+	return c.doors.Decide(ctx, spec)
 }
 
 func (c *crashing) Issue(ctx context.Context, namespace, name string, request *authenticationv1.TokenRequest, validate tokenrequest.Validate) error {

@@ -28,15 +28,15 @@ type metrics struct {
 	answered, handedOver k8smetrics.CounterMetric
 }
 
-// taken says which way requests went that came in the shape for the fast path. The others are what apiserver_request_total
+// requestsTotal says which way requests went that came in the shape for the fast path. The others are what apiserver_request_total
 // counts beyond these.
-var taken = k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
+var requestsTotal = k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
 	Namespace: "mintmark", Subsystem: "fastpath", Name: "requests_total", StabilityLevel: k8smetrics.ALPHA,
 	Help: "Token reviews and token requests of the common shape: those that were answered on the fast path, and those that were handed over to the library's chain of handlers, since they are to be refused or need something else.",
 }, []string{"outcome"})
 
 // registerTaken makes the counter visible; the registry is the process's.
-var registerTaken = sync.OnceFunc(func() { legacyregistry.MustRegister(taken) })
+var registerTaken = sync.OnceFunc(func() { legacyregistry.MustRegister(requestsTotal) })
 
 // series is what is measured of a route.
 type series struct {
@@ -84,8 +84,8 @@ func newMetrics() *metrics {
 		authorized: histograms("", "authorization_duration_seconds", "Authorization duration in seconds broken out by result.",
 			k8smetrics.ALPHA, "result").WithLabelValues("allowed"),
 		users:      map[string]k8smetrics.CounterMetric{},
-		answered:   taken.WithLabelValues("answered"),
-		handedOver: taken.WithLabelValues("handed-over"),
+		answered:   requestsTotal.WithLabelValues("answered"),
+		handedOver: requestsTotal.WithLabelValues("handed-over"),
 	}
 	users := counters("", "authenticated_user_requests", "Counter of authenticated requests broken out by username.", k8smetrics.ALPHA, "username")
 	for _, name := range append(wellKnownUsers, otherUser, emailUser) {

@@ -180,7 +180,7 @@ func TestAmongOthers(t *testing.T) {
 		"the name of the object, as": {n1, authenticator.Audiences{api}, false, "token lookup failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			response, ok, err := r.AmongOthers().AuthenticateToken(authenticator.WithAudiences(t.Context(), test.asked), test.token)
+			response, ok, err := r.InUnion().AuthenticateToken(authenticator.WithAudiences(t.Context(), test.asked), test.token)
 			if ok != test.ok || (err != nil || test.reason != "") && (err == nil || err.Error() != test.reason) {
 				t.Errorf("%t, %v", ok, err)
 			}
@@ -207,7 +207,7 @@ func TestSilentStore(t *testing.T) {
 		} {
 			start := time.Now()
 			_, ok, err := r.AuthenticateToken(t.Context(), test.token)
-			var undecided tokenreview.Undecided
+			var undecided tokenreview.Unavailable
 			if ok || !errors.As(err, &undecided) || err.Error() != test.want {
 				t.Errorf("%s: %t, %v", name, ok, err)
 			}

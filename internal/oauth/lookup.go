@@ -22,8 +22,8 @@ type unavailable struct{ resource string }
 // Error says what could not be read.
 func (e unavailable) Error() string { return "the stored " + e.resource + " could not be read" }
 
-// Undecided marks an error that is not a refusal.
-func (unavailable) Undecided() {}
+// Unavailable marks an error that is not a refusal.
+func (unavailable) Unavailable() {}
 
 // lookup returns the record of an object. One that is not in memory is looked for in the storage, since another replica
 // may have created it a moment ago.

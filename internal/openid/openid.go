@@ -27,8 +27,8 @@ const (
 type Config struct {
 	// Issuer is the issuer of new tokens.
 	Issuer string
-	// KeySetURL is where the key set is said to be; empty means at this server.
-	KeySetURL string
+	// JWKSURI is where the key set is said to be; empty means at this server.
+	JWKSURI string
 	// ExternalAddress is the host and port under which others reach this server.
 	ExternalAddress string
 	// Keys are those whose tokens are accepted.
@@ -43,7 +43,7 @@ type Documents struct {
 // configuration is the discovery document. Members are in the order in which kube-apiserver writes them.
 type configuration struct {
 	Issuer        string   `json:"issuer"`
-	KeySetURL     string   `json:"jwks_uri"`
+	JWKSURI       string   `json:"jwks_uri"`
 	ResponseTypes []string `json:"response_types_supported"`
 	SubjectTypes  []string `json:"subject_types_supported"`
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
@@ -54,7 +54,7 @@ func New(cfg Config) (*Documents, error) {
 	if err := checkIssuer(cfg.Issuer); err != nil {
 		return nil, err
 	}
-	keySetURL, err := locateKeySet(cfg)
+	jwksURI, err := locateKeySet(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func New(cfg Config) (*Documents, error) {
 	}
 	document, err := json.Marshal(configuration{
 		Issuer:        cfg.Issuer,
-		KeySetURL:     keySetURL,
+		JWKSURI:       jwksURI,
 		ResponseTypes: []string{"id_token"},
 		SubjectTypes:  []string{"public"},
 		Algorithms:    published.Algorithms,
@@ -95,7 +95,7 @@ func checkIssuer(issuer string) error {
 }
 
 func locateKeySet(cfg Config) (string, error) {
-	if cfg.KeySetURL == "" {
+	if cfg.JWKSURI == "" {
 		if cfg.ExternalAddress == "" {
 			return "", errors.New("either the JWKS URI or the default external address, or both, must be set")
 		}
@@ -105,14 +105,14 @@ func locateKeySet(cfg Config) (string, error) {
 		}
 		return here.String(), nil
 	}
-	parsed, err := url.Parse(cfg.KeySetURL)
+	parsed, err := url.Parse(cfg.JWKSURI)
 	if err != nil {
 		return "", err
 	}
 	if parsed.Scheme != "https" {
 		return "", fmt.Errorf("jwksURI requires https scheme, parsed as: %s", parsed)
 	}
-	return cfg.KeySetURL, nil
+	return cfg.JWKSURI, nil
 }
 
 // Install serves the documents.

@@ -206,10 +206,10 @@ func TestNoDocuments(t *testing.T) {
 		{"a fragment", openid.Config{Issuer: "https://issuer.example#a", ExternalAddress: "host:1", Keys: keys}, "issuer URL may not include a fragment, got: https://issuer.example#a"},
 		{"no address", openid.Config{Issuer: "https://issuer.example", Keys: keys}, "either the JWKS URI or the default external address, or both, must be set"},
 		{"an address that is none", openid.Config{Issuer: "https://issuer.example", ExternalAddress: "[::1", Keys: keys}, `attempted to build jwks_uri from external address [::1, but could not construct a valid URL. Error: parse "https://[::1/openid/v1/jwks": missing ']' in host`},
-		{"keys over http", openid.Config{Issuer: "https://issuer.example", KeySetURL: "http://keys.example", Keys: keys}, "jwksURI requires https scheme, parsed as: http://keys.example"},
+		{"keys over http", openid.Config{Issuer: "https://issuer.example", JWKSURI: "http://keys.example", Keys: keys}, "jwksURI requires https scheme, parsed as: http://keys.example"},
 		{"no keys", openid.Config{Issuer: "https://issuer.example", ExternalAddress: "host:1", Keys: keySet(t)}, "no keys provided for validating keyset"},
 		{"a key that can't be expressed", openid.Config{Issuer: "https://issuer.example", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P224()))}, "error constructing JWK for key #0: unknown private key curve, must be 256, 384, or 521"},
-		{"keys elsewhere", openid.Config{Issuer: "https://issuer.example", KeySetURL: "https://keys.example/x?y=z", Keys: keys}, ""},
+		{"keys elsewhere", openid.Config{Issuer: "https://issuer.example", JWKSURI: "https://keys.example/x?y=z", Keys: keys}, ""},
 		{"a path and a slash", openid.Config{Issuer: "https://issuer.example/a/b/", ExternalAddress: "host", Keys: keys}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestNoDocuments(t *testing.T) {
 
 // TestKeySetElsewhere: the URL that is given is published as it is.
 func TestKeySetElsewhere(t *testing.T) {
-	server := serve(t, openid.Config{Issuer: "https://issuer.example", KeySetURL: "https://keys.example/x?y=z", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P256()))})
+	server := serve(t, openid.Config{Issuer: "https://issuer.example", JWKSURI: "https://keys.example/x?y=z", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P256()))})
 	if got := fetch(t, http.DefaultClient, server.URL+configurationPath, ""); !strings.Contains(got.body, `"jwks_uri":"https://keys.example/x?y=z"`) {
 		t.Errorf("the configuration is %s", got.body)
 	}

@@ -29,7 +29,7 @@ func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
 	a := &o.config.Authentication
 	fs.StringVar(&a.ClientCAFile, "client-ca-file", "",
 		"PEM bundle of authorities whose client certificates are accepted, besides the one in the data directory. It is read again when it changes.")
-	a.FrontProxy.AddFlags(fs)
+	a.RequestHeader.AddFlags(fs)
 	fs.StringVar(&a.TokenFile, "token-auth-file", "",
 		`CSV file of static tokens: token,user name,user uid[,"group1,group2"].`)
 	fs.BoolVar(&a.BootstrapTokens, "enable-bootstrap-token-auth", false,
@@ -52,7 +52,7 @@ func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
 // validateAuthentication returns what is wrong with the flags about who is let in.
 func (o *Options) validateAuthentication() []error {
 	a := &o.config.Authentication
-	errs := a.FrontProxy.Validate()
+	errs := a.RequestHeader.Validate()
 	errs = append(errs, o.issuer.validate()...)
 	if o.tokenCache.Cmp(minTokenCache) < 0 || o.tokenCache.Cmp(maxTokenCache) > 0 {
 		errs = append(errs, fmt.Errorf("--token-cache-size=%s: it must be between %s and %s", &o.tokenCache, &minTokenCache, &maxTokenCache))

@@ -108,7 +108,7 @@ func (o *Options) addTokenFlags(fs *pflag.FlagSet) {
 		"PEM file of the private key that signs tokens: RSA of at least 2048 bits, or ECDSA on P-256, P-384 or P-521. Default: a P-256 key that is made in the data directory.")
 	fs.StringArrayVar(&t.KeyFiles, "service-account-key-file", nil,
 		"PEM file of keys whose tokens are accepted and which are published: public keys, certificates or private keys. May be given several times. Default: the signing key.")
-	fs.StringVar(&t.KeySetURL, "service-account-jwks-uri", "",
+	fs.StringVar(&t.JWKSURI, "service-account-jwks-uri", "",
 		"https URL that the discovery document names as the place of the key set. Default: this server.")
 	fs.BoolVar(&t.Lookup, "service-account-lookup", true,
 		"Compare tokens that live in secrets with their secret. Other service account tokens are always looked up.")

@@ -51,8 +51,8 @@ func (o *Options) validateTokens() []error {
 	if life := t.MaxExpiration; life != 0 && (life < minMaxTokenExpiration || life > maxMaxTokenExpiration) {
 		errs = append(errs, errors.New("the service-account-max-token-expiration must be between 1 hour and 2^32 seconds"))
 	}
-	if t.KeySetURL != "" {
-		parsed, err := url.Parse(t.KeySetURL)
+	if t.JWKSURI != "" {
+		parsed, err := url.Parse(t.JWKSURI)
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("service-account-jwks-uri must be a valid URL: %w", err))

@@ -29,11 +29,11 @@ type Config struct {
 	ReasonAlone bool
 }
 
-// Undecided is an error of an authenticator that could not find out whose a token is. The token may be good, so there is
+// Unavailable is an error of an authenticator that could not find out whose a token is. The token may be good, so there is
 // no verdict about it.
-type Undecided interface {
+type Unavailable interface {
 	error
-	Undecided()
+	Unavailable()
 }
 
 // Reviewer reviews tokens. It is safe for concurrent use.
@@ -54,12 +54,12 @@ type Verdict struct {
 // Review returns the verdict about a token as the API has it. An error means that there is none, not that the token is
 // refused.
 func (r *Reviewer) Review(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (authenticationv1.TokenReviewStatus, error) {
-	verdict, err := r.Judge(ctx, spec)
+	verdict, err := r.Decide(ctx, spec)
 	return verdict.Status(), err
 }
 
-// Judge returns the verdict about a token. An error means that there is none, not that the token is refused.
-func (r *Reviewer) Judge(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (Verdict, error) {
+// Decide returns the verdict about a token. An error means that there is none, not that the token is refused.
+func (r *Reviewer) Decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (Verdict, error) {
 	if spec.Token == "" {
 		return Verdict{}, apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
@@ -141,7 +141,7 @@ func undecided(err error) error {
 	if err == nil {
 		return nil
 	}
-	if one, ok := errors.AsType[Undecided](err); ok {
+	if one, ok := errors.AsType[Unavailable](err); ok {
 		return one
 	}
 	if several, ok := errors.AsType[utilerrors.Aggregate](err); ok {

@@ -158,7 +158,7 @@ func TestReasonAlone(t *testing.T) {
 type silence struct{}
 
 func (silence) Error() string { return "nobody answers" }
-func (silence) Undecided()    {}
+func (silence) Unavailable()  {}
 
 // TestUndecided: whether a token is good could not be found out, so it is not called bad.
 func TestUndecided(t *testing.T) {

@@ -36,8 +36,8 @@ func Storage(z *authz.Authorizer) registry.Group {
 	}}
 }
 
-// answer checks a review, has it admitted, and decides.
-func answer(ctx context.Context, z authorizer.UnconditionalAuthorizer, q authz.Question, errs field.ErrorList,
+// decide checks a review, has it admitted, and decides.
+func decide(ctx context.Context, z authorizer.UnconditionalAuthorizer, q authz.Question, errs field.ErrorList,
 	obj runtime.Object, validate rest.ValidateObjectFunc,
 ) (status authorizationv1.SubjectAccessReviewStatus, err error) {
 	if len(errs) > 0 {

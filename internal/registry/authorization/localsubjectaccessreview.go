@@ -33,7 +33,7 @@ func (s *LocalSubjectAccessReviews) Create(ctx context.Context, obj runtime.Obje
 	q := authz.Question{
 		User: authz.Subject(&review.Spec), Resource: review.Spec.ResourceAttributes, NonResource: review.Spec.NonResourceAttributes,
 	}
-	status, err := answer(ctx, s.authorizer, q, validateLocalReview(review), obj, validate)
+	status, err := decide(ctx, s.authorizer, q, validateLocalReview(review), obj, validate)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (s *SelfSubjectAccessReviews) Create(ctx context.Context, obj runtime.Objec
 	q := authz.Question{User: caller, Resource: review.Spec.ResourceAttributes, NonResource: review.Spec.NonResourceAttributes}
 	errs := append(validateQuestion(q.Resource, q.NonResource), validateSelectors(q.Resource)...)
 	errs = append(errs, validateNoMetadata(review.ObjectMeta, "must be empty")...)
-	status, err := answer(ctx, s.authorizer, q, errs, obj, validate)
+	status, err := decide(ctx, s.authorizer, q, errs, obj, validate)
 	if err != nil {
 		return nil, err
 	}

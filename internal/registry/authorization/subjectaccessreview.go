@@ -32,7 +32,7 @@ func (s *SubjectAccessReviews) Create(ctx context.Context, obj runtime.Object, v
 		User: authz.Subject(&review.Spec), Resource: review.Spec.ResourceAttributes, NonResource: review.Spec.NonResourceAttributes,
 	}
 	errs := append(validateReviewSpec(&review.Spec), validateNoMetadata(review.ObjectMeta, "must be empty")...)
-	status, err := answer(ctx, s.authorizer, q, errs, obj, validate)
+	status, err := decide(ctx, s.authorizer, q, errs, obj, validate)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-func addClusterRoles(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
+func addClusterRoles(getter generic.RESTOptionsGetter, check EscalationCheck, served map[string]rest.Storage) error {
 	store, err := newGuardedStorage(getter, registry.Definition{
 		Plural:    "clusterroles",
 		Singular:  "clusterrole",
@@ -25,7 +25,7 @@ func addClusterRoles(getter generic.RESTOptionsGetter, guard Guard, served map[s
 		role := obj.(*rbacv1.ClusterRole)
 		before, _ := old.(*rbacv1.ClusterRole)
 		aggregates := role.AggregationRule != nil || before != nil && before.AggregationRule != nil
-		return guard.permitRole(ctx, "clusterroles", role.Name, role.Rules, aggregates)
+		return check.permitRole(ctx, "clusterroles", role.Name, role.Rules, aggregates)
 	})
 	if err != nil {
 		return err

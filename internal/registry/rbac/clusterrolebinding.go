@@ -13,7 +13,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-func addClusterRoleBindings(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
+func addClusterRoleBindings(getter generic.RESTOptionsGetter, check EscalationCheck, served map[string]rest.Storage) error {
 	store, err := newGuardedStorage(getter, registry.Definition{
 		Plural:    "clusterrolebindings",
 		Singular:  "clusterrolebinding",
@@ -24,7 +24,7 @@ func addClusterRoleBindings(getter generic.RESTOptionsGetter, guard Guard, serve
 		Attrs:     registry.Selectable[*rbacv1.ClusterRoleBinding](nil),
 	}, func(ctx context.Context, obj, _ runtime.Object) error {
 		binding := obj.(*rbacv1.ClusterRoleBinding)
-		return guard.permitBinding(ctx, "clusterrolebindings", binding.Name, binding.RoleRef)
+		return check.permitBinding(ctx, "clusterrolebindings", binding.Name, binding.RoleRef)
 	})
 	if err != nil {
 		return err

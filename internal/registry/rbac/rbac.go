@@ -1,5 +1,5 @@
 // Package rbac provides the REST storage of rbac.authorization.k8s.io: roles, cluster roles and their bindings. Nobody can
-// store a role or a binding that gives more than the caller has (escalation; see Guard).
+// store a role or a binding that gives more than the caller has (escalation; see EscalationCheck).
 package rbac
 
 import (
@@ -22,12 +22,12 @@ import (
 )
 
 // Storage returns the API group rbac.authorization.k8s.io.
-func Storage(getter generic.RESTOptionsGetter, guard Guard) (registry.Group, error) {
+func Storage(getter generic.RESTOptionsGetter, check EscalationCheck) (registry.Group, error) {
 	served := map[string]rest.Storage{}
-	for _, add := range []func(generic.RESTOptionsGetter, Guard, map[string]rest.Storage) error{
+	for _, add := range []func(generic.RESTOptionsGetter, EscalationCheck, map[string]rest.Storage) error{
 		addRoles, addClusterRoles, addRoleBindings, addClusterRoleBindings,
 	} {
-		if err := add(getter, guard, served); err != nil {
+		if err := add(getter, check, served); err != nil {
 			return registry.Group{}, err
 		}
 	}

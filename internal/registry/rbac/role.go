@@ -12,7 +12,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-func addRoles(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
+func addRoles(getter generic.RESTOptionsGetter, check EscalationCheck, served map[string]rest.Storage) error {
 	store, err := newGuardedStorage(getter, registry.Definition{
 		Plural:    "roles",
 		Singular:  "role",
@@ -23,7 +23,7 @@ func addRoles(getter generic.RESTOptionsGetter, guard Guard, served map[string]r
 		Attrs:     registry.Selectable[*rbacv1.Role](nil),
 	}, func(ctx context.Context, obj, _ runtime.Object) error {
 		role := obj.(*rbacv1.Role)
-		return guard.permitRole(ctx, "roles", role.Name, role.Rules, false)
+		return check.permitRole(ctx, "roles", role.Name, role.Rules, false)
 	})
 	if err != nil {
 		return err

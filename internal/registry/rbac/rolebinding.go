@@ -13,7 +13,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-func addRoleBindings(getter generic.RESTOptionsGetter, guard Guard, served map[string]rest.Storage) error {
+func addRoleBindings(getter generic.RESTOptionsGetter, check EscalationCheck, served map[string]rest.Storage) error {
 	store, err := newGuardedStorage(getter, registry.Definition{
 		Plural:    "rolebindings",
 		Singular:  "rolebinding",
@@ -24,7 +24,7 @@ func addRoleBindings(getter generic.RESTOptionsGetter, guard Guard, served map[s
 		Attrs:     registry.Selectable[*rbacv1.RoleBinding](nil),
 	}, func(ctx context.Context, obj, _ runtime.Object) error {
 		binding := obj.(*rbacv1.RoleBinding)
-		return guard.permitBinding(ctx, "rolebindings", binding.Name, binding.RoleRef)
+		return check.permitBinding(ctx, "rolebindings", binding.Name, binding.RoleRef)
 	})
 	if err != nil {
 		return err

@@ -15,18 +15,18 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // Documents are read again at a pace; what is somebody's own is always asked for.
 func TestPaced(t *testing.T) {
 	for name, test := range map[string]struct {
-		body   string
-		header http.Header
-		paced  bool
+		body        string
+		header      http.Header
+		rateLimited bool
 	}{
-		"document":       {body: `{"keys":[]}`, paced: true},
+		"document":       {body: `{"keys":[]}`, rateLimited: true},
 		"a user's claim": {body: "e30.e30.c2ln"},
 		"a credential":   {body: `{}`, header: http.Header{"Authorization": {"Bearer x"}}},
 		"long":           {body: `"` + strings.Repeat("a", maxDocument) + `"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			calls := 0
-			p := newPaced(roundTripper(func(r *http.Request) (*http.Response, error) {
+			p := newRateLimited(roundTripper(func(r *http.Request) (*http.Response, error) {
 				calls++
 				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(test.body)), Request: r}, nil
 			}))
@@ -46,7 +46,7 @@ func TestPaced(t *testing.T) {
 					t.Fatal(err, fmt.Sprintf("%.40s", body))
 				}
 			}
-			if fewer := calls < asked; fewer != test.paced {
+			if fewer := calls < asked; fewer != test.rateLimited {
 				t.Errorf("%d calls for %d questions", calls, asked)
 			}
 		})

@@ -17,10 +17,10 @@ const (
 	fetchesPerSecond, fetchBurst = 1, 10
 )
 
-// paced is the transport to an issuer. A token that names a key which the issuer's key set lacks has the set read again,
+// rateLimited is the transport to an issuer. A token that names a key which the issuer's key set lacks has the set read again,
 // since the issuer may have a new key; tokens with made-up keys would have it read without end. When they do, what was
 // read last is read again.
-type paced struct {
+type rateLimited struct {
 	base  http.RoundTripper
 	limit *rate.Limiter
 
@@ -36,13 +36,13 @@ type document struct {
 // maxDocuments and maxDocument bound what is kept: the discovery document and the key set, and as many more.
 const maxDocuments, maxDocument = 4, 128 << 10
 
-func newPaced(base http.RoundTripper) *paced {
-	return &paced{base: base, limit: rate.NewLimiter(fetchesPerSecond, fetchBurst), last: map[string]*document{}}
+func newRateLimited(base http.RoundTripper) *rateLimited {
+	return &rateLimited{base: base, limit: rate.NewLimiter(fetchesPerSecond, fetchBurst), last: map[string]*document{}}
 }
 
 // RoundTrip reads a document. What needs a credential, or is not JSON, is none and is passed on: claims of one user, which
 // an issuer may keep at a place of their own (OpenID Connect Core 1.0 section 5.6.2).
-func (p *paced) RoundTrip(request *http.Request) (*http.Response, error) {
+func (p *rateLimited) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method != http.MethodGet || request.Header.Get("Authorization") != "" {
 		return p.base.RoundTrip(request)
 	}

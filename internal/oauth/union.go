@@ -7,10 +7,10 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 )
 
-// AmongOthers is the authenticator as one of several. It says what a kube-apiserver hears whose token webhook is
+// InUnion is the authenticator as one of several. It says what a kube-apiserver hears whose token webhook is
 // OpenShift's endpoint: nothing, not even a reason, of a review for audiences of which none is this server's. And it
 // says nothing of tokens that aren't written as ours, since others may know them.
-func (a *Authenticator) AmongOthers() authenticator.Token {
+func (a *Authenticator) InUnion() authenticator.Token {
 	return authenticator.TokenFunc(func(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 		if !strings.HasPrefix(token, Prefix) {
 			return nil, false, nil

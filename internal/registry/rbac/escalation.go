@@ -12,8 +12,8 @@ import (
 	"github.com/mintmark/mintmark/internal/authz"
 )
 
-// Guard keeps callers from giving what they don't have.
-type Guard struct {
+// EscalationCheck keeps callers from giving what they don't have.
+type EscalationCheck struct {
 	// Index says what a caller has by roles, and which rules a role has.
 	Index *authz.Index
 	// Authorizer says who may escalate and bind.
@@ -21,7 +21,7 @@ type Guard struct {
 }
 
 // permitRole returns what a caller is told who may not give a role these rules.
-func (g Guard) permitRole(ctx context.Context, resource, name string, rules []rbacv1.PolicyRule, aggregates bool) error {
+func (g EscalationCheck) permitRole(ctx context.Context, resource, name string, rules []rbacv1.PolicyRule, aggregates bool) error {
 	if authz.IsPrivileged(ctx) || g.mayEscalate(ctx) {
 		return nil
 	}
@@ -44,7 +44,7 @@ var everything = []rbacv1.PolicyRule{
 }
 
 // permitBinding returns what a caller is told who may not bind somebody to a role.
-func (g Guard) permitBinding(ctx context.Context, resource, name string, role rbacv1.RoleRef) error {
+func (g EscalationCheck) permitBinding(ctx context.Context, resource, name string, role rbacv1.RoleRef) error {
 	namespace := genericapirequest.NamespaceValue(ctx)
 	if authz.IsPrivileged(ctx) || g.mayBind(ctx, role, namespace) {
 		return nil
@@ -64,7 +64,7 @@ func (g Guard) permitBinding(ctx context.Context, resource, name string, role rb
 
 // mayEscalate reports whether the caller has the verb escalate on the object of the request. An object that is being
 // created has no name yet.
-func (g Guard) mayEscalate(ctx context.Context) bool {
+func (g EscalationCheck) mayEscalate(ctx context.Context) bool {
 	info, ok := genericapirequest.RequestInfoFrom(ctx)
 	return ok && g.may(ctx, authorizer.AttributesRecord{
 		Verb:            "escalate",
@@ -78,7 +78,7 @@ func (g Guard) mayEscalate(ctx context.Context) bool {
 }
 
 // mayBind reports whether the caller has the verb bind on a role, in the namespace of the binding.
-func (g Guard) mayBind(ctx context.Context, role rbacv1.RoleRef, namespace string) bool {
+func (g EscalationCheck) mayBind(ctx context.Context, role rbacv1.RoleRef, namespace string) bool {
 	resource := "roles"
 	if role.Kind == "ClusterRole" {
 		resource = "clusterroles"
@@ -94,7 +94,7 @@ func (g Guard) mayBind(ctx context.Context, role rbacv1.RoleRef, namespace strin
 	})
 }
 
-func (g Guard) may(ctx context.Context, what authorizer.AttributesRecord) bool {
+func (g EscalationCheck) may(ctx context.Context, what authorizer.AttributesRecord) bool {
 	caller, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
 		return false
