@@ -3,6 +3,7 @@ package apiserver
 import (
 	"net/http"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
@@ -10,12 +11,13 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/scheme"
 )
 
-// aggregated answers, in three places, as the aggregator of kube-apiserver does and not as a server behind it would.
-func (s *Server) aggregated(apis http.Handler, c *genericapiserver.Config) http.Handler {
-	groups := aggregated.WrapAggregatedDiscoveryToHandler(http.HandlerFunc(s.listGroups), c.AggregatedDiscoveryGroupManager, nil)
+// aggregate answers, in three places, as the aggregator of kube-apiserver does and not as a server behind it would.
+func aggregate(apis http.Handler, served []registry.Group, c *genericapiserver.Config) http.Handler {
+	groups := aggregated.WrapAggregatedDiscoveryToHandler(listGroups(served), c.AggregatedDiscoveryGroupManager, nil)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodGet && r.URL.Path == "/apis":
@@ -43,17 +45,21 @@ func listCustomResources(w http.ResponseWriter) {
 }
 
 // listGroups answers /apis with a list that names its version.
-func (s *Server) listGroups(w http.ResponseWriter, r *http.Request) {
-	groups, err := s.generic.DiscoveryGroupManager.Groups(r.Context(), r)
-	if err != nil {
-		responsewriters.InternalError(w, r, err)
-		return
+func listGroups(served []registry.Group) http.Handler {
+	list := &metav1.APIGroupList{}
+	for _, group := range served {
+		if group.Version.Group == corev1.GroupName {
+			continue
+		}
+		version := metav1.GroupVersionForDiscovery{GroupVersion: group.Version.String(), Version: group.Version.Version}
+		list.Groups = append(list.Groups, metav1.APIGroup{
+			Name: group.Version.Group, Versions: []metav1.GroupVersionForDiscovery{version}, PreferredVersion: version,
+		})
 	}
-	for i := range groups {
-		groups[i].ServerAddressByClientCIDRs = nil
-	}
-	responsewriters.WriteObjectNegotiated(scheme.Codecs, negotiation.DefaultEndpointRestrictions, schema.GroupVersion{}, w, r,
-		http.StatusOK, &metav1.APIGroupList{Groups: groups}, false)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		responsewriters.WriteObjectNegotiated(scheme.Codecs, negotiation.DefaultEndpointRestrictions, schema.GroupVersion{}, w, r,
+			http.StatusOK, list.DeepCopy(), false)
+	})
 }
 
 // plainText is the answer with the index of the OpenAPI documents, which kube-apiserver doesn't mark as JSON.

@@ -1,10 +1,14 @@
 package apiserver
 
 import (
+	"net/http"
+
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
 
+	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/openid"
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/registry/authentication"
@@ -13,34 +17,58 @@ import (
 	"github.com/mintmark/mintmark/internal/registry/openshift"
 	"github.com/mintmark/mintmark/internal/registry/rbac"
 	"github.com/mintmark/mintmark/internal/scheme"
+	"github.com/mintmark/mintmark/internal/tokenrequest"
+	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// installAPIs serves the API groups.
-func (s *Server) installAPIs(storage generic.RESTOptionsGetter) error {
-	coreGroup, err := core.Storage(storage, s.issuer)
+// newGroups returns the API groups, in the order in which /apis lists them.
+func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
+	authorizer *authz.Authorizer, roles *authz.Index, openShift *openShift,
+) ([]registry.Group, error) {
+	coreGroup, err := core.Storage(getter, issuer)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	rbacGroup, err := rbac.Storage(storage, rbac.EscalationCheck{Index: s.roles, Authorizer: s.authorizer})
+	rbacGroup, err := rbac.Storage(getter, rbac.EscalationCheck{Index: roles, Authorizer: authorizer})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	groups := []registry.Group{authentication.Storage(s.reviewer), authorization.Storage(s.authorizer), rbacGroup}
-	if s.cfg.OpenShift {
-		openShiftGroups, err := openshift.Storage(storage, coreGroup, s.openShiftReviewer)
-		if err != nil {
+	groups := []registry.Group{
+		coreGroup,
+		authentication.Storage(reviewer),
+		authorization.Storage(authorizer),
+		rbacGroup,
+	}
+	if openShift == nil {
+		return groups, nil
+	}
+	further, err := openshift.Storage(getter, coreGroup, openShift.reviewer)
+	return append(groups, further...), err
+}
+
+// install serves the API groups, the webhook of kube-apiservers and the issuer's documents.
+func install(server *genericapiserver.GenericAPIServer, groups []registry.Group, reviewer *tokenreview.Reviewer, documents *openid.Documents) error {
+	// The index of paths is for /: elsewhere a path that isn't there is just that.
+	server.Handler.NonGoRestfulMux.NotFoundHandler(http.NotFoundHandler())
+	var infos []*genericapiserver.APIGroupInfo
+	for _, group := range groups {
+		if group.Version.Group != corev1.GroupName {
+			infos = append(infos, installable(group))
+			continue
+		}
+		if err := server.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, installable(group)); err != nil {
 			return err
 		}
-		groups = append(groups, openShiftGroups...)
 	}
-	if err := s.generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, installable(coreGroup)); err != nil {
+	if err := server.InstallAPIGroups(infos...); err != nil {
 		return err
 	}
-	infos := make([]*genericapiserver.APIGroupInfo, len(groups))
-	for i, group := range groups {
-		infos[i] = installable(group)
+	// It is not part of the API, so the index of paths doesn't name it.
+	server.Handler.NonGoRestfulMux.UnlistedHandle(authentication.WebhookPath, authentication.NewWebhook(reviewer))
+	if documents != nil {
+		documents.Install(server.Handler.GoRestfulContainer)
 	}
-	return s.generic.InstallAPIGroups(infos...)
+	return nil
 }
 
 // installable is a group as the generic server takes it.
@@ -51,17 +79,12 @@ func installable(group registry.Group) *genericapiserver.APIGroupInfo {
 	return &info
 }
 
-// installDocuments serves the issuer's documents. An issuer that has none can still issue.
-func (s *Server) installDocuments() {
-	documents, err := openid.New(openid.Config{
-		Issuer:          s.keys.issuers[0],
-		JWKSURI:         s.cfg.Tokens.JWKSURI,
-		ExternalAddress: s.address,
-		Keys:            s.keys.accepted,
-	})
+// newDocuments returns the issuer's documents. An issuer that has none can still issue: then they are nil.
+func newDocuments(jwksURI, address string, keys *keys) *openid.Documents {
+	documents, err := openid.New(openid.Config{Issuer: keys.issuers[0], JWKSURI: jwksURI, ExternalAddress: address, Keys: keys.accepted})
 	if err != nil {
-		klog.Background().Info("The issuer's documents are not served: relying parties can't discover this issuer", "issuer", s.keys.issuers[0], "reason", err.Error())
-		return
+		klog.Background().Info("The issuer's documents are not served: relying parties can't discover this issuer", "issuer", keys.issuers[0], "reason", err.Error())
+		return nil
 	}
-	documents.Install(s.generic.Handler.GoRestfulContainer)
+	return documents
 }

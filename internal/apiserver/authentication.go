@@ -11,84 +11,90 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/cert"
 
 	"github.com/mintmark/mintmark/internal/authn"
+	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
 )
 
-// authenticate decides who is let in, and has the generic server ask for the certificates that this takes.
-func (s *Server) authenticate(generic *genericapiserver.Config) (*authn.Union, error) {
-	cfg := s.cfg.Authentication
-	clientCA, err := s.clientCA()
+// newAuthenticators returns the union of all authenticators, and has the generic server use it and ask for the
+// certificates that this takes. ownCA is the authority in the data directory, and openShift nil where its API is not served.
+func newAuthenticators(cfg Config, ownCA []byte, keys *keys, index *boundobject.Index, openShift *openShift,
+	client kubernetes.Interface, generic *genericapiserver.Config,
+) (*authn.Union, error) {
+	given := cfg.Authentication
+	clientCA, err := newClientCA(ownCA, given.ClientCAFile)
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := requestHeader(cfg, clientCA)
+	proxy, err := requestHeader(given, clientCA)
 	if err != nil {
 		return nil, err
 	}
-	identities := authn.Config{
-		APIAudiences:  s.keys.audiences,
-		Internal:      internalUser{},
-		RequestHeader: proxy,
-		ClientCA:      clientCA,
-		TokenFile:     cfg.TokenFile,
-		ServiceAccounts: serviceaccount.New(serviceaccount.Config{
-			Issuers:      s.keys.issuers,
-			APIAudiences: s.keys.audiences,
-			Keys:         s.keys.accepted,
-			Index:        s.index,
-			LegacyLookup: s.cfg.Tokens.Lookup,
-			MarkUsed:     s.markUsed,
-			CacheBytes:   cfg.CacheBytes,
-		}),
-		Issuers: authn.IssuersConfig{
-			File:          cfg.ConfigurationFile,
-			Configuration: cfg.Issuers,
-			Algorithms:    cfg.IssuerAlgorithms,
-			OwnIssuers:    s.keys.issuers,
-			ServerID:      generic.APIServerID,
-			CacheBytes:    cfg.CacheBytes,
-		},
-		Webhook:   cfg.Webhook,
-		Anonymous: apiserverapi.AnonymousAuthConfig{Enabled: cfg.Anonymous},
-	}
-	identities.Webhook.CacheBytes = cfg.CacheBytes
-	if cfg.BootstrapTokens {
-		identities.BootstrapTokens = s.index.Secrets
-	}
-	if err := generic.Authentication.ApplyClientCert(clientCA, generic.SecureServing); err != nil {
-		return nil, err
-	}
-	if proxy != nil {
-		if err := generic.Authentication.ApplyClientCert(proxy.CAContentProvider, generic.SecureServing); err != nil {
+	for _, ca := range certificateAuthorities(clientCA, proxy) {
+		if err := generic.Authentication.ApplyClientCert(ca, generic.SecureServing); err != nil {
 			return nil, err
 		}
 	}
-	if s.cfg.OpenShift {
-		identities.AccessTokens = s.accessTokens(s.keys.audiences).InUnion()
+	identities := authn.Config{
+		APIAudiences:  keys.audiences,
+		Internal:      internalUser{},
+		RequestHeader: proxy,
+		ClientCA:      clientCA,
+		TokenFile:     given.TokenFile,
+		ServiceAccounts: serviceaccount.New(serviceaccount.Config{
+			Issuers:      keys.issuers,
+			APIAudiences: keys.audiences,
+			Keys:         keys.accepted,
+			Index:        index,
+			LegacyLookup: cfg.Tokens.Lookup,
+			MarkUsed:     markUsed(client),
+			CacheBytes:   given.CacheBytes,
+		}),
+		Issuers: authn.IssuersConfig{
+			File:          given.ConfigurationFile,
+			Configuration: given.Issuers,
+			Algorithms:    given.IssuerAlgorithms,
+			OwnIssuers:    keys.issuers,
+			ServerID:      generic.APIServerID,
+			CacheBytes:    given.CacheBytes,
+		},
+		Webhook:   given.Webhook,
+		Anonymous: apiserverapi.AnonymousAuthConfig{Enabled: given.Anonymous},
+	}
+	identities.Webhook.CacheBytes = given.CacheBytes
+	if given.BootstrapTokens {
+		identities.BootstrapTokens = index.Secrets
+	}
+	if openShift != nil {
+		identities.AccessTokens = openShift.tokens
 	}
 	union, err := authn.New(identities)
 	if err != nil {
 		return nil, err
 	}
-	generic.Authentication.APIAudiences = s.keys.audiences
+	generic.Authentication.APIAudiences = keys.audiences
 	generic.Authentication.RequestHeaderConfig = proxy
 	generic.Authentication.Authenticator = union.Requests
 	return union, nil
 }
 
-// clientCA returns the authorities whose client certificates are accepted: the server's own, and those of a file, which
-// is read again when it changes.
-func (s *Server) clientCA() (dynamiccertificates.CAContentProvider, error) {
-	own, err := dynamiccertificates.NewStaticCAContent("data-directory", s.files.CA)
-	if err != nil {
-		return nil, err
+// certificateAuthorities are those whose certificates clients are asked for.
+func certificateAuthorities(clients dynamiccertificates.CAContentProvider, proxy *authenticatorfactory.RequestHeaderConfig) []dynamiccertificates.CAContentProvider {
+	if proxy == nil {
+		return []dynamiccertificates.CAContentProvider{clients}
 	}
-	file := s.cfg.Authentication.ClientCAFile
-	if file == "" {
-		return own, nil
+	return []dynamiccertificates.CAContentProvider{clients, proxy.CAContentProvider}
+}
+
+// newClientCA returns the authorities whose client certificates are accepted: the server's own, and those of a file, which
+// is read again when it changes.
+func newClientCA(ownCA []byte, file string) (dynamiccertificates.CAContentProvider, error) {
+	own, err := dynamiccertificates.NewStaticCAContent("data-directory", ownCA)
+	if err != nil || file == "" {
+		return own, err
 	}
 	further, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca-bundle", file)
 	if err != nil {

@@ -18,14 +18,9 @@ const (
 	gcInterval = 10 * time.Second
 )
 
-// tuneGarbage keeps the pace of the collector fit for the size of the heap, until the context ends. It begins when what
-// is stored has been read: while the heap grows fast there should be no more garbage than need be.
-func (s *Server) tuneGarbage(ctx context.Context) {
-	select {
-	case <-s.ready:
-	case <-ctx.Done():
-		return
-	}
+// tuneGarbage keeps the pace of the collector fit for the size of the heap, until the context ends. It should begin when
+// the stored objects have been read: while the heap grows fast there should be no more garbage than need be.
+func tuneGarbage(ctx context.Context) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	current := minGCPercent
 	tick := time.NewTicker(gcInterval)

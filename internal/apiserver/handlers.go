@@ -11,16 +11,42 @@ import (
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
 	"github.com/mintmark/mintmark/internal/fastpath"
+	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/tokenrequest"
+	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// buildHandlerChain puts the two transports together: the fast path in front, and behind it the library's chain of
-// filters, and in that the API. What concerns connections more than requests is around both.
-func (s *Server) buildHandlerChain(apis http.Handler, c *genericapiserver.Config) http.Handler {
+// transports are the two ways into the server: the fast path and the library's chain of handlers.
+type transports struct {
+	fast, traced bool
+	groups       []registry.Group
+	reviewers    map[schema.GroupVersion]fastpath.Reviewer
+	issuer       *tokenrequest.Issuer
+	inFlight     *inFlight
+}
+
+// newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
+func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
+	openShift *openShift, generic *genericapiserver.Config,
+) (transports, error) {
+	t := transports{
+		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: newInFlight(generic),
+		reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: reviewer},
+	}
+	if openShift != nil {
+		t.reviewers[oauthv1.GroupVersion] = openShift.reviewer
+	}
+	return t, generic.AddPostStartHook(inFlightHook, t.inFlight.measure)
+}
+
+// chain puts the two together: the fast path in front, and behind it the library's filters, and in these the API. What
+// concerns connections more than requests is around both.
+func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Handler {
 	around := *c
 	c.GoawayChance, c.HSTSDirectives = 0, nil
-	handler := genericapiserver.DefaultBuildHandlerChain(s.inFlight.limited(s.aggregated(apis, c)), c)
-	if s.cfg.FastPath {
-		handler = s.newFastPath(handler, c)
+	handler := genericapiserver.DefaultBuildHandlerChain(t.inFlight.limited(aggregate(apis, t.groups, c)), c)
+	if t.fast {
+		handler = t.fastPath(handler, c)
 	}
 	if !c.SecureServing.DisableHTTP2 && around.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, around.GoawayChance)
@@ -28,31 +54,29 @@ func (s *Server) buildHandlerChain(apis http.Handler, c *genericapiserver.Config
 	return genericfilters.WithHSTS(handler, around.HSTSDirectives)
 }
 
-func (s *Server) newFastPath(next http.Handler, c *genericapiserver.Config) http.Handler {
+// fastPath returns the fast path, which asks the same objects as the library's chain behind it.
+func (t transports) fastPath(next http.Handler, c *genericapiserver.Config) http.Handler {
 	cfg := fastpath.Config{
 		Next:          next,
 		Stopping:      c.ShutdownInitiatedNotify(),
 		Authenticator: c.Authentication.Authenticator,
 		APIAudiences:  c.Authentication.APIAudiences,
-		Authorizer:    s.authorizer,
+		Authorizer:    c.Authorization.Authorizer,
 		Admission:     c.AdmissionControl,
-		Reviewers:     map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: s.reviewer},
-		Issuer:        s.issuer,
-		Limit:         s.inFlight.mutating,
+		Reviewers:     t.reviewers,
+		Issuer:        t.issuer,
+		Limit:         t.inFlight.mutating,
 		InFlight:      c.NonLongRunningRequestWaitGroup,
 		Timeout:       c.RequestTimeout,
 		Audit:         c.AuditBackend,
 		AuditPolicy:   c.AuditPolicyRuleEvaluator,
-	}
-	if s.cfg.OpenShift {
-		cfg.Reviewers[oauthv1.GroupVersion] = s.openShiftReviewer
 	}
 	if proxy := c.Authentication.RequestHeaderConfig; proxy != nil {
 		for _, name := range proxy.UsernameHeaders.Value() {
 			cfg.ProxyHeaders = append(cfg.ProxyHeaders, http.CanonicalHeaderKey(name))
 		}
 	}
-	if s.cfg.Tracing.ConfigFile != "" {
+	if t.traced {
 		cfg.Trace = func(handler http.Handler) http.Handler {
 			return genericapifilters.WithTracing(handler, c.TracerProvider)
 		}

@@ -116,16 +116,22 @@ func (r *recordedResponse) Write(part []byte) (int, error) {
 // Flush has nothing to do.
 func (r *recordedResponse) Flush() {}
 
-// markUsed notes on a secret the day on which its token was last used. The uid makes sure that it is that secret.
-func (s *Server) markUsed(ctx context.Context, namespace, name, uid, day string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid":    uid,
-		"labels": map[string]string{boundobject.LastUsedLabel: day},
-	}})
-	if err != nil {
+// lateHandler is a handler that is known after those who send requests to it have been built.
+type lateHandler struct{ http.Handler }
+
+// markUsed returns the function that notes on a secret the day on which its token was last used. The uid makes sure that
+// it is that secret.
+func markUsed(client kubernetes.Interface) func(ctx context.Context, namespace, name, uid, day string) error {
+	return func(ctx context.Context, namespace, name, uid, day string) error {
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+			"uid":    uid,
+			"labels": map[string]string{boundobject.LastUsedLabel: day},
+		}})
+		if err != nil {
+			return err
+		}
+		// The secret that comes back has the token in it.
+		_, err = client.CoreV1().Secrets(namespace).Patch(controller.WithoutBodies(ctx), name, types.MergePatchType, patch, metav1.PatchOptions{})
 		return err
 	}
-	// The secret that comes back has the token in it.
-	_, err = s.client.CoreV1().Secrets(namespace).Patch(controller.WithoutBodies(ctx), name, types.MergePatchType, patch, metav1.PatchOptions{})
-	return err
 }

@@ -7,30 +7,32 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
+	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/signingkey"
+	"github.com/mintmark/mintmark/internal/tokenrequest"
 )
 
-// keys is who issues, who is believed, and by which keys.
+// keys holds the issuers, API audiences, signer and verification key set.
 type keys struct {
 	issuers   []string
 	audiences authenticator.Audiences
 	signer    *signingkey.Signer
 	accepted  *signingkey.KeySet
-	// made is the file of a signing key that this start has made.
-	made string
+	// made names the file of the signing key, if this start has made it.
+	made []string
 }
 
-func (s *Server) loadKeys() (*keys, error) {
-	tokens := s.cfg.Tokens
+// loadKeys reads the keys, or makes one. address is the host and port under which others reach the server.
+func loadKeys(tokens Tokens, address string, dir *datadir.Dir) (*keys, error) {
 	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences}
 	if len(k.issuers) == 0 {
-		k.issuers = []string{"https://" + s.address}
+		k.issuers = []string{"https://" + address}
 	}
 	if len(k.audiences) == 0 {
 		k.audiences = slices.Clone(k.issuers)
 	}
-	key, err := s.signingKey(k)
+	key, err := k.signingKey(tokens.SigningKeyFile, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -58,18 +60,32 @@ func (s *Server) loadKeys() (*keys, error) {
 	return k, nil
 }
 
-func (s *Server) signingKey(k *keys) (crypto.Signer, error) {
-	if file := s.cfg.Tokens.SigningKeyFile; file != "" {
+// signingKey reads the key that signs from a file, or if none is named from the data directory, where it is made if it is
+// missing.
+func (k *keys) signingKey(file string, dir *datadir.Dir) (crypto.Signer, error) {
+	if file != "" {
 		key, err := signingkey.LoadPrivateKey(file)
 		if err != nil {
 			return nil, fmt.Errorf("--service-account-signing-key-file: %w", err)
 		}
 		return key, nil
 	}
-	file := s.dir.Path(datadir.SigningKey)
+	file = dir.Path(datadir.SigningKey)
 	key, made, err := signingkey.LoadOrCreate(file)
 	if made {
-		k.made = file
+		k.made = []string{file}
 	}
 	return key, err
+}
+
+// newIssuer returns what issues the tokens.
+func newIssuer(tokens Tokens, keys *keys, index *boundobject.Index) *tokenrequest.Issuer {
+	return tokenrequest.New(tokenrequest.Config{
+		Issuer:        keys.issuers[0],
+		APIAudiences:  keys.audiences,
+		MaxExpiration: tokens.MaxExpiration,
+		Extend:        tokens.ExtendExpiration,
+		Index:         index,
+		Signer:        keys.signer,
+	})
 }

@@ -2,81 +2,86 @@ package apiserver
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/rest"
 
+	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/oauth"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// newOpenShiftReviewer decides OpenShift's reviews.
-func (s *Server) newOpenShiftReviewer() *tokenreview.Reviewer {
-	audiences := s.openShiftAudiences()
-	return tokenreview.New(tokenreview.Config{Authenticator: s.accessTokens(audiences), APIAudiences: audiences, ReasonAlone: true})
+// openShift is the part of the server that is there for OpenShift's API alone.
+type openShift struct {
+	index *oauth.Index
+	// idle puts off the idle deadlines of access tokens that are used.
+	idle *oauth.Idle
+	// tokens knows access tokens, as one of the authenticators of all tokens.
+	tokens authenticator.Token
+	// reviewer decides OpenShift's reviews.
+	reviewer *tokenreview.Reviewer
 }
 
-// openShiftAudiences are those of OpenShift's reviews. They are the server's, but that --api-audiences= gives them none:
-// other tokens have to be for somebody, and so the server has an audience even then.
-func (s *Server) openShiftAudiences() authenticator.Audiences {
-	if given := s.cfg.Tokens.APIAudiences; given != nil && len(given) == 0 {
+// newOpenShift returns nil where OpenShift's API is not served.
+func newOpenShift(cfg Config, keys *keys, index *boundobject.Index, client rest.Interface) *openShift {
+	if !cfg.OpenShift {
 		return nil
 	}
-	return s.keys.audiences
-}
-
-// accessTokens knows OpenShift's access tokens.
-func (s *Server) accessTokens(audiences authenticator.Audiences) *oauth.Authenticator {
-	return oauth.New(oauth.Config{
-		Index:        s.oauth,
-		APIAudiences: audiences,
-		Idle:         s.idle,
-		Secrets:      s.index.Secrets,
-		Namespaces:   s.index.Namespaces,
-	})
+	o := &openShift{index: oauth.NewIndex()}
+	o.idle = oauth.NewIdle(oauth.IdleConfig{Index: o.index, Window: cfg.IdleWindow, Store: tokenStore{client}})
+	accessTokens := func(audiences authenticator.Audiences) *oauth.Authenticator {
+		return oauth.New(oauth.Config{
+			Index: o.index, APIAudiences: audiences, Idle: o.idle, Secrets: index.Secrets, Namespaces: index.Namespaces,
+		})
+	}
+	o.tokens = accessTokens(keys.audiences).InUnion()
+	// The audiences of OpenShift's reviews are the server's, but that --api-audiences= gives them none: other tokens have
+	// to be for somebody, and so the server has an audience even then.
+	audiences := keys.audiences
+	if given := cfg.Tokens.APIAudiences; given != nil && len(given) == 0 {
+		audiences = nil
+	}
+	o.reviewer = tokenreview.New(tokenreview.Config{Authenticator: accessTokens(audiences), APIAudiences: audiences, ReasonAlone: true})
+	return o
 }
 
 // stopTimeout bounds how long a stop waits for the last uses of access tokens to be written down.
 const stopTimeout = 5 * time.Second
 
-// keepIdleDeadlines has the idle deadlines of access tokens put off until the server ends.
-func (s *Server) keepIdleDeadlines(background context.Context, running *sync.WaitGroup) {
-	if !s.cfg.OpenShift {
-		return
+// services returns the services that OpenShift's API needs while a server is ready, and has the last uses of access tokens
+// written down before it stops.
+func (o *openShift) services(server *genericapiserver.GenericAPIServer) []service {
+	if o == nil {
+		return nil
 	}
-	running.Go(func() {
-		select {
-		case <-s.ready:
-			s.idle.Run(background)
-		case <-background.Done():
-		}
-	})
-	s.generic.AddPreShutdownHookOrDie("write-idle-deadlines", func() error {
-		ctx, cancel := context.WithTimeout(background, stopTimeout)
+	server.AddPreShutdownHookOrDie("write-idle-deadlines", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
-		s.idle.Flush(ctx)
+		o.idle.Flush(ctx)
 		return nil
 	})
+	return []service{o.idle.Run}
 }
 
 // tokenStore gets and updates access tokens as any client does.
-type tokenStore struct{ *Server }
+type tokenStore struct{ client rest.Interface }
 
 // Get returns an access token.
 func (t tokenStore) Get(ctx context.Context, name string) (*oauthv1.OAuthAccessToken, error) {
 	token := &oauthv1.OAuthAccessToken{}
 	// It may have the code in it that it was bought with.
-	err := t.tokens.Get().Resource("oauthaccesstokens").Name(name).Do(controller.WithoutBodies(ctx)).Into(token)
+	err := t.client.Get().Resource("oauthaccesstokens").Name(name).Do(controller.WithoutBodies(ctx)).Into(token)
 	return token, err
 }
 
 // Update stores an access token, unless it has been changed since it was got.
 func (t tokenStore) Update(ctx context.Context, token *oauthv1.OAuthAccessToken) error {
-	return t.tokens.Put().Resource("oauthaccesstokens").Name(token.Name).
+	return t.client.Put().Resource("oauthaccesstokens").Name(token.Name).
 		VersionedParams(&metav1.UpdateOptions{}, scheme.ParameterCodec).Body(token).Do(controller.WithoutBodies(ctx)).Error()
 }

@@ -1,0 +1,37 @@
+package apiserver
+
+import (
+	"slices"
+
+	"k8s.io/apiserver/pkg/admission"
+	apiserverapi "k8s.io/apiserver/pkg/apis/apiserver"
+
+	mintmarkadmission "github.com/mintmark/mintmark/internal/admission"
+	"github.com/mintmark/mintmark/internal/authz"
+	"github.com/mintmark/mintmark/internal/boundobject"
+)
+
+// newAuthorizer returns the authorizer that both ways into the server ask.
+func newAuthorizer(cfg Config, index *boundobject.Index, roles *authz.Index) (*authz.Authorizer, error) {
+	nodes := authz.NewNodeRelations()
+	if slices.ContainsFunc(cfg.Authorizers, func(a apiserverapi.AuthorizerConfiguration) bool { return a.Type == authz.ModeNode }) {
+		// They take as much memory as all else that is kept of pods.
+		index.Pods.OnChange(nodes.Changed)
+	}
+	return authz.New(authz.Config{
+		Authorizers:  cfg.Authorizers,
+		Index:        roles,
+		Nodes:        nodes,
+		PublicIssuer: cfg.Authentication.PublicIssuer,
+		OpenShift:    cfg.OpenShift,
+	})
+}
+
+// newAdmission returns the checks of what is about to be carried out.
+func newAdmission(nodeRestriction bool, index *boundobject.Index, authorizer *authz.Authorizer) admission.Interface {
+	plugins := []admission.Interface{mintmarkadmission.NamespaceLifecycle{Namespaces: index.Namespaces}}
+	if nodeRestriction {
+		plugins = append(plugins, mintmarkadmission.NodeRestriction{Pods: index.Pods, Authorizer: authorizer})
+	}
+	return admission.NewChainHandler(plugins...)
+}

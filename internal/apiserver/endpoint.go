@@ -1,0 +1,52 @@
+package apiserver
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+
+	"github.com/mintmark/mintmark/internal/datadir"
+)
+
+// endpoint is where the server listens and by which names and certificate it is known there.
+type endpoint struct {
+	serving genericoptions.SecureServingOptions
+	// address is the host and port under which others reach the server.
+	address string
+	wanted  datadir.Wanted
+	files   *datadir.Files
+}
+
+// listen takes the port, so that it is known, and makes the certificates for it that are missing.
+func listen(cfg Config, dir *datadir.Dir) (*endpoint, error) {
+	serving := *cfg.Serving
+	listener, port, err := genericoptions.CreateListener(serving.BindNetwork, net.JoinHostPort(serving.BindAddress.String(), strconv.Itoa(serving.BindPort)), net.ListenConfig{})
+	if err != nil {
+		return nil, fmt.Errorf("the server can't listen; is another on that port? Name another with --secure-port: %w", err)
+	}
+	serving.Listener, serving.BindPort = listener, port
+	address := externalHost(cfg)
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		address = net.JoinHostPort(address, strconv.Itoa(port))
+	}
+	certificate := &serving.ServerCert.CertKey
+	wanted := datadir.Wanted{
+		Hosts:              hosts(cfg),
+		Server:             "https://" + net.JoinHostPort(reachable(serving.BindAddress), strconv.Itoa(port)),
+		ServingCertificate: certificate.CertFile,
+		ServingKey:         certificate.KeyFile,
+	}
+	files, err := dir.Ensure(wanted, time.Now())
+	if err != nil {
+		_ = listener.Close()
+		return nil, fmt.Errorf("the certificates in the data directory: %w", err)
+	}
+	certificate.CertFile, certificate.KeyFile = files.ServingCertificate, files.ServingKey
+	return &endpoint{serving: serving, address: address, wanted: wanted, files: files}, nil
+}
+
+// close stops listening.
+func (e *endpoint) close() { _ = e.serving.Listener.Close() }

@@ -1,0 +1,47 @@
+package apiserver
+
+import (
+	"context"
+
+	"github.com/mintmark/mintmark/internal/datadir"
+)
+
+// ground is what a server stands on: its data directory, its store, its port with a certificate, and its keys.
+type ground struct {
+	closers
+	dir      *datadir.Dir
+	store    *store
+	endpoint *endpoint
+	keys     *keys
+}
+
+// openGround takes all of it. What it has taken by then it gives back if it fails.
+func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
+	g := &ground{}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	if g.dir, err = datadir.Open(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	g.add(func() { _ = g.dir.Close() })
+	if g.store, err = openStore(ctx, cfg.Storage, g.dir); err != nil {
+		return nil, err
+	}
+	g.add(g.store.close)
+	if g.endpoint, err = listen(cfg, g.dir); err != nil {
+		return nil, err
+	}
+	g.add(g.endpoint.close)
+	if g.keys, err = loadKeys(cfg.Tokens, g.endpoint.address, g.dir); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// renewCertificates replaces the certificates before they expire.
+func (g *ground) renewCertificates(ctx context.Context) {
+	g.dir.RenewCertificates(ctx, g.endpoint.wanted)
+}

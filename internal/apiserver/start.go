@@ -1,0 +1,96 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/authz"
+	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/controller"
+)
+
+// seeds stores what every server has: the namespaces of the system, and the default roles and bindings.
+type seeds struct {
+	views     *views
+	index     *boundobject.Index
+	roles     *authz.Index
+	client    kubernetes.Interface
+	openShift bool
+	// done is closed when all of it is stored.
+	done chan struct{}
+}
+
+// addTo has the seeds stored before a server is ready, one step after the other.
+func (s seeds) addTo(server *genericapiserver.GenericAPIServer, stopping <-chan struct{}) {
+	namespaces := make(chan struct{})
+	addStartHook(server, stopping, "start-system-namespaces", func(ctx context.Context) error {
+		if err := s.views.wait(ctx); err != nil {
+			return err
+		}
+		if err := s.storeNamespaces(ctx); err != nil {
+			return err
+		}
+		close(namespaces)
+		return nil
+	})
+	addStartHook(server, stopping, "rbac/bootstrap-roles", func(ctx context.Context) error {
+		select {
+		case <-namespaces:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := s.roles.Bootstrap(ctx, s.client, authz.Defaults{OpenShift: s.openShift}); err != nil {
+			return fmt.Errorf("storing the default roles: %w", err)
+		}
+		close(s.done)
+		return nil
+	})
+}
+
+func (s seeds) storeNamespaces(ctx context.Context) error {
+	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
+		if _, ok := s.index.Namespaces.Get("", name); ok {
+			continue
+		}
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		_, err := s.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// addStartHook has something done before the server is ready. What fails because the server is stopping has not failed:
+// the library would end the process for it.
+func addStartHook(server *genericapiserver.GenericAPIServer, stopping <-chan struct{}, name string, hook func(context.Context) error) {
+	server.AddPostStartHookOrDie(name, func(hookContext genericapiserver.PostStartHookContext) error {
+		err := hook(hookContext)
+		select {
+		case <-stopping:
+			return nil
+		default:
+			return err
+		}
+	})
+}
+
+// freeMemory gives back the memory that only the start needed, above all for schemas.
+func freeMemory(context.Context) { debug.FreeOSMemory() }
+
+// runControllers returns the service that runs the controllers.
+func runControllers(cfg controller.Config) service {
+	return func(ctx context.Context) {
+		if err := controller.Run(ctx, cfg); err != nil {
+			klog.FromContext(ctx).Error(err, "The controllers stopped")
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package apiserver
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	serverstorage "k8s.io/apiserver/pkg/server/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+
+	"github.com/mintmark/mintmark/internal/datadir"
+	"github.com/mintmark/mintmark/internal/etcd"
+	"github.com/mintmark/mintmark/internal/scheme"
+)
+
+// store is the etcd that holds everything.
+type store struct {
+	options genericoptions.EtcdOptions
+	// failed delivers the error that ends the embedded etcd; nil with an external one.
+	failed <-chan error
+	close  func()
+}
+
+// openStore runs the embedded etcd, unless the options name another.
+func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *datadir.Dir) (*store, error) {
+	s := &store{options: *options, close: func() {}}
+	if len(options.StorageConfig.Transport.ServerList) > 0 {
+		return s, nil
+	}
+	member, err := etcd.Start(ctx, etcd.Config{Dir: dir.Path(datadir.Store)})
+	if err != nil {
+		return nil, err
+	}
+	s.options.StorageConfig.Transport.ServerList = []string{member.Endpoint()}
+	s.failed, s.close = member.Failed(), member.Close
+	return s, nil
+}
+
+// newStorageFactory says where and in which encoding each resource is stored.
+func newStorageFactory(options *genericoptions.EtcdOptions) serverstorage.StorageFactory {
+	return untypedStorage{serverstorage.NewDefaultStorageFactory(
+		options.StorageConfig, options.DefaultStorageMediaType, scheme.Codecs,
+		serverstorage.NewDefaultResourceEncodingConfig(scheme.Scheme), serverstorage.NewResourceConfig(), nil)}
+}
+
+// untypedStorage is storage whose objects come back without their kind.
+type untypedStorage struct{ serverstorage.StorageFactory }
+
+// NewConfig returns how a resource is stored.
+func (u untypedStorage) NewConfig(resource schema.GroupResource, example runtime.Object) (*storagebackend.ConfigForResource, error) {
+	config, err := u.StorageFactory.NewConfig(resource, example)
+	if err != nil {
+		return nil, err
+	}
+	config.Codec = scheme.Untyped(config.Codec)
+	return config, nil
+}
