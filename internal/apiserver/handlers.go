@@ -10,6 +10,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
+	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/fastpath"
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
@@ -23,13 +24,16 @@ type transports struct {
 	reviewers    map[schema.GroupVersion]fastpath.Reviewer
 	issuer       *tokenrequest.Issuer
 	inFlight     *inFlight
+	authorizer   *authz.Authorizer
+	ready        <-chan struct{}
 }
 
 // newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
 func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
-	openShift *openShift, generic *genericapiserver.Config,
+	openShift *openShift, authorizer *authz.Authorizer, ready <-chan struct{}, generic *genericapiserver.Config,
 ) (transports, error) {
 	t := transports{
+		authorizer: authorizer, ready: ready,
 		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: newInFlight(generic),
 		reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: reviewer},
 	}
@@ -39,15 +43,17 @@ func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Iss
 	return t, generic.AddPostStartHook(inFlightHook, t.inFlight.measure)
 }
 
-// chain puts the two together: the fast path in front, and behind it the library's filters, and in these the API. What
-// concerns connections more than requests is around both.
+// chain puts the two together: the fast path in front, and behind it the library's filters, and in these the API. The gate
+// is in front of both, and around it is what concerns connections more than requests.
 func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Handler {
 	around := *c
 	c.GoawayChance, c.HSTSDirectives = 0, nil
+	c.Authorization.Authorizer = openUntilReady(t.authorizer, t.ready)
 	handler := genericapiserver.DefaultBuildHandlerChain(t.inFlight.limited(aggregate(apis, t.groups, c)), c)
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}
+	handler = &gate{ready: t.ready, stopping: c.ShutdownInitiatedNotify(), resolver: c.RequestInfoResolver, next: handler}
 	if !c.SecureServing.DisableHTTP2 && around.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, around.GoawayChance)
 	}
@@ -61,7 +67,7 @@ func (t transports) fastPath(next http.Handler, c *genericapiserver.Config) http
 		Stopping:      c.ShutdownInitiatedNotify(),
 		Authenticator: c.Authentication.Authenticator,
 		APIAudiences:  c.Authentication.APIAudiences,
-		Authorizer:    c.Authorization.Authorizer,
+		Authorizer:    t.authorizer,
 		Admission:     c.AdmissionControl,
 		Reviewers:     t.reviewers,
 		Issuer:        t.issuer,

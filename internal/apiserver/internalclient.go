@@ -27,9 +27,12 @@ type internalKey struct{}
 // internalUser is the server itself.
 type internalUser struct{}
 
+// isInternal reports whether the server makes the request of itself.
+func isInternal(request *http.Request) bool { return request.Context().Value(internalKey{}) != nil }
+
 // AuthenticateRequest knows the requests of the server's own components.
 func (internalUser) AuthenticateRequest(request *http.Request) (*authenticator.Response, bool, error) {
-	if request.Context().Value(internalKey{}) == nil {
+	if !isInternal(request) {
 		return nil, false, nil
 	}
 	return &authenticator.Response{User: &user.DefaultInfo{

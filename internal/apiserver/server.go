@@ -76,12 +76,13 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	issuer := newIssuer(cfg.Tokens, keys, index)
 	reviewer := tokenreview.New(tokenreview.Config{Authenticator: union.Tokens, APIAudiences: keys.audiences})
 
-	// The API, and the two ways to it.
+	// The API, and the two ways to it, which are open when the server is ready.
+	ready := make(chan struct{})
 	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, openShift)
 	if err != nil {
 		return nil, err
 	}
-	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, generic)
+	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, ready, generic)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	self.Handler = server.Handler.FullHandlerChain
 
 	// The work besides requests.
-	seeds := seeds{views: views, index: index, roles: roles, client: client, openShift: cfg.OpenShift, done: make(chan struct{})}
+	seeds := seeds{views: views, index: index, roles: roles, client: client, openShift: cfg.OpenShift, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
 	always := append(views.services(), ground.renewCertificates, union.Run)
 	whenReady := []service{freeMemory, runControllers(controller.Config{
@@ -108,7 +109,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	return &Server{
 		about: newAbout(ground), held: held, generic: server, storeFailed: stored.failed,
-		drained: generic.DrainedNotify(), ready: seeds.done, always: always, whenReady: whenReady,
+		drained: generic.DrainedNotify(), ready: ready, always: always, whenReady: whenReady,
 	}, nil
 }
 

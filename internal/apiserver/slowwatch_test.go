@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +26,30 @@ const watchMethod = "/etcdserverpb.Watch/Watch"
 // address where it does so.
 func slowWatch(t *testing.T, endpoint string, lag time.Duration) string {
 	t.Helper()
+	return between(t, endpoint, lag, func([]byte) {})
+}
+
+// listed are requests for all keys of a resource: they name the key behind the last one.
+var listed = regexp.MustCompile(`/mintmark/[a-z./]+0`)
+
+// slowList stands between a server and its etcd, too, and keeps lists back until it is told to release them.
+func slowList(t *testing.T, endpoint string) (address string, release func()) {
+	t.Helper()
+	released := make(chan struct{})
+	release = sync.OnceFunc(func() { close(released) })
+	address = between(t, endpoint, 0, func(message []byte) {
+		if listed.Match(message) {
+			<-released
+		}
+	})
+	t.Cleanup(release)
+	return address, release
+}
+
+// between passes on what a server and its etcd send each other: requests after sent has returned, and what watches bring
+// when it has been on its way for that long. It returns the address where it does so.
+func between(t *testing.T, endpoint string, lag time.Duration, sent func(message []byte)) string {
+	t.Helper()
 	behind, err := grpc.NewClient(endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(asItIs{}), grpc.MaxCallRecvMsgSize(1<<30)))
 	if err != nil {
@@ -38,7 +64,7 @@ func slowWatch(t *testing.T, endpoint string, lag time.Duration) string {
 			if err != nil {
 				return err
 			}
-			go forward(client, server)
+			go forward(client, server, sent)
 			if method == watchMethod {
 				return backward(server, client, lag)
 			}
@@ -63,14 +89,15 @@ func slowWatch(t *testing.T, endpoint string, lag time.Duration) string {
 	return "unix://" + listener.Addr().String()
 }
 
-// forward passes on what a client sends.
-func forward(client grpc.ServerStream, server grpc.ClientStream) {
+// forward passes on what a client sends, each message after sent has returned.
+func forward(client grpc.ServerStream, server grpc.ClientStream, sent func([]byte)) {
 	for {
 		var message []byte
 		if client.RecvMsg(&message) != nil {
 			_ = server.CloseSend()
 			return
 		}
+		sent(message)
 		if server.SendMsg(&message) != nil {
 			return // what is wrong shows where the answers are read
 		}

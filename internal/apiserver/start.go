@@ -25,7 +25,7 @@ type seeds struct {
 	client    kubernetes.Interface
 	openShift bool
 	// done is closed when all of it is stored.
-	done chan struct{}
+	done chan<- struct{}
 }
 
 // addTo has the seeds stored before a server is ready, one step after the other.

@@ -4,6 +4,8 @@ package testserver
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -30,6 +32,8 @@ type Server struct {
 	DataDir string
 	// Kubeconfig is the file of its administrator.
 	Kubeconfig string
+	// Ready is closed when it is ready.
+	Ready <-chan struct{}
 
 	t    testing.TB
 	stop func() error
@@ -43,12 +47,17 @@ func Start(t testing.TB, args ...string) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	s.stopAfterTest()
+	return s
+}
+
+// stopAfterTest stops the server when its test ends.
+func (s *Server) stopAfterTest() {
+	s.t.Cleanup(func() {
 		if err := s.stop(); err != nil {
-			t.Errorf("the server did not stop cleanly: %v", err)
+			s.t.Errorf("the server did not stop cleanly: %v", err)
 		}
 	})
-	return s
 }
 
 func start(t testing.TB, args []string) (*Server, error) {
@@ -81,35 +90,63 @@ func Config(t testing.TB, args ...string) (apiserver.Config, error) {
 	return opts.Config()
 }
 
+// Launch runs a server as Start does, but returns when it listens, ready or not.
+func Launch(t testing.TB, args ...string) *Server {
+	t.Helper()
+	cfg, err := Config(t, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, err := launch(t, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stopAfterTest()
+	return s
+}
+
 func run(t testing.TB, cfg apiserver.Config) (*Server, error) {
+	s, done, err := launch(t, cfg)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-s.Ready:
+		return s, nil
+	case <-done:
+		return nil, errors.Join(errors.New("the server ended before it was ready"), s.stop())
+	case <-time.After(startTimeout):
+		return nil, errors.Join(fmt.Errorf("the server was not ready within %s", startTimeout), s.stop())
+	}
+}
+
+// launch returns a server that listens, and a channel that is closed when it has stopped.
+func launch(t testing.TB, cfg apiserver.Config) (*Server, <-chan struct{}, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	server, err := apiserver.New(ctx, cfg)
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, nil, err
 	}
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	s := &Server{
+	var failure error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		failure = server.Run(ctx)
+	}()
+	return &Server{
 		URL:        server.URL(),
 		RootCAs:    server.RootCA(),
 		DataDir:    cfg.DataDir,
 		Kubeconfig: server.Kubeconfig(),
+		Ready:      server.Ready(),
 		t:          t,
 		stop: sync.OnceValue(func() error {
 			cancel()
-			return <-done
+			<-done
+			return failure
 		}),
-	}
-	select {
-	case <-server.Ready():
-		return s, nil
-	case err := <-done:
-		cancel()
-		return nil, err
-	case <-time.After(startTimeout):
-		return nil, s.stop()
-	}
+	}, done, nil
 }
 
 // Stop stops the server before its test ends, as a signal does, and returns when it has stopped.
