@@ -46,18 +46,19 @@ func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Iss
 // chain puts the two together: the fast path in front, and behind it the library's filters, and in these the API. The gate
 // is in front of both, and around it is what concerns connections more than requests.
 func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Handler {
-	around := *c
-	c.GoawayChance, c.HSTSDirectives = 0, nil
-	c.Authorization.Authorizer = openUntilReady(t.authorizer, t.ready)
-	handler := genericapiserver.DefaultBuildHandlerChain(t.inFlight.limited(aggregate(apis, t.groups, c)), c)
+	library := *c
+	library.GoawayChance, library.HSTSDirectives = 0, nil
+	library.Authentication.Authenticator = fastpath.OncePerRequest(c.Authentication.Authenticator)
+	library.Authorization.Authorizer = openUntilReady(t.authorizer, t.ready)
+	handler := genericapiserver.DefaultBuildHandlerChain(t.inFlight.limited(aggregate(apis, t.groups, c)), &library)
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}
 	handler = &gate{ready: t.ready, stopping: c.ShutdownInitiatedNotify(), resolver: c.RequestInfoResolver, next: handler}
-	if !c.SecureServing.DisableHTTP2 && around.GoawayChance > 0 {
-		handler = genericfilters.WithProbabilisticGoaway(handler, around.GoawayChance)
+	if !c.SecureServing.DisableHTTP2 && c.GoawayChance > 0 {
+		handler = genericfilters.WithProbabilisticGoaway(handler, c.GoawayChance)
 	}
-	return genericfilters.WithHSTS(handler, around.HSTSDirectives)
+	return genericfilters.WithHSTS(handler, c.HSTSDirectives)
 }
 
 // fastPath returns the fast path, which asks the same objects as the library's chain behind it.

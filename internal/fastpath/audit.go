@@ -50,16 +50,15 @@ func (h *Handler) identifyAudit(c *call) {
 	if c.audit == nil {
 		return
 	}
-	c.annotations = c.audit.GetEventAnnotations()
 	h.describe(c.request.Context(), c)
 }
 
 // describe puts into the record of a context who asks for what.
 func (h *Handler) describe(ctx context.Context, c *call) {
-	audit.WithAuditID(ctx, types.UID(c.auditID))
+	audit.WithAuditID(ctx, types.UID(c.arrival.auditID))
 	// The record is a new one, so this can't fail.
-	_ = audit.AuditContextFrom(ctx).Init(h.AuditPolicy.EvaluatePolicyRule(&c.attributes), h.Audit)
-	audit.LogRequestMetadata(ctx, c.request, c.received, &c.attributes)
+	_ = audit.AuditContextFrom(ctx).Init(h.AuditPolicy.EvaluatePolicyRule(&c.decision.attributes), h.Audit)
+	audit.LogRequestMetadata(ctx, c.request, c.arrival.at, &c.decision.attributes)
 }
 
 // auditReceived sends the record that the request has come, as it was then. It reports false if that can't be recorded.
@@ -72,23 +71,24 @@ func (h *Handler) auditReceived(c *call) bool {
 		return true
 	}
 	received := audit.WithAuditContext(context.Background())
-	audit.AddAuditAnnotationsMap(received, c.annotations)
+	audit.AddAuditAnnotationsMap(received, c.caller.annotations)
 	h.describe(received, c)
 	return audit.AuditContextFrom(received).ProcessEventStage(received, auditapi.StageRequestReceived)
 }
 
 // auditComplete sends the record that the request has been answered.
-func (h *Handler) auditComplete(c *call) {
+func (h *Handler) auditComplete(c *call) bool {
 	if !c.audit.Enabled() {
-		return
+		return true
 	}
 	ctx := c.request.Context()
-	audit.AddAuditAnnotations(ctx, decisionAnnotation, "allow", reasonAnnotation, c.reason)
+	audit.AddAuditAnnotations(ctx, decisionAnnotation, "allow", reasonAnnotation, c.decision.reason)
 	c.audit.SetEventResponseStatusCode(http.StatusCreated)
-	if total := time.Since(c.received); total > slow {
+	if total := time.Since(c.arrival.at); total > slow {
 		audit.AddAuditAnnotationsMap(ctx, c.latencies(total))
 	}
 	c.audit.ProcessEventStage(ctx, auditapi.StageResponseComplete)
+	return true
 }
 
 // slow is how long a request takes before its record says where the time went.
@@ -97,11 +97,11 @@ const slow = 500 * time.Millisecond
 // latencies are the annotations of a slow request. How an answer is made and written is not told apart.
 func (c *call) latencies(total time.Duration) map[string]string {
 	const prefix = "apiserver.latency.k8s.io/"
-	answering := time.Since(c.decided).String()
+	answering := time.Since(c.answer.at).String()
 	return map[string]string{
 		prefix + "total":                     total.String(),
-		prefix + "authentication":            c.authenticated.Sub(c.received).String(),
-		prefix + "authorization":             c.authorized.Sub(c.authenticated).String(),
+		prefix + "authentication":            c.caller.at.Sub(c.arrival.at).String(),
+		prefix + "authorization":             c.decision.at.Sub(c.caller.at).String(),
 		prefix + "transform-response-object": answering,
 		prefix + "serialize-response-object": answering,
 		prefix + "response-write":            answering,

@@ -49,9 +49,9 @@ func BenchmarkDecode(b *testing.B) {
 	for name, route := range map[string]*route{"review": {reviewer: tokenreview.New(tokenreview.Config{})}, "request": {}} {
 		b.Run(name, func(b *testing.B) {
 			c := &call{route: route}
-			c.body.read = []byte(requestBody)
+			c.payload.body.read = []byte(requestBody)
 			if name == "review" {
-				c.body.read = []byte(reviewBody)
+				c.payload.body.read = []byte(reviewBody)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -65,19 +65,19 @@ func BenchmarkDecode(b *testing.B) {
 
 // BenchmarkEncode writes the answer to a review.
 func BenchmarkEncode(b *testing.B) {
-	c := &call{route: &route{reviewer: tokenreview.New(tokenreview.Config{})}, body: newBody()}
-	c.body.read = []byte(reviewBody)
+	c := &call{route: &route{reviewer: tokenreview.New(tokenreview.Config{})}, payload: payload{body: newBody()}}
+	c.payload.body.read = []byte(reviewBody)
 	if !c.decode() {
 		b.Fatal("not of the common shape")
 	}
-	c.verdict = tokenreview.Verdict{Audiences: c.review.Spec.Audiences, User: &user.DefaultInfo{
+	c.answer.verdict = tokenreview.Verdict{Audiences: c.payload.review.Spec.Audiences, User: &user.DefaultInfo{
 		Name: "system:serviceaccount:default:app", UID: "7c1a0d3e-3e0f-4a3c-9a52-0d7f1b0a8f11",
 		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"},
 		Extra:  map[string][]string{"authentication.kubernetes.io/credential-id": {"JTI=7c1a0d3e-3e0f-4a3c-9a52-0d7f1b0a8f11"}},
 	}}
 	b.ReportAllocs()
 	for b.Loop() {
-		c.body.out = c.body.out[:0]
+		c.payload.body.out = c.payload.body.out[:0]
 		if !c.encode() {
 			b.Fatal("no answer")
 		}

@@ -23,10 +23,11 @@ func newBody() body { return body{read: make([]byte, 0, 4<<10), out: make([]byte
 
 // readBody reads the whole body. It reports false for one that is too long, that breaks off, or that takes longer than
 // the request may.
-func (c *call) readBody(w http.ResponseWriter) bool {
-	late := c.whenLate(func() { _ = http.NewResponseController(w).SetReadDeadline(past) }) // where there is nobody to wait for
+func (h *Handler) readBody(c *call) bool {
+	w := c.writer
+	late := c.whenLate(func() { _ = http.NewResponseController(w).SetReadDeadline(past) }) // an error means that there is no connection
 	defer late()
-	b := &c.body
+	b := &c.payload.body
 	b.rest = c.request.Body
 	for {
 		if len(b.read) == cap(b.read) {

@@ -20,41 +20,74 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// call is one request on its way through the handler. Calls are used again, so nobody keeps one.
+// call is one request on its way through the handler, with a part for each phase. Calls are pooled, so nothing keeps a
+// pointer to one after end.
 type call struct {
-	route    *route
-	format   format // of the body
-	accepted format // of the answer
-	// request is the request with the context of its own.
+	route *route
+	// request is the request with a context of the call's own.
 	request *http.Request
-	// credential is what was in the Authorization header.
-	credential []string
-	deadline   *deadline
-	auditID    string
+	writer  http.ResponseWriter
+	// step is the name of the step that runs, for the log of a panic.
+	step string
+	// warned records warnings. They become headers of the answer, which the generic chain writes.
+	warned *warnings
 
-	received, authenticated, authorized, decided time.Time
+	arrival  arrival
+	caller   caller
+	decision decision
+	payload  payload
+	answer   answer
+	// audit holds the audit record; nil if nothing is audited.
+	audit *audit.AuditContext
+}
 
+// arrival is what the request line and the headers say.
+type arrival struct {
+	at       time.Time
+	body     format // how the body is written
+	accepted format // how the answer is to be written
+	// authorization is the value of the Authorization header, which authenticators delete.
+	authorization []string
+	deadline      *deadline
+	auditID       string
+}
+
+// caller is the result of authentication, as the authenticator returned it, and what it left besides.
+type caller struct {
+	at          time.Time // zero before authentication
+	response    *authenticator.Response
+	ok          bool
+	err         error
+	warnings    warnings
+	annotations map[string]string
+}
+
+// decision is the result of authorization.
+type decision struct {
+	at time.Time
 	// attributes say who wants to do what; reason is why that is allowed.
 	attributes authorizer.AttributesRecord
 	reason     string
-	// audit is the record of the request, nil if there is none, and annotations are those it had when it was known who
-	// asks.
-	audit       *audit.AuditContext
-	annotations map[string]string
-
-	body   body
-	review authenticationv1.TokenReview
-	// verdict is that about the review.
-	verdict tokenreview.Verdict
-	token   authenticationv1.TokenRequest
-	object  admission.Attributes
-	// warned says that the client is to be warned of something. Warnings are headers, which the generic chain writes.
-	warned *warnings
-	// answered and written say how far it has come.
-	answered, written bool
 }
 
-var calls = sync.Pool{New: func() any { return &call{body: newBody()} }}
+// payload is the body, and the object that was decoded from it.
+type payload struct {
+	body   body
+	review authenticationv1.TokenReview
+	token  authenticationv1.TokenRequest
+	// object is the object as admission is asked about it.
+	object admission.Attributes
+}
+
+// answer is the result of a review, and how far the answer has got.
+type answer struct {
+	at      time.Time
+	verdict tokenreview.Verdict
+	// complete says that all steps were taken, written that the answer has begun.
+	complete, written bool
+}
+
+var calls = sync.Pool{New: func() any { return &call{payload: payload{body: newBody()}} }}
 
 // callKey is the key of the call in the context of a traced request.
 type callKey struct{}
@@ -79,10 +112,10 @@ func (h *Handler) begin(r *http.Request) *call {
 	default:
 	}
 	c := calls.Get().(*call)
-	c.route, c.format, c.accepted = route, body, answer
-	c.credential = r.Header["Authorization"]
-	c.received = time.Now()
-	c.attributes = authorizer.AttributesRecord{
+	c.route = route
+	c.arrive(r, limit)
+	c.arrival.body, c.arrival.accepted = body, answer
+	c.decision.attributes = authorizer.AttributesRecord{
 		Verb:            "create",
 		Namespace:       namespace,
 		APIGroup:        route.resource.Group,
@@ -93,53 +126,61 @@ func (h *Handler) begin(r *http.Request) *call {
 		ResourceRequest: true,
 		Path:            r.URL.Path,
 	}
-	c.deadline = &deadline{Context: r.Context(), at: c.received.Add(limit)}
-	c.warned = new(warnings)
-	ctx := warning.WithWarningRecorder(c.deadline, c.warned)
+	c.warned = &c.arrival.deadline.warned
+	ctx := warning.WithWarningRecorder(c.arrival.deadline, c.warned)
 	c.request = r.WithContext(authenticator.WithAudiences(ctx, h.APIAudiences))
-	if given := r.Header[auditHeader]; len(given) > 0 && given[0] != "" {
-		c.auditID = given[0]
-	} else {
-		c.auditID = newAuditID()
-	}
 	return c
 }
 
-// end gives back what the call holds.
+// arrive notes when a request came, by when it has to be answered, and under which name it is audited.
+func (c *call) arrive(r *http.Request, limit time.Duration) {
+	a := &c.arrival
+	a.at = time.Now()
+	a.deadline = &deadline{Context: r.Context(), at: a.at.Add(limit)}
+	a.authorization = r.Header["Authorization"]
+	if given := r.Header[auditHeader]; len(given) > 0 && given[0] != "" {
+		a.auditID = given[0]
+	} else {
+		a.auditID = newAuditID()
+	}
+}
+
+// end returns the call to the pool.
 func (c *call) end() {
-	c.deadline.end()
-	b := c.body
+	c.arrival.deadline.end()
+	b := c.payload.body
 	b.rest = nil
 	b.clear()
-	*c = call{body: b}
+	*c = call{payload: payload{body: b}}
 	if b.small() {
 		calls.Put(c)
 	}
 }
 
-// untouched returns the request as it came, for the generic chain. It has no more time than it had here.
+// untouched returns the request as it came, for the generic chain. It has no more time than it had here, and the generic
+// chain takes the caller from it.
 func (c *call) untouched(r *http.Request) *http.Request {
-	if c.credential != nil {
-		r.Header["Authorization"] = c.credential
+	if c.arrival.authorization != nil {
+		r.Header["Authorization"] = c.arrival.authorization
 	}
-	if c.body.rest != nil {
-		r.Body = c.body.unread()
+	if c.payload.body.rest != nil {
+		r.Body = c.payload.body.unread()
 	}
-	return r.WithContext(c.deadline)
+	return r.WithContext(c.handOver(c.arrival.deadline))
 }
 
-// admission is what admission is asked about.
+// admission returns what admission is asked about.
 func (c *call) admission() admission.Attributes {
-	if c.object == nil {
-		a := &c.attributes
-		var object runtime.Object = &c.review
+	if c.payload.object == nil {
+		a := &c.decision.attributes
+		var object runtime.Object = &c.payload.review
 		if c.route.reviewer == nil {
-			object = &c.token
+			object = &c.payload.token
 		}
-		c.object = admission.NewAttributesRecord(object, nil, c.route.kind, a.Namespace, a.Name, c.route.resource, a.Subresource,
+		c.payload.object = admission.NewAttributesRecord(object, nil, c.route.kind, a.Namespace, a.Name, c.route.resource, a.Subresource,
 			admission.Create, &createOptions, false, a.User)
 	}
-	return c.object
+	return c.payload.object
 }
 
 // createOptions are those of every request here.
@@ -147,13 +188,13 @@ var createOptions metav1.CreateOptions
 
 // traceable returns the request with what the library puts into a span.
 func (h *Handler) traceable(c *call) *http.Request {
-	a := &c.attributes
+	a := &c.decision.attributes
 	prefix := "api"
 	if a.APIGroup != "" {
 		prefix = "apis"
 	}
 	ctx := context.WithValue(c.request.Context(), callKey{}, c)
-	ctx = genericapirequest.WithUser(genericapirequest.WithReceivedTimestamp(ctx, c.received), a.User)
+	ctx = genericapirequest.WithUser(genericapirequest.WithReceivedTimestamp(ctx, c.arrival.at), a.User)
 	ctx = genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{
 		IsResourceRequest: true, Path: a.Path, Verb: a.Verb, APIPrefix: prefix, APIGroup: a.APIGroup, APIVersion: a.APIVersion,
 		Namespace: a.Namespace, Resource: a.Resource, Subresource: a.Subresource, Name: a.Name,
@@ -161,6 +202,6 @@ func (h *Handler) traceable(c *call) *http.Request {
 	if c.audit == nil {
 		ctx = audit.WithAuditContext(ctx)
 	}
-	audit.WithAuditID(ctx, types.UID(c.auditID))
+	audit.WithAuditID(ctx, types.UID(c.arrival.auditID))
 	return c.request.WithContext(ctx)
 }

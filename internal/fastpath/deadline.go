@@ -37,6 +37,9 @@ type deadline struct {
 	timed  context.Context
 	cancel context.CancelFunc
 	ended  bool
+
+	// warned is here since it lives as long as the context, and takes no allocation of its own.
+	warned warnings
 }
 
 // Deadline is when the context ends.
@@ -98,5 +101,5 @@ const buffered = 2 << 10
 // whenLate has a function called when the request has taken as long as it may, unless the result is called before. The
 // client's end of a connection doesn't ask whether a context has ended.
 func (c *call) whenLate(do func()) (stop func() bool) {
-	return time.AfterFunc(time.Until(c.deadline.at), do).Stop
+	return time.AfterFunc(time.Until(c.arrival.deadline.at), do).Stop
 }

@@ -12,21 +12,21 @@ type reader struct{ plainjson.Reader }
 
 // decode reads the object in the body. It reports false for one that says more than a client needs to say.
 func (c *call) decode() bool {
-	if c.format == inProtobuf {
+	if c.arrival.body == inProtobuf {
 		return c.decodeProtobuf()
 	}
-	s := reader{plainjson.NewReader(string(c.body.read))}
+	s := reader{plainjson.NewReader(string(c.payload.body.read))}
 	if c.route.reviewer != nil {
-		c.review.Spec = s.review()
+		c.payload.review.Spec = s.review()
 	} else {
-		c.token.Spec = s.request()
+		c.payload.token.Spec = s.request()
 	}
 	return s.Done() && c.complete()
 }
 
 // complete reports whether the object is one that could be answered with success. Without a token there is nothing to
 // review.
-func (c *call) complete() bool { return c.route.reviewer == nil || c.review.Spec.Token != "" }
+func (c *call) complete() bool { return c.route.reviewer == nil || c.payload.review.Spec.Token != "" }
 
 var (
 	objectMembers  = []string{"kind", "apiVersion", "spec", "metadata", "status"}

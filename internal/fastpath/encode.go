@@ -18,21 +18,21 @@ const maxAnswer = 128 << 10
 // encode writes the answer: in JSON byte for byte as the library does, members in the order of the Go types. It reports
 // false for one that is too long.
 func (c *call) encode() bool {
-	return c.render() && len(c.body.out) <= maxAnswer
+	return c.render() && len(c.payload.body.out) <= maxAnswer
 }
 
 func (c *call) render() bool {
-	if c.accepted == inProtobuf {
+	if c.arrival.accepted == inProtobuf {
 		return c.encodeProtobuf()
 	}
-	w := plainjson.Writer(c.body.out)
+	w := plainjson.Writer(c.payload.body.out)
 	if c.route.reviewer != nil {
-		writeReview(&w, &c.review.Spec, &c.verdict)
+		writeReview(&w, &c.payload.review.Spec, &c.answer.verdict)
 	} else {
-		writeRequest(&w, &c.token)
+		writeRequest(&w, &c.payload.token)
 	}
 	w.Raw("\n")
-	c.body.out = w
+	c.payload.body.out = w
 	return true
 }
 

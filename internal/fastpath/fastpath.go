@@ -98,7 +98,7 @@ func New(cfg Config) *Handler {
 		h.traced = cfg.Trace(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c := r.Context().Value(callKey{}).(*call)
 			c.request = r
-			c.answered = h.respond(w, c)
+			c.answer.complete = h.respond(w, c)
 		}))
 	}
 	return h
@@ -120,21 +120,43 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Next.ServeHTTP(w, c.untouched(r))
 }
 
-// serve answers a request, in the order in which the generic chain would. It reports false, and has written nothing,
-// where the generic chain is to answer.
+// step is one step on the way to an answer. take reports false where the generic chain is to answer; no step before write
+// has written anything.
+type step struct {
+	name string
+	take func(*Handler, *call) bool
+}
+
+// steps lead from a known caller to an answer, in the order in which the generic chain takes them.
+var steps = [...]step{
+	{"authorize", (*Handler).authorize},
+	{"read the body", (*Handler).readBody},
+	{"decode", func(_ *Handler, c *call) bool { return c.decode() }},
+	{"admit", (*Handler).admit},
+	{"decide", (*Handler).decide},
+	{"encode", func(_ *Handler, c *call) bool { return c.encode() }},
+	{"audit the arrival", (*Handler).auditReceived},
+	{"write", (*Handler).write},
+	{"audit the answer", (*Handler).auditComplete},
+	{"measure", (*Handler).measure},
+}
+
+// serve answers a request: it authenticates the caller and, within a span if there is tracing, takes the steps. It reports
+// false, and has written nothing, where the generic chain is to answer.
 func (h *Handler) serve(w http.ResponseWriter, c *call) (answered bool) {
 	defer func() {
 		if crash := recover(); crash != nil {
-			// What it panicked with may be anything, a token for one. If it panics in the generic chain, too, that has an
-			// answer for it.
-			klog.Background().Error(nil, "The fast path panicked", "panic", fmt.Sprintf("%T", crash), "stack", string(debug.Stack()))
-			answered = c.written
+			// The value may be anything, a token for one, so only its type is logged. If the generic chain panics as well, it
+			// answers that itself.
+			klog.Background().Error(nil, "The fast path panicked", "step", c.step, "panic", fmt.Sprintf("%T", crash), "stack", string(debug.Stack()))
+			answered = c.answer.written
 		}
 	}()
 	if h.InFlight.Add(1) != nil {
 		return false
 	}
 	defer h.InFlight.Done()
+	c.step = "authenticate"
 	if !h.authenticate(c) {
 		return false
 	}
@@ -142,34 +164,40 @@ func (h *Handler) serve(w http.ResponseWriter, c *call) (answered bool) {
 		return h.respond(w, c)
 	}
 	h.traced.ServeHTTP(w, h.traceable(c))
-	return c.answered
+	return c.answer.complete
 }
 
-// respond takes a request from its caller to its response.
+// respond takes a request from its caller to its answer, while there is a place for it.
 func (h *Handler) respond(w http.ResponseWriter, c *call) bool {
 	h.identifyAudit(c)
 	if !h.Limit.Begin() {
 		return false
 	}
 	defer h.Limit.End()
-	if !h.authorize(c) || !c.readBody(w) || !c.decode() || !h.admit(c) || !h.decide(c) || !c.encode() || !h.auditReceived(c) {
-		return false
+	c.writer = w
+	for i := range steps {
+		c.step = steps[i].name
+		if !steps[i].take(h, c) {
+			return false
+		}
 	}
-	h.write(w, c)
-	h.auditComplete(c)
-	h.metrics.record(c)
 	return true
 }
 
-// authenticate finds out who calls. Those with wrong credentials, and those with none, are the generic chain's.
+// authenticate finds out who calls. Callers with wrong credentials, or with none, are the generic chain's.
 func (h *Handler) authenticate(c *call) bool {
 	h.beginAudit(c)
-	response, ok, err := h.Authenticator.AuthenticateRequest(c.request)
-	if err != nil || !ok || !h.acceptable(response.Audiences) || anonymous(response.User) || bool(*c.warned) {
+	from := &c.caller
+	from.response, from.ok, from.err = h.Authenticator.AuthenticateRequest(c.request)
+	from.at = time.Now()
+	from.warnings = *c.warned
+	if c.audit != nil {
+		from.annotations = c.audit.GetEventAnnotations()
+	}
+	if from.err != nil || !from.ok || !h.acceptable(from.response.Audiences) || anonymous(from.response.User) || len(*c.warned) > 0 {
 		return false
 	}
-	c.attributes.User = response.User
-	c.authenticated = time.Now()
+	c.decision.attributes.User = from.response.User
 	return true
 }
 
@@ -184,10 +212,10 @@ func anonymous(u user.Info) bool {
 
 // authorize asks whether the caller may do this.
 func (h *Handler) authorize(c *call) bool {
-	decision, reason, _ := h.Authorizer.Authorize(c.request.Context(), &c.attributes)
-	c.reason = reason
-	c.authorized = time.Now()
-	return decision == authorizer.DecisionAllow
+	d := &c.decision
+	decided, reason, _ := h.Authorizer.Authorize(c.request.Context(), &d.attributes)
+	d.reason, d.at = reason, time.Now()
+	return decided == authorizer.DecisionAllow
 }
 
 // admit asks whether this may be done to this object.
@@ -211,36 +239,30 @@ func (h *Handler) decide(c *call) bool {
 	var err error
 	if reviewer := c.route.reviewer; reviewer != nil {
 		if err = h.validate(ctx, c); err == nil {
-			c.verdict, err = reviewer.Decide(ctx, &c.review.Spec)
+			c.answer.verdict, err = reviewer.Decide(ctx, &c.payload.review.Spec)
 		}
-		return err == nil && !bool(*c.warned) && ctx.Err() == nil
+		return err == nil && len(*c.warned) == 0 && ctx.Err() == nil
 	}
-	err = h.Issuer.Issue(ctx, c.attributes.Namespace, c.attributes.Name, &c.token,
+	err = h.Issuer.Issue(ctx, c.decision.attributes.Namespace, c.decision.attributes.Name, &c.payload.token,
 		func(ctx context.Context, _ *authenticationv1.TokenRequest) error { return h.validate(ctx, c) })
-	return err == nil && !bool(*c.warned) && ctx.Err() == nil
+	return err == nil && len(*c.warned) == 0 && ctx.Err() == nil
 }
 
-// warnings notes whether there are any.
-type warnings bool
-
-// AddWarning notes that there is one.
-func (w *warnings) AddWarning(string, string) { *w = true }
-
 // write sends the answer.
-func (h *Handler) write(w http.ResponseWriter, c *call) {
-	c.decided = time.Now()
-	c.written = true
+func (h *Handler) write(c *call) bool {
+	w := c.writer
+	c.answer.at, c.answer.written = time.Now(), true
 	header := w.Header()
-	header[auditHeader] = []string{c.auditID}
+	header[auditHeader] = []string{c.arrival.auditID}
 	header["Cache-Control"] = cacheControl
-	header["Content-Type"] = contentType[c.accepted]
+	header["Content-Type"] = contentType[c.arrival.accepted]
 	w.WriteHeader(http.StatusCreated)
-	if len(c.body.out) > buffered {
-		late := c.whenLate(func() { _ = http.NewResponseController(w).SetWriteDeadline(past) }) // where there is nobody to wait for
+	if len(c.payload.body.out) > buffered {
+		late := c.whenLate(func() { _ = http.NewResponseController(w).SetWriteDeadline(past) }) // an error means that there is no connection
 		defer late()
 	}
-	// A client that is gone gets no answer.
-	_, _ = w.Write(c.body.out) //nolint:gosec // JSON or protobuf, and marked as that
+	_, _ = w.Write(c.payload.body.out) //nolint:gosec // JSON or protobuf, and marked as that; a client that is gone gets no answer
+	return true
 }
 
 // Values of headers. They are the same for all answers and not changed.

@@ -111,23 +111,25 @@ func (m *metrics) countUser(name string) {
 	counter.Inc()
 }
 
-// record measures a request that has been answered.
-func (m *metrics) record(c *call) {
+// measure counts a request that has been answered.
+func (h *Handler) measure(c *call) bool {
+	m := h.metrics
 	s := &c.route.series
 	// The filters' own time is not told apart from what they ask.
-	authenticating, authorizing := c.authenticated.Sub(c.received).Seconds(), c.authorized.Sub(c.authenticated).Seconds()
-	m.countUser(c.attributes.User.GetName())
+	authenticating, authorizing := c.caller.at.Sub(c.arrival.at).Seconds(), c.decision.at.Sub(c.caller.at).Seconds()
+	m.countUser(c.decision.attributes.User.GetName())
 	m.attempts.Inc()
 	m.authenticated.Observe(authenticating)
 	m.authenticationFilter.Observe(authenticating)
 	m.allowed.Inc()
 	m.authorized.Observe(authorizing)
 	m.authorizeFilter.Observe(authorizing)
-	elapsed := time.Since(c.received).Seconds()
+	elapsed := time.Since(c.arrival.at).Seconds()
 	s.total.Inc()
 	s.duration.Observe(elapsed)
 	s.sli.Observe(elapsed)
-	s.body.Observe(float64(len(c.body.read)))
+	s.body.Observe(float64(len(c.payload.body.read)))
+	return true
 }
 
 func counters(subsystem, name, help string, stability k8smetrics.StabilityLevel, labels ...string) *k8smetrics.CounterVec {

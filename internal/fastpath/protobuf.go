@@ -13,18 +13,18 @@ var envelope = []byte("k8s\x00")
 
 // decodeProtobuf reads the object in the body. Its metadata must be empty, as its status should be.
 func (c *call) decodeProtobuf() bool {
-	content, ok := bytes.CutPrefix(c.body.read, envelope)
+	content, ok := bytes.CutPrefix(c.payload.body.read, envelope)
 	var unknown runtime.Unknown
 	if !ok || unknown.Unmarshal(content) != nil || unknown.ContentEncoding != "" || unknown.ContentType != "" ||
 		unknown.APIVersion != c.route.kind.GroupVersion().String() || unknown.Kind != c.route.kind.Kind {
 		return false
 	}
 	if c.route.reviewer != nil {
-		err := c.review.Unmarshal(unknown.Raw)
-		return err == nil && empty(&c.review.ObjectMeta) && c.complete()
+		err := c.payload.review.Unmarshal(unknown.Raw)
+		return err == nil && empty(&c.payload.review.ObjectMeta) && c.complete()
 	}
-	err := c.token.Unmarshal(unknown.Raw)
-	return err == nil && empty(&c.token.ObjectMeta) && len(c.token.Spec.Attestations) == 0 && c.complete()
+	err := c.payload.token.Unmarshal(unknown.Raw)
+	return err == nil && empty(&c.payload.token.ObjectMeta) && len(c.payload.token.Spec.Attestations) == 0 && c.complete()
 }
 
 func empty(meta *metav1.ObjectMeta) bool {
@@ -33,10 +33,10 @@ func empty(meta *metav1.ObjectMeta) bool {
 
 // encodeProtobuf writes the answer.
 func (c *call) encodeProtobuf() bool {
-	var object interface{ Marshal() ([]byte, error) } = &c.token
+	var object interface{ Marshal() ([]byte, error) } = &c.payload.token
 	if c.route.reviewer != nil {
-		c.review.Status = c.verdict.Status()
-		object = &c.review
+		c.payload.review.Status = c.answer.verdict.Status()
+		object = &c.payload.review
 	}
 	raw, err := object.Marshal()
 	if err != nil {
@@ -48,6 +48,6 @@ func (c *call) encodeProtobuf() bool {
 	if err != nil {
 		return false
 	}
-	c.body.out = append(append(c.body.out[:0], envelope...), out...)
+	c.payload.body.out = append(append(c.payload.body.out[:0], envelope...), out...)
 	return true
 }
