@@ -39,10 +39,18 @@ type authorities struct {
 	options x509.VerifyOptions
 }
 
+// certified is a user who came with a client certificate. It has the group of all who have proved who they are, so that it
+// need not be added at every request.
+type certified struct{ *user.DefaultInfo }
+
+// FromClientCertificate marks the user. No other authenticator, no impersonation and no access review makes one that has it,
+// whatever name and extra it has.
+func (certified) FromClientCertificate() {}
+
 // vouched is a user whose certificate was good, when it was checked with some authorities, and when that is so.
 type vouched struct {
 	by          *authorities
-	user        *user.DefaultInfo
+	user        certified
 	from, until time.Time
 }
 
@@ -70,11 +78,16 @@ func (c *certificates) AuthenticateRequest(r *http.Request) (*authenticator.Resp
 		return &authenticator.Response{User: known.user}, true, nil
 	}
 	response, ok, err := c.ask.AuthenticateRequest(r)
-	if err != nil || !ok || by == nil {
+	if err != nil || !ok {
 		return response, ok, err
 	}
-	if vouched, ok := by.vouch(r.TLS.PeerCertificates, response.User); ok {
-		c.known.Add(key, vouched, vouchedBytes+2*len(response.User.GetName()))
+	who := certified{authenticated(response.User)}
+	response.User = who
+	if by == nil {
+		return response, true, nil
+	}
+	if vouched, ok := by.vouch(r.TLS.PeerCertificates, who); ok {
+		c.known.Add(key, vouched, vouchedBytes+2*len(who.Name))
 	}
 	return response, true, nil
 }
@@ -106,7 +119,7 @@ func (c *certificates) options() (x509.VerifyOptions, bool) {
 
 // vouch finds out how long a certificate that has been found good is so: as long as one of the chains that lead to an
 // authority.
-func (a *authorities) vouch(presented []*x509.Certificate, u user.Info) (vouched, bool) {
+func (a *authorities) vouch(presented []*x509.Certificate, who certified) (vouched, bool) {
 	options := a.options
 	if options.Intermediates == nil {
 		options.Intermediates = x509.NewCertPool()
@@ -118,8 +131,7 @@ func (a *authorities) vouch(presented []*x509.Certificate, u user.Info) (vouched
 	if err != nil || len(chains) == 0 {
 		return vouched{}, false
 	}
-	// The group is added now, so that it need not be at every request.
-	v := vouched{by: a, user: authenticated(u), from: chains[0][0].NotBefore, until: chains[0][0].NotAfter}
+	v := vouched{by: a, user: who, from: chains[0][0].NotBefore, until: chains[0][0].NotAfter}
 	for _, certificate := range chains[0][1:] {
 		if certificate.NotBefore.After(v.from) {
 			v.from = certificate.NotBefore

@@ -8,13 +8,22 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
+// withCertificate is a user who came with a client certificate.
+type withCertificate struct{ user.DefaultInfo }
+
+func (*withCertificate) FromClientCertificate() {}
+
+func certificateOf(name string) user.Info {
+	return &withCertificate{user.DefaultInfo{Name: name}}
+}
+
 // TestOpenShiftCaller: a kube-apiserver of OpenShift may do one thing, whatever the modes say.
 func TestOpenShiftCaller(t *testing.T) {
 	const name = "system:serviceaccount:openshift-oauth-apiserver:openshift-authenticator"
 	nobody := []apiserverconfig.AuthorizerConfiguration{{Type: ModeAlwaysDeny}}
 	asked := func(change func(*authorizer.AttributesRecord)) authorizer.AttributesRecord {
 		a := authorizer.AttributesRecord{
-			User: &user.DefaultInfo{Name: name}, Verb: "create", ResourceRequest: true,
+			User: certificateOf(name), Verb: "create", ResourceRequest: true,
 			APIGroup: "oauth.openshift.io", APIVersion: "v1", Resource: "tokenreviews",
 		}
 		change(&a)
@@ -29,9 +38,13 @@ func TestOpenShiftCaller(t *testing.T) {
 		"another version": {func(a *authorizer.AttributesRecord) { a.APIVersion = "v2" }, false, authorizer.DecisionAllow},
 		"a name":          {func(a *authorizer.AttributesRecord) { a.Name = "x" }, false, authorizer.DecisionAllow},
 		"not served":      {func(*authorizer.AttributesRecord) {}, true, authorizer.DecisionNoOpinion},
-		"somebody else":   {func(a *authorizer.AttributesRecord) { a.User = &user.DefaultInfo{Name: name + "2"} }, false, authorizer.DecisionNoOpinion},
+		"somebody else":   {func(a *authorizer.AttributesRecord) { a.User = certificateOf(name + "2") }, false, authorizer.DecisionNoOpinion},
 		"a group of that name": {func(a *authorizer.AttributesRecord) {
-			a.User = &user.DefaultInfo{Name: "eve", Groups: []string{name}}
+			a.User = &withCertificate{user.DefaultInfo{Name: "eve", Groups: []string{name}}}
+		}, false, authorizer.DecisionNoOpinion},
+		"a service account of that name": {func(a *authorizer.AttributesRecord) { a.User = &user.DefaultInfo{Name: name} }, false, authorizer.DecisionNoOpinion},
+		"one that says it has a certificate": {func(a *authorizer.AttributesRecord) {
+			a.User = &user.DefaultInfo{Name: name, Extra: map[string][]string{user.CredentialIDKey: {"X509SHA256=00"}}}
 		}, false, authorizer.DecisionNoOpinion},
 		"another verb":          {func(a *authorizer.AttributesRecord) { a.Verb = "list" }, false, authorizer.DecisionNoOpinion},
 		"another group":         {func(a *authorizer.AttributesRecord) { a.APIGroup = "authentication.k8s.io" }, false, authorizer.DecisionNoOpinion},
@@ -55,8 +68,16 @@ func TestOpenShiftCaller(t *testing.T) {
 
 // TestOpenShiftCallersRules: it is told its own rule, and others aren't.
 func TestOpenShiftCallersRules(t *testing.T) {
-	for name, want := range map[string]int{openShiftCallerName: 1, "eve": 0} {
-		rules, urls, incomplete, err := openShiftCaller{}.RulesFor(t.Context(), &user.DefaultInfo{Name: name}, "")
+	for name, test := range map[string]struct {
+		user user.Info
+		want int
+	}{
+		"it":                             {certificateOf(openShiftCallerName), 1},
+		"somebody else":                  {certificateOf("eve"), 0},
+		"a service account of that name": {&user.DefaultInfo{Name: openShiftCallerName}, 0},
+	} {
+		want := test.want
+		rules, urls, incomplete, err := openShiftCaller{}.RulesFor(t.Context(), test.user, "")
 		if len(rules) != want || len(urls) > 0 || incomplete || err != nil {
 			t.Errorf("%s: %v, %v, %t, %v", name, rules, urls, incomplete, err)
 		}
