@@ -8,12 +8,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
-
-	"github.com/mintmark/mintmark/internal/scheme"
 )
 
 const (
@@ -49,11 +45,16 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case isInternal(r):
 		g.next.ServeHTTP(w, r)
 	case err == nil && !info.IsResourceRequest:
-		g.next.ServeHTTP(&undecided{ResponseWriter: w, request: r}, r)
+		g.next.ServeHTTP(&undecided{ResponseWriter: w, request: r, instead: func(status int) error {
+			if status == http.StatusForbidden || status == http.StatusUnauthorized && hasToken(r) {
+				return notReady()
+			}
+			return nil
+		}}, r)
 	case g.wait(r.Context()):
 		g.next.ServeHTTP(w, r)
 	default:
-		refuseForNow(w, r)
+		writeUndecided(w, r, notReady())
 	}
 }
 
@@ -71,44 +72,12 @@ func (g *gate) wait(ctx context.Context) bool {
 	return false
 }
 
-// refuseForNow answers that there is no verdict yet.
-func refuseForNow(w http.ResponseWriter, r *http.Request) {
+// notReady says that there is no verdict yet.
+func notReady() error {
 	err := apierrors.NewServiceUnavailable("the server has not read all that is stored yet, please try again later")
 	err.ErrStatus.Details = apierrors.NewTooManyRequests("", gateRetryAfter).ErrStatus.Details
-	w.Header().Set("Cache-Control", "no-cache, private")
-	responsewriters.ErrorNegotiated(err, scheme.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
+	return err
 }
-
-// undecided is the response to a request that was let through before the server is ready. A refusal in it is no verdict.
-type undecided struct {
-	http.ResponseWriter
-	request *http.Request
-	refused bool
-}
-
-// WriteHeader sends the header, or the whole refusal.
-func (u *undecided) WriteHeader(status int) {
-	if status != http.StatusForbidden && (status != http.StatusUnauthorized || !hasToken(u.request)) {
-		u.ResponseWriter.WriteHeader(status)
-		return
-	}
-	u.refused = true
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Www-Authenticate"} {
-		u.Header().Del(name)
-	}
-	refuseForNow(u.ResponseWriter, u.request)
-}
-
-// Write sends a part of the body, unless it is that of a refusal.
-func (u *undecided) Write(part []byte) (int, error) {
-	if u.refused {
-		return len(part), nil
-	}
-	return u.ResponseWriter.Write(part)
-}
-
-// Unwrap returns the writer behind this one.
-func (u *undecided) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
 // hasToken reports whether a request comes with a token, which may be one that only a view knows.
 func hasToken(r *http.Request) bool {

@@ -48,9 +48,9 @@ func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Iss
 func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Handler {
 	library := *c
 	library.GoawayChance, library.HSTSDirectives = 0, nil
-	library.Authentication.Authenticator = fastpath.OncePerRequest(c.Authentication.Authenticator)
+	library.Authentication.Authenticator = noteUnavailable(fastpath.OncePerRequest(c.Authentication.Authenticator))
 	library.Authorization.Authorizer = openUntilReady(t.authorizer, t.ready)
-	handler := genericapiserver.DefaultBuildHandlerChain(t.inFlight.limited(aggregate(apis, t.groups, c)), &library)
+	handler := answerUnavailable(genericapiserver.DefaultBuildHandlerChain(t.inFlight.limited(aggregate(apis, t.groups, c)), &library))
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}

@@ -1,7 +1,6 @@
 package apiserver_test
 
 import (
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	"k8s.io/client-go/util/keyutil"
 
 	"github.com/mintmark/mintmark/internal/etcd"
 	"github.com/mintmark/mintmark/internal/oauth"
@@ -172,22 +170,14 @@ func TestAsWebhookOfOpenShift(t *testing.T) {
 	}
 	const audience = "https://kubernetes.default.svc"
 	o := newOpaque(t, "--client-ca-file="+clientCA, "--api-audiences="+audience)
-	connection := func(name string) *rest.Config {
-		pair := authority.client(name)
-		key, err := keyutil.MarshalPrivateKeyToPEM(pair.PrivateKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &rest.Config{Host: o.URL, TLSClientConfig: rest.TLSClientConfig{CAData: o.RootCAs, CertData: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), KeyData: key}}
-	}
-	kubeAPIServer := connection("system:serviceaccount:openshift-oauth-apiserver:openshift-authenticator")
+	kubeAPIServer := authority.connection(o.Server, kubeAPIServerOfOpenShift)
 	o.Caller(kubeAPIServer).Run(
 		testserver.Step{Request: oauthReviews, Body: "{spec: {token: sha256~nope}}", Status: 201, Want: "status: {error: token lookup failed}"},
 		testserver.Step{Request: "GET " + oauthAPI + "/tokenreviews", Status: 403},
 		testserver.Step{Request: "POST " + oauthAPI + "/oauthclients", Body: "{metadata: {name: x}}", Status: 403},
 		testserver.Step{Request: coreReviews, Body: "{spec: {token: x}}", Status: 403},
 	)
-	o.Caller(connection("somebody")).Run(testserver.Step{Request: oauthReviews, Body: "{spec: {token: sha256~nope}}", Status: 403})
+	o.Caller(authority.connection(o.Server, "somebody")).Run(testserver.Step{Request: oauthReviews, Body: "{spec: {token: sha256~nope}}", Status: 403})
 
 	file := filepath.Join(dir, "webhook.kubeconfig")
 	err := clientcmd.WriteToFile(clientcmdapi.Config{
@@ -292,12 +282,18 @@ func TestReviewWithoutStore(t *testing.T) {
 	for _, endpoint := range []string{oauthReviews, coreReviews} {
 		start := time.Now()
 		answer, status := o.admin.Do(endpoint, "{spec: {token: sha256~nope}}")
-		if status != 500 || !strings.Contains(fmt.Sprint(answer), "Internal error occurred: the stored oauthaccesstokens could not be read") {
+		if status != 503 || !strings.Contains(fmt.Sprint(answer), "the stored oauthaccesstokens could not be read") {
 			t.Errorf("%s: %d %v", endpoint, status, answer)
 		}
 		if waited := time.Since(start); waited > 9*time.Second {
 			t.Errorf("%s: after %s", endpoint, waited)
 		}
 	}
-	o.as("sha256~nope").Run(testserver.Step{Request: whoAmI, Body: "{}", Status: 401})
+	// A caller is told the same, whichever way the request goes.
+	for _, request := range []string{whoAmI, coreReviews, oauthReviews, "GET /api/v1/pods", "GET /healthz"} {
+		o.as("sha256~nope").Run(testserver.Step{
+			Request: request, Body: "{spec: {token: x}}", Status: 503,
+			Want: "{kind: Status, reason: ServiceUnavailable, message: the stored oauthaccesstokens could not be read, details: {retryAfterSeconds: 1}}",
+		})
+	}
 }

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"time"
 
@@ -32,9 +33,16 @@ func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*
 		return nil, false, nil //nolint:nilerr // another shape of token
 	}
 	name := bootstrapapi.BootstrapTokenSecretPrefix + id
-	// Memory knows at once of most guesses that there is no such secret.
+	// Memory knows of most guesses that there is no such secret. Whoever knows an id can guess its secret part.
 	if _, ok := b.secrets.Get(metav1.NamespaceSystem, name); !ok {
 		return nil, false, nil
+	}
+	hash := sha256.Sum256([]byte(secretPart))
+	holds := func(s boundobject.Secret) bool { return subtle.ConstantTimeCompare(s.Token[:], hash[:]) == 1 }
+	if record, err := b.secrets.Find(ctx, metav1.NamespaceSystem, name, holds); err == nil && !holds(record) || apierrors.IsNotFound(err) {
+		return nil, false, nil
+	} else if err != nil {
+		return nil, false, err
 	}
 	obj, err := b.secrets.Object(ctx, metav1.NamespaceSystem, name)
 	if apierrors.IsNotFound(err) {

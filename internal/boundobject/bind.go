@@ -65,21 +65,21 @@ func (x *Index) bindPod(ctx context.Context, b Binding, ref *authenticationv1.Bo
 		return pod, Ref{}, nil
 	}
 	found, err := x.Nodes.Lookup(ctx, "", record.Node)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return Ref{}, Ref{}, apierrors.NewInternalError(err)
+	if unread(err) {
+		return Ref{}, Ref{}, err
 	}
 	// A node that isn't there is still named: a pod may be assigned to a node that has yet to join.
 	return pod, Ref{Name: record.Node, UID: found.UID}, nil
 }
 
-// resolve returns the record of the object that is referred to.
-func resolve[T interface{ identity() object }](ctx context.Context, view *view.View[T], namespace string,
-	ref *authenticationv1.BoundObjectReference,
-) (T, error) {
-	if ref.UID == "" {
-		return view.Lookup(ctx, namespace, ref.Name)
+// resolve returns the record of the object that is referred to. Where memory holds one of another UID than the reference
+// insists on, the storage decides: another replica may have made the object anew.
+func resolve[T identified](ctx context.Context, view *view.View[T], namespace string, ref *authenticationv1.BoundObjectReference) (T, error) {
+	record, err := view.Lookup(ctx, namespace, ref.Name)
+	if err == nil && ref.UID != "" && record.identity().UID != ref.UID {
+		return view.Read(ctx, namespace, ref.Name)
 	}
-	return current(ctx, view, namespace, Ref{Name: ref.Name, UID: ref.UID})
+	return record, err
 }
 
 // matchUID refuses a reference that insists on another UID than the object has.

@@ -109,15 +109,15 @@ func TestBindToWhatEnds(t *testing.T) {
 	}
 }
 
-// TestBindWithoutStore: that the node of a pod can't be looked up is an error of the server, not a node without UID.
+// TestBindWithoutStore: a pod whose node can't be looked up is no pod without a node.
 func TestBindWithoutStore(t *testing.T) {
 	s := teststore.New(t)
 	s.Put(newObjects().pod)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := s.Index.Bind(ctx, bare, &authenticationv1.BoundObjectReference{Kind: "Pod", Name: "p"})
-	if !apierrors.IsInternalError(err) {
-		t.Errorf("got %v, want an internal error", err)
+	if !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("got %v, want 503", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/teststore"
+	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
 // TestMain keeps the log of the store out of the results.
@@ -171,18 +172,57 @@ func TestConfirmDeletionGrace(t *testing.T) {
 	}
 }
 
-// TestConfirmWithoutStore: what can't be looked up is refused. For an account the reason is passed on.
+// TestConfirmWithoutStore: an object that can't be looked up is no reason to refuse a token.
 func TestConfirmWithoutStore(t *testing.T) {
 	s := teststore.New(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.Index.Confirm(ctx, bare, now); err == nil || err.Error() == invalidated {
-		t.Errorf("account: %v", err)
-	}
+	ctx := canceled(t)
+	checkError(t, s.Index.Confirm(ctx, bare, now), "the stored serviceaccounts could not be read")
 	s.Put(teststore.Account("ns", "app", "u1"))
 	for name, binding := range map[string]boundobject.Binding{"secret": toSecret, "pod": toPod, "node": toNode} {
 		t.Run(name, func(t *testing.T) {
-			checkError(t, s.Index.Confirm(ctx, binding, now), invalidated)
+			err := s.Index.Confirm(ctx, binding, now)
+			checkError(t, err, "the stored "+name+"s could not be read")
+			if tokenreview.NoVerdict(err) == nil {
+				t.Error("it is told as a refusal")
+			}
+		})
+	}
+}
+
+// canceled returns a context with which the store gives no answer.
+func canceled(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// TestGoneIsRemembered: the store is asked once whether an object is gone, and again ten seconds later. An object that is
+// there after all counts from when the view has it.
+func TestGoneIsRemembered(t *testing.T) {
+	for name, test := range map[string]struct {
+		binding boundobject.Binding
+		change  func(*teststore.Store, objects)
+		want    string
+	}{
+		"account":         {bare, func(s *teststore.Store, o objects) { s.Delete(o.account) }, `serviceaccounts "app" not found`},
+		"another account": {bare, func(s *teststore.Store, o objects) { o.account.UID = "u9"; s.Put(o.account) }, "service account UID (u9) does not match claim (u1)"},
+		"pod":             {toPod, func(s *teststore.Store, o objects) { s.Delete(o.pod) }, invalidated},
+		"another pod":     {toPod, func(s *teststore.Store, o objects) { o.pod.UID = "u9"; s.Put(o.pod) }, "pod UID (u9) does not match service account pod ref claim (u3)"},
+		"secret":          {toSecret, func(s *teststore.Store, o objects) { s.Delete(o.secret) }, invalidated},
+		"node":            {toNode, func(s *teststore.Store, o objects) { s.Delete(o.node) }, invalidated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fresh(t)
+			test.change(s, newObjects())
+			checkError(t, s.Index.Confirm(t.Context(), test.binding, now), test.want)
+			checkError(t, s.Index.Confirm(canceled(t), test.binding, now.Add(9*time.Second)), test.want)
+			if err := s.Index.Confirm(canceled(t), test.binding, now.Add(11*time.Second)); tokenreview.NoVerdict(err) == nil {
+				t.Errorf("ten seconds later: %v", err)
+			}
+			o := newObjects()
+			s.Put(o.account, o.pod, o.secret, o.node)
+			checkError(t, s.Index.Confirm(canceled(t), test.binding, now.Add(time.Second)), "")
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package boundobject
 
 import (
-	"context"
 	"crypto/sha256"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 
 	"github.com/mintmark/mintmark/internal/view"
 )
@@ -28,6 +28,8 @@ type Index struct {
 	Secrets         *view.View[Secret]
 	Pods            *view.View[Pod]
 	Nodes           *view.View[Node]
+
+	gone gone
 }
 
 // NewIndex returns an empty index. Its views follow the storage once they are decorated and run.
@@ -38,6 +40,7 @@ func NewIndex() *Index {
 		Secrets:         view.New(corev1.Resource("secrets"), false, recordSecret),
 		Pods:            view.New(corev1.Resource("pods"), false, recordPod),
 		Nodes:           view.New(corev1.Resource("nodes"), true, recordNode),
+		gone:            newGone(),
 	}
 }
 
@@ -78,7 +81,8 @@ type Pod struct {
 type Secret struct {
 	object
 	Type corev1.SecretType
-	// Token is the SHA-256 of data.token, zero where there is none.
+	// Token is the SHA-256 of the secret part of a bootstrap token, or of the token in any other secret. It is zero where
+	// there is none.
 	Token        [sha256.Size]byte
 	LastUsed     string
 	InvalidSince string
@@ -122,7 +126,11 @@ func recordSecret(obj runtime.Object) Secret {
 		LastUsed:     secret.Labels[LastUsedLabel],
 		InvalidSince: secret.Labels[InvalidSinceLabel],
 	}
-	if token := secret.Data[corev1.ServiceAccountTokenKey]; len(token) > 0 {
+	key := corev1.ServiceAccountTokenKey
+	if secret.Type == bootstrapapi.SecretTypeBootstrapToken {
+		key = bootstrapapi.BootstrapTokenSecretKey
+	}
+	if token := secret.Data[key]; len(token) > 0 {
 		record.Token = sha256.Sum256(token)
 	}
 	return record
@@ -130,14 +138,4 @@ func recordSecret(obj runtime.Object) Secret {
 
 func recordNode(obj runtime.Object) Node {
 	return Node{object: recordObject(&obj.(*corev1.Node).ObjectMeta)}
-}
-
-// current returns the record of an object that should have a UID. Where memory holds none or another one, the storage
-// decides: the object may have been made a moment ago, by another replica.
-func current[T interface{ identity() object }](ctx context.Context, view *view.View[T], namespace string, ref Ref) (T, error) {
-	record, err := view.Lookup(ctx, namespace, ref.Name)
-	if err == nil && record.identity().UID != ref.UID {
-		return view.Read(ctx, namespace, ref.Name)
-	}
-	return record, err
 }

@@ -85,8 +85,8 @@ type found struct {
 	AccessToken
 }
 
-// find looks a token up. Of those without the prefix none has been stored for years; one that is there after all is told
-// apart, and nobody asks the storage for what others put into a request.
+// find looks a token up. Tokens without the prefix have not been stored for years, so they are looked for in memory alone:
+// an object of that name gives another reason.
 func (a *Authenticator) find(ctx context.Context, token string) (found, error) {
 	name, ok := ObjectName(token)
 	if !ok {
@@ -95,13 +95,13 @@ func (a *Authenticator) find(ctx context.Context, token string) (found, error) {
 		}
 		return found{}, errLookup
 	}
-	record, err := lookup(ctx, a.Index.AccessTokens, "", name)
+	record, err := a.Index.AccessTokens.Find(ctx, "", name, func(AccessToken) bool { return true })
 	return found{name, record}, maskNotFound(err)
 }
 
 // maskNotFound keeps the name of a token that is not there out of the reason.
 func maskNotFound(err error) error {
-	if err == nil || errors.As(err, &unavailable{}) {
+	if _, ok := errors.AsType[*view.Unavailable](err); err == nil || ok {
 		return err
 	}
 	return errLookup
@@ -112,11 +112,7 @@ func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, erro
 	if token.UserName == "" {
 		return nil, errors.New("resource name may not be empty")
 	}
-	known, err := lookup(ctx, a.Index.Users, "", token.UserName)
-	if err == nil && known.UID != token.UserUID {
-		// Another replica may have made the user anew a moment ago.
-		known, err = read(ctx, a.Index.Users, "", token.UserName)
-	}
+	known, err := a.Index.Users.Find(ctx, "", token.UserName, func(u User) bool { return u.UID == token.UserUID })
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +138,7 @@ func (a *Authenticator) check(ctx context.Context, token *found, uid string) err
 	}
 	if token.idle(now) {
 		// It may have been used elsewhere: another replica puts the deadline off, and its write may be on its way here.
-		current, err := read(ctx, a.Index.AccessTokens, "", token.name)
+		current, err := a.Index.AccessTokens.Find(ctx, "", token.name, func(t AccessToken) bool { return !t.idle(now) })
 		if err != nil {
 			return maskNotFound(err)
 		}

@@ -64,7 +64,7 @@ func (i *Idle) window(ctx context.Context, client string) (window int32, known b
 	if strings.HasPrefix(client, serviceaccount.ServiceAccountUsernamePrefix) {
 		return standard, true, nil // service accounts say nothing about it
 	}
-	record, err := lookup(ctx, i.Index.Clients, "", client)
+	record, err := i.Index.Clients.Lookup(ctx, "", client)
 	switch {
 	case apierrors.IsNotFound(err) || apierrors.IsBadRequest(err):
 		return standard, standard != 0, nil

@@ -50,7 +50,7 @@ func (a *Authenticator) kubeAdmin(ctx context.Context, token *found) (user.Info,
 // kubeAdminUID returns the uid that tokens of kube:admin have to have. The secret is read from the storage: it is asked
 // for rarely, and its version counts.
 func (a *Authenticator) kubeAdminUID(ctx context.Context) (string, error) {
-	obj, err := object(ctx, a.Secrets, metav1.NamespaceSystem, kubeAdminSecret)
+	obj, err := a.Secrets.Object(ctx, metav1.NamespaceSystem, kubeAdminSecret)
 	if apierrors.IsNotFound(err) {
 		return "", errNoKubeAdmin
 	}
@@ -61,7 +61,7 @@ func (a *Authenticator) kubeAdminUID(ctx context.Context) (string, error) {
 	if secret.DeletionTimestamp != nil {
 		return "", errNoKubeAdmin
 	}
-	system, err := object(ctx, a.Namespaces, "", metav1.NamespaceSystem)
+	system, err := a.Namespaces.Object(ctx, "", metav1.NamespaceSystem)
 	if err != nil {
 		return "", err
 	}

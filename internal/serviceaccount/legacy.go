@@ -11,6 +11,7 @@ import (
 	"time"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // legacyClaims are the claims of a token that lives in a secret: no times, no audience, no id.
@@ -103,10 +105,7 @@ func (a *Authenticator) lookUpLegacy(ctx context.Context, token string, c *legac
 	if err != nil {
 		return err
 	}
-	account, err := a.Index.ServiceAccounts.Lookup(ctx, c.Namespace, c.Name)
-	if err == nil && string(account.UID) != c.UID {
-		account, err = a.Index.ServiceAccounts.Read(ctx, c.Namespace, c.Name)
-	}
+	account, err := a.Index.Account(ctx, c.Namespace, boundobject.Ref{Name: c.Name, UID: types.UID(c.UID)}, a.Now())
 	switch {
 	case err != nil:
 		return err
@@ -136,14 +135,13 @@ func (a *Authenticator) lookUpLegacy(ctx context.Context, token string, c *legac
 	return nil
 }
 
-// secretWith returns the secret that holds the token. Where memory says that it holds another, or is not there, the
-// storage decides: it may have been written a moment ago, by another replica.
+// secretWith returns the secret that holds the token.
 func (a *Authenticator) secretWith(ctx context.Context, token string, c *legacyClaims) (boundobject.Secret, error) {
 	want := sha256.Sum256([]byte(token))
 	holds := func(s boundobject.Secret) bool { return subtle.ConstantTimeCompare(s.Token[:], want[:]) == 1 }
-	secret, err := a.Index.Secrets.Lookup(ctx, c.Namespace, c.Secret)
-	if err == nil && !holds(secret) {
-		secret, err = a.Index.Secrets.Read(ctx, c.Namespace, c.Secret)
+	secret, err := a.Index.Secrets.Find(ctx, c.Namespace, c.Secret, holds)
+	if _, ok := errors.AsType[*view.Unavailable](err); ok {
+		return boundobject.Secret{}, err
 	}
 	switch {
 	case err != nil, !secret.Deletion.IsZero():

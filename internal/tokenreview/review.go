@@ -13,6 +13,8 @@ import (
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // errInvalid stands first in the error of a refused token, as kube-apiserver has it; clients match on it.
@@ -76,8 +78,8 @@ func (r *Reviewer) Decide(ctx context.Context, spec *authenticationv1.TokenRevie
 		ctx = authenticator.WithAudiences(ctx, asked)
 	}
 	response, ok, err := r.Authenticator.AuthenticateToken(ctx, token)
-	if err := undecided(err); err != nil {
-		return Verdict{}, apierrors.NewInternalError(err)
+	if err := NoVerdict(err); err != nil {
+		return Verdict{}, err
 	}
 	if err != nil || !ok {
 		return r.refuse(err), nil
@@ -136,17 +138,21 @@ func (r *Reviewer) refuseNothing() Verdict {
 	return r.refuse(nil)
 }
 
-// undecided returns what kept an authenticator from a verdict, if anything did.
-func undecided(err error) error {
+// NoVerdict returns an API error if an authenticator's error says, or one of its parts does, that it could not find out
+// whose a token is; nil if it is a refusal, or no error at all.
+func NoVerdict(err error) error {
 	if err == nil {
 		return nil
 	}
 	if one, ok := errors.AsType[Unavailable](err); ok {
-		return one
+		if status, ok := one.(apierrors.APIStatus); ok {
+			return &apierrors.StatusError{ErrStatus: status.Status()}
+		}
+		return apierrors.NewInternalError(one)
 	}
 	if several, ok := errors.AsType[utilerrors.Aggregate](err); ok {
 		for _, err := range several.Errors() {
-			if one := undecided(err); one != nil {
+			if one := NoVerdict(err); one != nil {
 				return one
 			}
 		}
@@ -165,11 +171,17 @@ func userInfo(info user.Info) authenticationv1.UserInfo {
 	return out
 }
 
-// valueless is a context that ends with another one and carries nothing of it: warnings and audit annotations that
-// arise while a token is reviewed belong to the token, not to whoever has it reviewed.
+// valueless is a context that ends with another one and carries none of its values: warnings and audit annotations that
+// arise while a token is reviewed belong to the token, not to the request for the review. An authorized caller waits for
+// the review, so the reads that it takes are not paced.
 type valueless struct{ context.Context }
 
 func withoutValues(ctx context.Context) context.Context { return valueless{ctx} }
 
-// Value knows no key.
-func (valueless) Value(any) any { return nil }
+// Value knows one key.
+func (valueless) Value(key any) any {
+	if _, ok := key.(view.UnpacedKey); ok {
+		return true
+	}
+	return nil
+}

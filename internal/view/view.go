@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,7 +29,7 @@ type Key struct{ Namespace, Name string }
 // and must not ask the view. obj is nil when the object is gone; it must not be changed or kept otherwise.
 type Handler func(key Key, obj runtime.Object)
 
-// Informer is the view of one resource: a record T of every object.
+// View is the view of one resource: a record T of every object.
 //
 // All methods are safe for concurrent use, once Decorate has given it its storage.
 type View[T any] struct {
@@ -36,6 +37,7 @@ type View[T any] struct {
 	record   func(runtime.Object) T
 	source   source
 	synced   chan struct{}
+	pace     *rate.Limiter // of reads by Find
 
 	mu       sync.RWMutex
 	objects  map[Key]entry[T]
@@ -65,6 +67,7 @@ func New[T any](resource schema.GroupResource, clusterScoped bool, record func(r
 		record:   record,
 		source:   source{clusterScoped: clusterScoped},
 		synced:   make(chan struct{}),
+		pace:     newPace(),
 		objects:  map[Key]entry[T]{},
 		gone:     map[Key]uint64{},
 	}
@@ -110,19 +113,21 @@ func (v *View[T]) Read(ctx context.Context, namespace, name string) (T, error) {
 	return v.record(obj), nil
 }
 
-// Object returns the whole object as it is stored now. The error is what the API would answer: NotFound, or BadRequest
-// for a name that no object can have.
+// Object returns the whole object as it is stored now. The error is what the API would answer: NotFound, BadRequest for a
+// name that no object can have, or Unavailable.
 func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.Object, error) {
 	key, err := v.storageKey(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	obj := v.source.new()
 	if err := v.source.Get(ctx, key, storage.GetOptions{}, obj); err != nil {
 		if storage.IsNotFound(err) {
 			return nil, apierrors.NewNotFound(v.resource, name)
 		}
-		return nil, fmt.Errorf("reading %s: %w", v.resource.Resource, err)
+		return nil, &Unavailable{v.resource, err}
 	}
 	return obj, nil
 }
