@@ -84,7 +84,7 @@ func (n NodeRestriction) admitToken(ctx context.Context, node string, a admissio
 		return err
 	}
 	if pod.UID != ref.UID {
-		return forbidden(a, "the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", ref.UID)
+		return forbidden(a, "%v", boundobject.UIDMismatch(ref.UID))
 	}
 	if pod.Spec.NodeName != node {
 		return forbidden(a, "node requested token bound to a pod scheduled on a different node")

@@ -14,7 +14,7 @@ import (
 
 const (
 	// cacheBytes bounds the memory of a store unless the configuration does.
-	cacheBytes = 16 << 20
+	cacheBytes = cache.DefaultBytes
 	// Beside its texts, a verdict takes about verdictOverhead, a response and a user together responseOverhead, and a
 	// small map mapOverhead.
 	verdictOverhead, responseOverhead, mapOverhead = 80, 112, 360

@@ -87,6 +87,11 @@ func matchUID(ref *authenticationv1.BoundObjectReference, found types.UID, looku
 	if lookup != nil || ref.UID == "" || ref.UID == found {
 		return lookup
 	}
-	return apierrors.NewConflict(schema.GroupResource{Resource: ref.Kind}, ref.Name, fmt.Errorf(
-		"the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", ref.UID))
+	return apierrors.NewConflict(schema.GroupResource{Resource: ref.Kind}, ref.Name, UIDMismatch(ref.UID))
+}
+
+// UIDMismatch says that the object of a reference has another UID than the reference insists on. The text is
+// kube-apiserver's.
+func UIDMismatch(uid types.UID) error {
+	return fmt.Errorf("the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", uid)
 }

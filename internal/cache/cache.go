@@ -37,6 +37,9 @@ const (
 	mapBytes = 28
 )
 
+// DefaultBytes is the bound of a cache of what was found out about tokens, unless a configuration names another.
+const DefaultBytes = 16 << 20
+
 // New returns a cache for values of limit bytes in all, with what the cache itself needs for each.
 func New[V any](limit int) *Cache[V] {
 	n := 1

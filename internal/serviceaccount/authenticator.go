@@ -20,7 +20,7 @@ import (
 const LegacyIssuer = "kubernetes/serviceaccount"
 
 // KeySet checks signatures. Verify returns nil if a key with that id, or any key if there is no id, made the signature
-// with that algorithm; its errors are shown to clients. Holds reports whether there is such a key. A KeySet must be safe
+// with that algorithm; its errors are shown to clients. No key signs with the empty algorithm. Holds reports whether there is such a key. A KeySet must be safe
 // for concurrent use.
 type KeySet interface {
 	Holds(keyID string) bool
@@ -40,7 +40,7 @@ type Config struct {
 	LegacyLookup bool
 	// MarkUsed notes on a secret the day on which its token was last used.
 	MarkUsed func(ctx context.Context, namespace, name, uid, day string) error
-	// CacheBytes bounds the memory for verified signatures; 0 means 16 MiB.
+	// CacheBytes bounds the memory for verified signatures; 0 means cache.DefaultBytes.
 	CacheBytes int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -64,7 +64,7 @@ func New(cfg Config) *Authenticator {
 		cfg.Now = time.Now
 	}
 	if cfg.CacheBytes == 0 {
-		cfg.CacheBytes = 16 << 20
+		cfg.CacheBytes = cache.DefaultBytes
 	}
 	registerMetrics()
 	return &Authenticator{Config: cfg, verified: newCache(cfg.CacheBytes), metrics: newCacheMetrics()}
@@ -158,7 +158,11 @@ func (a *Authenticator) checkOnce(key cache.Key, parsed *compact) (facts, error)
 
 // checkSignature checks the signature of a token and reads its claims.
 func (a *Authenticator) checkSignature(c *compact) (facts, error) {
-	err := a.Keys.Verify(c.algorithm, c.keyID, c.signed(), c.signature)
+	algorithm := c.algorithm
+	if c.unsignable {
+		algorithm = "" // so that the key set says what it says of every bad signature
+	}
+	err := a.Keys.Verify(algorithm, c.keyID, c.signed(), c.signature)
 	// That there is no such key comes first.
 	if c.refused != nil && (err == nil || a.Keys.Holds(c.keyID)) {
 		err = c.refused

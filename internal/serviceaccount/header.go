@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"maps"
 	"strings"
 	"sync"
@@ -20,12 +19,11 @@ import (
 type header struct {
 	algorithm string
 	keyID     string
-	// refused is why no key of ours can have made the signature, although the token is well-formed.
+	// unsignable says that no key of ours signs a token with such a header, although the token is well-formed.
+	unsignable bool
+	// refused is the error of a part of the header that can't be read.
 	refused error
 }
-
-// errSignature is what a token gets whose header asks for what no key of ours would sign.
-var errSignature = errors.New("go-jose/go-jose: error in cryptographic primitive")
 
 // headers remembers headers as they stand in tokens: all tokens that a key signs have the same one.
 type headers struct {
@@ -103,7 +101,7 @@ func readHeader(encoded string) (h header, ok bool) {
 		return h, false
 	}
 	if text == "" {
-		h.refused = errSignature
+		h.unsignable = true
 		return h, true
 	}
 	// The standard library refuses what is nested too deeply for a recursive decoder; the other one doesn't.
@@ -153,13 +151,13 @@ func (h *header) readMember(name string, value josejson.RawMessage) bool {
 		case err != nil:
 			h.refused = err
 		case len(names) > 0:
-			h.refused = errSignature
+			h.unsignable = true
 		}
 	case "b64":
 		// RFC 7797: the payload of our tokens is always encoded.
 		encoded := true
-		if h.refused == nil && (josejson.Unmarshal(value, &encoded) != nil || !encoded) {
-			h.refused = errSignature
+		if josejson.Unmarshal(value, &encoded) != nil || !encoded {
+			h.unsignable = true
 		}
 	}
 	return true

@@ -14,12 +14,12 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 
+	"github.com/mintmark/mintmark/internal/oauth"
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// minInactivityTimeout is the shortest time in seconds after which an unused token may be over. Its use is noted from
-// time to time only, and must be noted within.
-const minInactivityTimeout = 300
+// minInactivityTimeout is oauth.MinIdleWindow in seconds.
+const minInactivityTimeout = int32(oauth.MinIdleWindow / time.Second)
 
 func newClients(getter generic.RESTOptionsGetter) (*genericregistry.Store, error) {
 	return registry.NewStore(getter, registry.Definition{
