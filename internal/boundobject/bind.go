@@ -27,7 +27,7 @@ func (x *Index) Bind(ctx context.Context, b Binding, ref *authenticationv1.Bound
 	if ref == nil {
 		return b, nil
 	}
-	// Only group and kind count: any version will do, even one that doesn't parse.
+	// Only group and kind count: any version is accepted, even one that doesn't parse.
 	gvk := schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind)
 	var err error
 	switch gvk.GroupKind() {

@@ -12,7 +12,7 @@ type Ref struct {
 	UID  types.UID
 }
 
-// Binding is what a token depends on: its service account, and at most one of pod, secret and node. A pod on a node
+// Binding names the objects that a token depends on: its service account, and at most one of pod, secret and node. A pod on a node
 // carries the node along, for information: the token does not depend on that node.
 //
 // The zero Ref means that there is none.

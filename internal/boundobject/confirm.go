@@ -19,7 +19,7 @@ var ErrInvalidated = errors.New("service account token has been invalidated")
 // kube-apiserver's (spec: bound-token checks of pkg/serviceaccount/claims.go). A view.Unavailable is no refusal.
 func (x *Index) Confirm(ctx context.Context, b Binding, now time.Time) error {
 	cut := now.Add(-Leeway)
-	// A token may be signed by a key of ours and yet name nobody. The texts are those of kube-apiserver's client.
+	// A token with a good signature may name no account. The texts are those of kube-apiserver's client.
 	if b.ServiceAccount.Name == "" {
 		return errors.New("resource name may not be empty")
 	}

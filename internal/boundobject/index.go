@@ -21,7 +21,7 @@ const (
 	InvalidSinceLabel = "kubernetes.io/legacy-token-invalid-since"
 )
 
-// Index is the live index: of every object that a token can be bound to, what deciding about tokens takes.
+// Index is the live index of the objects that a token can be bound to, with as much of each as decisions about tokens need.
 type Index struct {
 	Namespaces      *view.View[Namespace]
 	ServiceAccounts *view.View[ServiceAccount]
@@ -44,7 +44,7 @@ func NewIndex() *Index {
 	}
 }
 
-// object is what is kept of any object.
+// object is the part that all records have.
 type object struct {
 	UID types.UID
 	// Deletion is the time from which the object counts as deleted, zero for one that is not being deleted.
@@ -56,28 +56,28 @@ func (o object) identity() object { return o }
 // deletedBefore reports whether the object was to be gone before t.
 func (o object) deletedBefore(t time.Time) bool { return !o.Deletion.IsZero() && o.Deletion.Before(t) }
 
-// Namespace is what is kept of a namespace.
+// Namespace is the record of a namespace.
 type Namespace struct {
 	object
-	// Terminating namespaces take in nothing new.
+	// Terminating says that no new object may be created in the namespace.
 	Terminating bool
 }
 
-// ServiceAccount is what is kept of a service account.
+// ServiceAccount is the record of a service account.
 type ServiceAccount struct {
 	object
 	// Secrets are the names in its list of secrets.
 	Secrets []string
 }
 
-// Pod is what is kept of a pod.
+// Pod is the record of a pod.
 type Pod struct {
 	object
 	ServiceAccount string
 	Node           string
 }
 
-// Secret is what is kept of a secret.
+// Secret is the record of a secret.
 type Secret struct {
 	object
 	Type corev1.SecretType
@@ -88,7 +88,7 @@ type Secret struct {
 	InvalidSince string
 }
 
-// Node is what is kept of a node.
+// Node is the record of a node.
 type Node struct{ object }
 
 func recordObject(meta *metav1.ObjectMeta) object {

@@ -19,7 +19,7 @@ const auditHeader = "Audit-Id"
 func newAuditID() string {
 	var id uuid.UUID
 	for i := range 2 {
-		n := rand.Uint64() //nolint:gosec // nothing depends on nobody guessing it
+		n := rand.Uint64() //nolint:gosec // an id may be guessed
 		for j := range 8 {
 			id[8*i+j] = byte(n >> (8 * j))
 		}
@@ -44,8 +44,8 @@ func (h *Handler) beginAudit(c *call) {
 	c.audit = audit.AuditContextFrom(c.request.Context())
 }
 
-// identifyAudit begins the record of a request of somebody who is known. Nothing of it is sent before it is certain that
-// the request is answered here: otherwise the generic chain sends a record of its own.
+// identifyAudit begins the record of a request whose caller is known. The record is not sent before the answer is certain to
+// come from here: for a request that is handed over, the generic chain sends its own.
 func (h *Handler) identifyAudit(c *call) {
 	if c.audit == nil {
 		return
@@ -53,7 +53,7 @@ func (h *Handler) identifyAudit(c *call) {
 	h.describe(c.request.Context(), c)
 }
 
-// describe puts into the record of a context who asks for what.
+// describe puts caller and request into the record of a context.
 func (h *Handler) describe(ctx context.Context, c *call) {
 	audit.WithAuditID(ctx, types.UID(c.arrival.auditID))
 	// The record is a new one, so this can't fail.

@@ -11,11 +11,11 @@ import (
 // maxBody is the longest body that is read here. A token of this size would be a large one.
 const maxBody = 64 << 10
 
-// body is what has been read of a request, and what hasn't.
+// body is the part of a request's body that has been read, the part that hasn't, and the answer.
 type body struct {
 	read []byte
 	rest io.ReadCloser
-	// out is where the answer is written.
+	// out holds the answer.
 	out []byte
 }
 

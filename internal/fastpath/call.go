@@ -41,7 +41,7 @@ type call struct {
 	audit *audit.AuditContext
 }
 
-// arrival is what the request line and the headers say.
+// arrival holds the time of the request, and the content of its first line and headers.
 type arrival struct {
 	at       time.Time
 	body     format // how the body is written
@@ -52,7 +52,7 @@ type arrival struct {
 	auditID       string
 }
 
-// caller is the result of authentication, as the authenticator returned it, and what it left besides.
+// caller is the result of authentication: what the authenticator returned, its warnings and its audit annotations.
 type caller struct {
 	at          time.Time // zero before authentication
 	response    *authenticator.Response
@@ -65,7 +65,7 @@ type caller struct {
 // decision is the result of authorization.
 type decision struct {
 	at time.Time
-	// attributes say who wants to do what; reason is why that is allowed.
+	// attributes describe the caller and the request; reason is the authorizer's reason for allowing it.
 	attributes authorizer.AttributesRecord
 	reason     string
 }
@@ -169,7 +169,7 @@ func (c *call) untouched(r *http.Request) *http.Request {
 	return r.WithContext(c.handOver(c.arrival.deadline))
 }
 
-// admission returns what admission is asked about.
+// admission returns the attributes that admission plugins get.
 func (c *call) admission() admission.Attributes {
 	if c.payload.object == nil {
 		a := &c.decision.attributes
@@ -183,10 +183,11 @@ func (c *call) admission() admission.Attributes {
 	return c.payload.object
 }
 
-// createOptions are those of every request here.
+// createOptions are the options of every request on the fast path: the zero value.
 var createOptions metav1.CreateOptions
 
-// traceable returns the request with what the library puts into a span.
+// traceable returns the request with the caller and the request's attributes in its context, which the library puts into a
+// span.
 func (h *Handler) traceable(c *call) *http.Request {
 	a := &c.decision.attributes
 	prefix := "api"

@@ -27,8 +27,8 @@ func timeout(query string, limit time.Duration) (time.Duration, bool) {
 	return min(asked, limit), true
 }
 
-// deadline is a context that ends at a time. Hardly any request asks whether it has ended, and a timer costs more than
-// a decision: there is none before somebody asks.
+// deadline is a context that ends at a time. Hardly any request waits for its context, and a timer costs more than a
+// decision, so the timer is made by the first call of Done.
 type deadline struct {
 	context.Context
 	at time.Time

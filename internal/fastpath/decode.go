@@ -10,7 +10,7 @@ import (
 // reader reads what clients send.
 type reader struct{ plainjson.Reader }
 
-// decode reads the object in the body. It reports false for one that says more than a client needs to say.
+// decode reads the object in the body. It reports false for an object with more members than a client needs to send.
 func (c *call) decode() bool {
 	if c.arrival.body == inProtobuf {
 		return c.decodeProtobuf()

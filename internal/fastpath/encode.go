@@ -67,7 +67,7 @@ func writeUser(w *plainjson.Writer, u user.Info) {
 	}
 }
 
-// sorted is a user who has its extra at hand in the order of the keys, with one value for each.
+// sorted is a user whose extra is stored in the order of the keys, with one value for each.
 type sorted interface{ SortedExtra() [][2]string }
 
 func writeSorted(w *plainjson.Writer, extra [][2]string) {

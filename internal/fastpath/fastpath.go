@@ -1,9 +1,10 @@
 // Package fastpath serves POST /apis/authentication.k8s.io/v1/tokenreviews, the same under oauth.openshift.io, and
 // POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token, in the shape in which nearly all clients send them.
 //
-// It is a handler in front of the library's. It decides nothing: who calls, what they may do, whose a token is and which
-// token is issued is decided by the same objects that the generic chain asks. And it only answers with success: what it
-// doesn't fully understand, and all that is to be refused, goes to the generic chain as it came.
+// The handler stands in front of the generic chain, the library's chain of handlers. It decides nothing: it asks the same
+// authenticators, authorizer, admission plugins, reviewers and issuer as the generic chain. It answers with success only. A
+// request that it doesn't fully understand, or that is to be refused, is handed over to the generic chain: unchanged, and
+// with the result of authentication.
 package fastpath
 
 import (
@@ -49,7 +50,7 @@ type InFlight interface {
 	Done()
 }
 
-// Config is what requests are answered with: all of it is what the generic chain uses, too.
+// Config holds the parts that the handler shares with the generic chain.
 type Config struct {
 	// Next is the generic chain.
 	Next http.Handler
@@ -57,7 +58,7 @@ type Config struct {
 	Stopping <-chan struct{}
 
 	Authenticator authenticator.Request
-	// APIAudiences are those that the caller's credential must be good for.
+	// APIAudiences are the audiences of which the caller's credential must be good for one.
 	APIAudiences authenticator.Audiences
 	Authorizer   authorizer.UnconditionalAuthorizer
 	Admission    admission.Interface
@@ -74,7 +75,7 @@ type Config struct {
 	AuditPolicy audit.PolicyRuleEvaluator
 	// Trace puts a handler into a span; nil if nothing is traced.
 	Trace func(http.Handler) http.Handler
-	// ProxyHeaders are those in which a front proxy says who the user is. Such requests are the generic chain's.
+	// ProxyHeaders are the request headers that name the user. Requests with one of them are handed over.
 	ProxyHeaders []string
 }
 
@@ -184,7 +185,7 @@ func (h *Handler) respond(w http.ResponseWriter, c *call) bool {
 	return true
 }
 
-// authenticate finds out who calls. Callers with wrong credentials, or with none, are the generic chain's.
+// authenticate finds out who calls. A caller with wrong credentials, or with none, is handed over.
 func (h *Handler) authenticate(c *call) bool {
 	h.beginAudit(c)
 	from := &c.caller

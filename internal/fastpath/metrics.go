@@ -14,8 +14,8 @@ import (
 	"github.com/mintmark/mintmark/internal/collectors"
 )
 
-// metrics are what the generic chain measures of a request that succeeds, under the same names and in the same
-// collectors: whoever watches the server doesn't see which way a request went.
+// metrics are the series that the generic chain feeds for a request that succeeds. They are in the same collectors, so a
+// dashboard doesn't depend on the way that a request went.
 type metrics struct {
 	// of makes the series of a route.
 	of func(*route) series
@@ -94,7 +94,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-// Users are counted by these names, so that nobody's own name gets into the metrics.
+// Users are counted by these names only: a label never holds a name that a caller chose.
 var wellKnownUsers = []string{"admin", "client", "kube_proxy", "kubelet", "system:serviceaccount:kube-system:default"}
 
 const otherUser, emailUser = "other", "email_id"
@@ -115,7 +115,7 @@ func (m *metrics) countUser(name string) {
 func (h *Handler) measure(c *call) bool {
 	m := h.metrics
 	s := &c.route.series
-	// The filters' own time is not told apart from what they ask.
+	// The time of a filter and the time of the object that it asks are one here.
 	authenticating, authorizing := c.caller.at.Sub(c.arrival.at).Seconds(), c.decision.at.Sub(c.caller.at).Seconds()
 	m.countUser(c.decision.attributes.User.GetName())
 	m.attempts.Inc()

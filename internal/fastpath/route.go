@@ -48,7 +48,7 @@ const (
 
 // match finds the route of a request, and the account that it names.
 func (h *Handler) match(r *http.Request) (_ *route, namespace, name string) {
-	// Who wants every request in the log gets it from the generic chain.
+	// At -v=3 every request is logged, which the generic chain does.
 	if r.Method != http.MethodPost || r.URL.RawPath != "" || klog.V(3).Enabled() {
 		return nil, "", ""
 	}
@@ -89,7 +89,7 @@ func negotiate(header http.Header, proxyHeaders []string) (body, answer format, 
 				return 0, 0, false
 			}
 		case "User-Agent":
-			// Those who read answers themselves get them indented.
+			// The generic chain indents JSON for curl, Wget and browsers.
 			if indented(values[0]) {
 				return 0, 0, false
 			}

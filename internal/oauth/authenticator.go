@@ -22,10 +22,10 @@ var (
 	errTimedOut  = errors.New("token timed out")
 )
 
-// Config says what is decided by.
+// Config holds the parts that an Authenticator needs.
 type Config struct {
 	Index *Index
-	// APIAudiences are those of this server. A token is good for them and for no others.
+	// APIAudiences are the audiences of this server. A token is good for them and for no others.
 	APIAudiences authenticator.Audiences
 	// Idle notes which tokens are used.
 	Idle *Idle
@@ -49,7 +49,7 @@ func New(cfg Config) *Authenticator {
 	return &Authenticator{cfg}
 }
 
-// AuthenticateToken returns whose token it is, or why it is nobody's. Clients see from the reason which check failed
+// AuthenticateToken returns the user of a token, or the reason for refusing it. Clients see from the reason which check failed
 // first, so the order is that of OpenShift's oauth-apiserver: token, user, end, uid, idleness, audiences.
 func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	known, err := a.find(ctx, token)
@@ -65,7 +65,7 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 	case err == nil:
 		return &authenticator.Response{Audiences: audiences, User: info}, true, nil
 	case known.UserName == KubeAdmin:
-		// It is looked for among the users, too, and nobody there can have its name.
+		// OpenShift looks for kube:admin among the users as well, where no object can have that name.
 		err = utilerrors.NewAggregate([]error{errNoKubeAdmin, err})
 	}
 	return nil, false, err
@@ -107,7 +107,7 @@ func maskNotFound(err error) error {
 	return errLookup
 }
 
-// user returns a User whose token is good.
+// user returns the User of a token, if the token is good.
 func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, error) {
 	if token.UserName == "" {
 		return nil, errors.New("resource name may not be empty")
@@ -127,7 +127,7 @@ func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, erro
 	}, nil
 }
 
-// check reports why a token is no longer good. One that is counts as used, whatever becomes of the request.
+// check returns the reason why a token is no longer good. A good token counts as used, even if the request is refused later.
 func (a *Authenticator) check(ctx context.Context, token *found, uid string) error {
 	now := a.Now()
 	if token.ended(now) {

@@ -38,7 +38,7 @@ func (i *Idle) putOff(ctx context.Context, u use) error {
 	return conflict
 }
 
-// extend moves the deadline of a token on, unless somebody has already moved it at least that far. A token without a
+// extend moves the deadline of a token on, unless it is at least that far already. A token without a
 // deadline stays without one, and a window of 0 takes it away for good.
 func extend(token *oauthv1.OAuthAccessToken, seen int64, window int32) bool {
 	current := int64(token.InactivityTimeoutSeconds)
@@ -56,9 +56,9 @@ func extend(token *oauthv1.OAuthAccessToken, seen int64, window int32) bool {
 	return true
 }
 
-// window is for how many seconds tokens of a client may idle, 0 for ever. Of a client that is not there nobody knows it:
-// the default of the server holds if it sets a limit, and else the token keeps the deadline that it has. It must not get
-// rid of its limit because its client was deleted.
+// window returns for how many seconds tokens of a client may idle, 0 for ever. It is not known for a client that is gone: then
+// the server's default holds if it sets a limit, and else the token keeps the deadline that it has. A token must not lose its
+// limit because its client was deleted.
 func (i *Idle) window(ctx context.Context, client string) (window int32, known bool, err error) {
 	standard := int32(min(int64(i.Window/time.Second), math.MaxInt32))
 	if strings.HasPrefix(client, serviceaccount.ServiceAccountUsernamePrefix) {

@@ -38,19 +38,19 @@ type TokenStore interface {
 // IdleConfig says how long tokens may idle.
 type IdleConfig struct {
 	Index *Index
-	// Window is what a use grants where the client of the token says nothing; 0 is for ever.
+	// Window is the idle time that a use grants if the token's client sets none; 0 is for ever.
 	Window time.Duration
 	Store  TokenStore
 }
 
 // Idle puts off the deadlines of tokens that are used. A review only notes the use; the deadline is written while Run
-// runs, before it passes. What is noted is at most one use for every token there is.
+// runs, before it passes. At most one use is noted for every token.
 //
-// Any number of replicas may do this: a deadline is only ever moved on, and by whoever has read the one before.
+// Any number of replicas may do this: a deadline is only ever moved on, by an update of the version that was read.
 type Idle struct {
 	IdleConfig
 
-	// writing is held while deadlines are written, so that whoever waits for it knows that this has been done.
+	// writing is held while deadlines are written, so Flush returns after a write that had begun before.
 	writing sync.Mutex
 	wake    chan struct{}
 
@@ -135,7 +135,8 @@ func (i *Idle) Run(ctx context.Context) {
 	}
 }
 
-// wakeUnless is when something has become due, but not while there is a pause: what is due is tried again after it.
+// wakeUnless returns the channel that tells that a deadline has become due, or nil during a pause: after the pause all due
+// deadlines are tried again.
 func (i *Idle) wakeUnless(pause <-chan time.Time) <-chan struct{} {
 	if pause != nil {
 		return nil
@@ -165,7 +166,7 @@ func (i *Idle) reach(horizon int64) {
 	}
 }
 
-// take returns what is due, the earliest deadline first.
+// take returns the uses that are due, the earliest deadline first.
 func (i *Idle) take() []use {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -178,7 +179,8 @@ func (i *Idle) take() []use {
 	return uses
 }
 
-// write writes what is due. It is false if the store could not be reached; what is not written then stays noted.
+// write writes the deadlines that are due. It reports false if the store could not be reached; uses that are not written
+// stay noted.
 func (i *Idle) write(ctx context.Context) bool {
 	i.writing.Lock()
 	defer i.writing.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// Index is the live index: what deciding about tokens takes to know of tokens, users, groups and clients.
+// Index is the live index of tokens, users, groups and clients, with as much of each as reviews need.
 type Index struct {
 	AccessTokens *view.View[AccessToken]
 	Users        *view.View[User]
@@ -33,10 +33,10 @@ func NewIndex() *Index {
 	return x
 }
 
-// AccessToken is what is kept of an access token.
+// AccessToken is the record of an access token.
 type AccessToken struct {
 	UserName, UserUID string
-	// Extra is what is told of the user besides: the scopes. Many tokens share one, so it is never written to.
+	// Extra is the user's extra: the scopes. Many tokens share one, so it is never written to.
 	Extra map[string][]string
 	// Created is when, in Unix seconds. The next two count from it.
 	Created int64
@@ -48,13 +48,13 @@ type AccessToken struct {
 	Deleted bool
 }
 
-// User is what is kept of a user.
+// User is the record of a user.
 type User struct{ UID string }
 
-// Group is what is kept of a group. Who its members are is kept the other way round: see memberships.
+// Group is the record of a group. Its members are kept the other way round: see memberships.
 type Group struct{}
 
-// Client is what is kept of an OAuth client.
+// Client is the record of an OAuth client.
 type Client struct {
 	// IdleWindow is for how many seconds its tokens may idle, 0 for ever; nil leaves it to the server.
 	IdleWindow *int32

@@ -15,8 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// The administrator of a cluster's first hours is no User: whoever knows the password in a secret is it, and while the
-// secret is what it was, so are the tokens. Deleting the secret disables the administrator for good.
+// kube:admin, the administrator of a cluster's first hours, is no User. Its password is in a secret, and its tokens are good as
+// long as the secret is unchanged. Deleting the secret disables kube:admin for good.
 const (
 	KubeAdmin       = "kube:admin"
 	kubeAdminSecret = "kubeadmin" // in kube-system; and the key in it
@@ -68,7 +68,7 @@ func (a *Authenticator) kubeAdminUID(ctx context.Context) (string, error) {
 	if secret.CreationTimestamp.After(system.(*corev1.Namespace).CreationTimestamp.Add(kubeAdminGrace)) {
 		return "", errRecreated
 	}
-	// The password itself is the login's to check. What is no hash of one lets nobody in.
+	// The login checks the password. A secret that holds no hash of one has no valid tokens.
 	if _, err := bcrypt.Cost(secret.Data[kubeAdminSecret]); err != nil {
 		return "", err
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// AuthenticatedGroup is the group of everybody who has an access token. The names of groups that are objects have no
-// colon, so none of them can be taken for it.
+// AuthenticatedGroup is the group of all users with an access token. The name of a Group object has no colon, so none can be
+// taken for it.
 const AuthenticatedGroup = "system:authenticated:oauth"
 
 // onlyAuthenticated are the groups of a user who is in no group.
@@ -44,7 +44,7 @@ func (m *memberships) of(user string) []string {
 	return onlyAuthenticated
 }
 
-// changed takes in what has become of a group.
+// changed takes in the new state of a group.
 func (m *memberships) changed(key view.Key, obj runtime.Object) {
 	var now []string
 	if obj != nil {
@@ -74,7 +74,7 @@ func (m *memberships) join(user, group string) {
 		groups = onlyAuthenticated
 	}
 	at, _ := findGroup(groups, group)
-	// No room is left behind the list: whoever appends to it gets one of their own.
+	// The list has no spare capacity, so an append to it makes a copy.
 	m.groups[user] = slices.Clip(slices.Concat(groups[:at], []string{group}, groups[at:]))
 }
 

@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// ScopesKey is where in what is told of a user the scopes of the token are. Whoever decides what the user may do has to
-// look at them: a limited token without them is a full one.
+// ScopesKey is the key of the token's scopes in the user's extra. Authorization must look at them: without them a limited
+// token would be a full one.
 const ScopesKey = "scopes.authorization.openshift.io"
 
 // maxScopes bounds how many lists of scopes are shared. Of all the tokens of a cluster most have one of a handful.
 const maxScopes = 1000
 
-// scopes keeps one copy of what is told of users whose tokens have the same scopes.
+// scopes shares one extra among all tokens with the same scopes.
 type scopes struct {
 	mu     sync.Mutex
 	shared map[string]map[string][]string
@@ -21,9 +21,9 @@ type scopes struct {
 
 func newScopes() scopes { return scopes{shared: map[string]map[string][]string{}} }
 
-// extra returns what is told of a user, which must not be changed.
+// extra returns a user's extra, which must not be changed.
 func (s *scopes) extra(list []string) map[string][]string {
-	// No scope has a control character in it, but what is stored need not be what was checked.
+	// Validation allows no control character in a scope, but a stored object may be older than that.
 	if slices.ContainsFunc(list, func(scope string) bool { return strings.Contains(scope, "\n") }) || list == nil {
 		return map[string][]string{ScopesKey: list}
 	}

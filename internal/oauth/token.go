@@ -17,7 +17,7 @@ const ObjectNameLength = len(Prefix) + 43 // SHA-256 in unpadded base64
 // secretBytes is how much chance is in a token: 256 bits.
 const secretBytes = 32
 
-// NewToken returns a token that nobody has seen.
+// NewToken returns a new random token.
 func NewToken() string {
 	secret := make([]byte, secretBytes)
 	for {
@@ -29,10 +29,10 @@ func NewToken() string {
 	}
 }
 
-// ObjectName returns the name of the object that stands for a token. It is false for what isn't written as a token.
-// Of the part after the prefix nothing is demanded: a name that no object has is the same as a token that nobody has.
+// ObjectName returns the name of the object that stands for a token. It reports false for a text without the prefix. The part
+// after the prefix isn't validated: an unknown name just isn't found.
 //
-// The name of an object looks like a token. Its own name is another one, so it opens nothing.
+// An object's name looks like a token but isn't one: looking it up hashes it again.
 func ObjectName(token string) (name string, ok bool) {
 	secret, ok := strings.CutPrefix(token, Prefix)
 	if !ok {

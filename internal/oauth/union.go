@@ -7,9 +7,9 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 )
 
-// InUnion is the authenticator as one of several. It says what a kube-apiserver hears whose token webhook is
-// OpenShift's endpoint: nothing, not even a reason, of a review for audiences of which none is this server's. And it
-// says nothing of tokens that aren't written as ours, since others may know them.
+// InUnion returns the authenticator as one of several. It answers as a kube-apiserver does that has OpenShift's endpoint for a
+// token webhook: without an error if none of the asked audiences is this server's. A token without the prefix gets no error
+// either, since another authenticator may know it.
 func (a *Authenticator) InUnion() authenticator.Token {
 	return authenticator.TokenFunc(func(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 		if !strings.HasPrefix(token, Prefix) {

@@ -1,5 +1,5 @@
-// Package plainjson reads and writes JSON (RFC 8259) of the plainest kind, which is what clients send and tokens hold: in a
-// small part of the time that a general decoder takes, and without one that reads something the other doesn't.
+// Package plainjson reads and writes plain JSON (RFC 8259), as clients send it and tokens hold it, in a small part of the time
+// of a general decoder. It reads a text as a general decoder does, or not at all.
 package plainjson
 
 import (
@@ -8,8 +8,8 @@ import (
 )
 
 // Reader reads a text: strings of printable ASCII without escapes, whole numbers, objects without unknown members and
-// without any twice. It reports no errors: whatever it can't read is for a general decoder to read, or to refuse. What it
-// reads after the first such thing means nothing. Strings are parts of the text.
+// without any twice. It reports no errors: a text that it can't read goes to a general decoder. After the first such part its
+// results mean nothing. Strings are parts of the text.
 type Reader struct {
 	text string
 	at   int
@@ -19,7 +19,7 @@ type Reader struct {
 // NewReader returns a reader of a text.
 func NewReader(text string) Reader { return Reader{text: text} }
 
-// Fail notes that the text is not of the plainest kind.
+// Fail notes that the text is not plain.
 func (r *Reader) Fail() { r.bad = true }
 
 // Done reports whether all of the text could be read.
@@ -112,7 +112,7 @@ func (r *Reader) Strings() []string {
 
 const maxDigits = 15
 
-// Number takes a positive number of at most 15 digits: those are the same to whoever reads numbers as floating point.
+// Number takes a positive number of at most 15 digits, which floating point holds exactly.
 func (r *Reader) Number() (n int64) {
 	if b := r.next(); r.bad || b < '1' || b > '9' {
 		r.Fail()
@@ -128,8 +128,8 @@ func (r *Reader) Number() (n int64) {
 	return n
 }
 
-// Object takes an object that has no members but these, and none twice: the library warns of others. What they hold is
-// taken by the function, which is told the place of the name. It is quickest if the members come in this order.
+// Object takes an object that has no other members, since the library warns of those, and none twice. The function takes the
+// value of a member, and gets the place of its name. Members in the order of names are read fastest.
 func (r *Reader) Object(names []string, member func(place int)) {
 	var seen uint
 	last := -1

@@ -1,7 +1,7 @@
 package plainjson
 
-// Strings are looked through eight bytes at a time, as a number. A test of a number adds and subtracts so that the high
-// bit of a byte is set where the byte is one that is looked for; a carry may set more of them, but only where one is.
+// Strings are searched eight bytes at a time, as a number. A test of a number adds and subtracts so that the high bit of each
+// wanted byte is set. A carry may set further bits, but only if there is a wanted byte.
 const (
 	each     = 0x0101010101010101
 	highBits = 0x80 * each
@@ -26,7 +26,7 @@ func needsEscape(w uint64) bool {
 	return (notPrintable(w)|is(w|each*('"'^'&'), '&')|is(w|each*('<'^'>'), '>')|is(w, '\\'))&highBits != 0
 }
 
-// notPrintable finds what isn't printable ASCII: from 0x80 on, below the space, and DEL.
+// notPrintable finds bytes that aren't printable ASCII: from 0x80 on, below the space, and DEL.
 func notPrintable(w uint64) uint64 { return w | (w - each*' ') | (w + each) }
 
 // is finds a byte. Where none has its high bit set, only zero has it after one was subtracted.

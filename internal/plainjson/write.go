@@ -12,7 +12,7 @@ type Writer []byte
 // Raw writes a piece of JSON.
 func (w *Writer) Raw(text string) { *w = append(*w, text...) }
 
-// String writes a string. What HTML gives a meaning is escaped, too.
+// String writes a string. Characters with a meaning in HTML are escaped, as encoding/json does.
 func (w *Writer) String(value string) {
 	i := 0
 	for i+wordSize <= len(value) && !needsEscape(word(value, i)) {

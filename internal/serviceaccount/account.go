@@ -8,20 +8,19 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// account is the service account that a token stands for, as a user. Many are remembered: they are in few pieces, so that
-// the collector has little to do, and the map that few ask for is made for them.
+// account is the service account that a token stands for, as a user. Accounts are cached by the thousand, so they use few
+// allocations; the Extra map is built on demand.
 type account struct {
 	claims *Claims
 	name   string
-	// The groups have that of everybody who has proved who they are among them, which would otherwise be added to a copy
-	// at every request.
+	// groups include system:authenticated, which would otherwise be added to a copy at every request.
 	groups [3]string
 	extra  [][2]string // keys, in their order, and values
 }
 
 var _ user.Info = (*account)(nil)
 
-// newAccount returns whom the claims name, as kube-apiserver does (ServiceAccountInfo in
+// newAccount returns the service account that the claims name, as kube-apiserver does (ServiceAccountInfo in
 // k8s.io/apiserver/pkg/authentication/serviceaccount).
 func newAccount(c *Claims) *account {
 	b := &c.Binding
@@ -57,7 +56,7 @@ func (a *account) GetName() string { return a.name }
 // GetUID returns the uid of the service account.
 func (a *account) GetUID() string { return string(a.claims.Binding.ServiceAccount.UID) }
 
-// GetGroups returns the groups. Nobody may change them.
+// GetGroups returns the groups. They are shared and must not be changed.
 func (a *account) GetGroups() []string { return a.groups[:] }
 
 // GetExtra returns what else is known: the token's credential id, and the objects that it is bound to.
@@ -72,5 +71,5 @@ func (a *account) GetExtra() map[string][]string {
 	return extra
 }
 
-// SortedExtra returns the same, in the order of the keys, each with its one value. Nobody may change it.
+// SortedExtra returns the same, in the order of the keys, each with its one value. It is shared and must not be changed.
 func (a *account) SortedExtra() [][2]string { return a.extra }

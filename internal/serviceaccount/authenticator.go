@@ -29,7 +29,7 @@ type KeySet interface {
 
 // Config says which tokens are accepted.
 type Config struct {
-	// Issuers are those whose tokens are accepted.
+	// Issuers are the issuers of accepted tokens.
 	Issuers []string
 	// APIAudiences are the audiences of this server: those of a token that names none, and those that a caller's token
 	// must be for.
@@ -46,8 +46,8 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Authenticator tells to which service account a token belongs. That a key made a signature is remembered; everything
-// else is looked up each time.
+// Authenticator tells to which service account a token belongs. Verified signatures are cached. The account and the bound
+// object are looked up at every call.
 type Authenticator struct {
 	Config
 	headers  headers
@@ -70,16 +70,16 @@ func New(cfg Config) *Authenticator {
 	return &Authenticator{Config: cfg, verified: newCache(cfg.CacheBytes), metrics: newCacheMetrics()}
 }
 
-// facts is what is certain of a token for ever once its signature has been checked.
+// facts are the parts of a verified token that can't change: they are cached.
 type facts struct {
-	// account is that of a token of one of the configured issuers; nil if it is of none. Nobody may change it.
+	// account is set for a token of a configured issuer. It is shared and must not be changed.
 	account *account
-	// legacy claims of a token in a secret; nil if it is none.
+	// legacy is set for a token of the legacy issuer.
 	legacy *legacyClaims
 }
 
-// AuthenticateToken returns whose token it is. A token that is none of ours gets no error: another authenticator may
-// know it.
+// AuthenticateToken returns the service account of a token. A token of another issuer gets no error: another authenticator
+// may know it.
 func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	known, ours, err := a.verify(token)
 	if err != nil || !ours {
@@ -112,7 +112,7 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 	var key cache.Key
 	start := time.Now()
 	c.header, c.headerRead = a.headers.read(c.parts.header)
-	// What names a key that is none of ours was never verified.
+	// A token whose key id is unknown can't be in the cache.
 	if !c.headerRead || a.Keys.Holds(c.keyID) {
 		key = keyOf(token)
 		if known, ok := a.verified.Get(key); ok {
@@ -138,7 +138,7 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 // checkOnce checks the signature of a token and remembers it if it is good. Many may come at once with a token that was
 // just issued: it is checked for all of them together.
 func (a *Authenticator) checkOnce(key cache.Key, parsed *compact) (facts, error) {
-	c := *parsed // a copy for the flight, so that those who never get here need none
+	c := *parsed // a copy for the flight; tokens that never get here need none
 	a.metrics.blocked.Inc()
 	defer a.metrics.blocked.Dec()
 	checked, err, _ := a.checking.Do(string(key[:]), func() (any, error) {
@@ -268,7 +268,7 @@ func after(t time.Time, seconds int64) bool {
 	return t.Unix() > seconds || t.Unix() == seconds && t.Nanosecond() > 0
 }
 
-// noteAge counts tokens with an extended life, and notes those that should have been replaced by now.
+// noteAge counts tokens with an extended life. One that should have been replaced by now gets an audit annotation.
 func noteAge(ctx context.Context, c *Claims, now time.Time) {
 	threshold := c.WarnAfter.Seconds
 	if threshold == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/mintmark/mintmark/internal/cache"
 )
 
-// tokenCache remembers tokens whose signature was checked. It knows a token by its SHA-256 alone.
+// tokenCache holds the facts of tokens with a verified signature. The key is the token's SHA-256; the token is not kept.
 type tokenCache struct{ *cache.Cache[facts] }
 
 func newCache(limit int) tokenCache { return tokenCache{cache.New[facts](limit)} }
@@ -23,7 +23,7 @@ func keyOf(token string) cache.Key {
 	return sha256.Sum256(append(stack[:0], token...))
 }
 
-// add remembers what is known of a token.
+// add caches the facts of a token.
 func (c tokenCache) add(key cache.Key, known facts) { c.Add(key, known, known.size()) }
 
 // size is about how many bytes the claims take in memory, which is more than in a token of many short audiences.

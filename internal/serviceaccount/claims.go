@@ -1,5 +1,5 @@
 // Package serviceaccount owns the service account token: its claims, written and read back here, and the check that
-// tells whom a token belongs to (RFC 7519; KEP-1205, KEP-4193).
+// tells to which account a token belongs (RFC 7519; KEP-1205, KEP-4193).
 package serviceaccount
 
 import (
@@ -28,7 +28,7 @@ type Claims struct {
 	// WarnAfter is when a token with an extended life should have been replaced.
 	WarnAfter Date
 	Binding   boundobject.Binding
-	// dangling says that the token claims to be bound to an object and doesn't say to which. None is ever issued so.
+	// dangling says that the token has a reference to a bound object with neither name nor UID. Mintmark issues no such token.
 	dangling bool
 }
 

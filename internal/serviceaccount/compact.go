@@ -12,7 +12,7 @@ type compact struct {
 	parts struct{ header, payload, signature string } // as they stand in the token
 
 	header
-	// headerRead says that the header has been read before the other parts, as those of the plainest kind are.
+	// headerRead says that the header has been read before the other parts, which is done with plain headers.
 	headerRead bool
 	issuer     string
 	// claims are the claims, if they are written as we write them; nil otherwise.
@@ -21,8 +21,8 @@ type compact struct {
 	signature string
 }
 
-// encoding is base64url without padding, in its one canonical form: whoever compares tokens as text, as lists of revoked
-// ones do, can't be shown the same one in another spelling.
+// encoding is base64url without padding, in its one canonical form. A token then has one spelling, so lists of revoked
+// tokens and caches can compare text.
 var encoding = base64.RawURLEncoding.Strict()
 
 // split finds the three parts of a token, and reports whether there are just three. It takes no memory: whatever isn't a
@@ -35,7 +35,7 @@ func (c *compact) split(token string) bool {
 	return ok && strings.IndexByte(signature, '.') < 0
 }
 
-// signed is what the signature is made of: header and payload as they stand in the token.
+// signed returns the input of the signature: header and payload as they stand in the token.
 func (c *compact) signed() string { return c.token[:len(c.parts.header)+1+len(c.parts.payload)] }
 
 // parse reads the parts. It reports false for what is no token of any service account, which another authenticator may
@@ -62,7 +62,7 @@ func (c *compact) readIssuer(issuers func(string) bool) bool {
 		if c.issuer = claims.Issuer; !issuers(c.issuer) {
 			return false
 		}
-		kept := claims // what is refused takes no memory
+		kept := claims // a copy for the heap: a refused token takes no memory
 		c.claims = &kept
 		return true
 	}

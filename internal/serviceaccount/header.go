@@ -34,7 +34,7 @@ type headers struct {
 const (
 	// maxHeaders is how many are remembered: more than a server has keys.
 	maxHeaders = 64
-	// plainLength is how long those are at most that are remembered, or are of the plainest kind.
+	// plainLength is the length of the longest header that is remembered, or read as a plain one.
 	plainLength = 1 << 10
 )
 
@@ -104,7 +104,7 @@ func readHeader(encoded string) (h header, ok bool) {
 		h.unsignable = true
 		return h, true
 	}
-	// The standard library refuses what is nested too deeply for a recursive decoder; the other one doesn't.
+	// The standard library refuses text that is nested too deeply for a recursive decoder; josejson doesn't.
 	if !json.Valid([]byte(text)) {
 		return h, false
 	}
@@ -138,7 +138,7 @@ func (h *header) readMember(name string, value josejson.RawMessage) bool {
 	case "x5c":
 		return validChain(value)
 	}
-	// What is not looked at must still be read in one way only: no object in it has a member twice.
+	// An ignored member must still have one reading only: no object in it has a member twice.
 	var ignored any
 	if josejson.Unmarshal(value, &ignored) != nil {
 		return false

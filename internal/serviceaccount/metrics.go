@@ -34,15 +34,15 @@ var registerMetrics = sync.OnceFunc(func() {
 	legacyregistry.MustRegister(metrics.legacy, metrics.stale, metrics.valid, metrics.manual, metrics.auto, metrics.invalidAuto)
 })
 
-// cacheMetrics are those of kube-apiserver's cache of tokens, under its names. Here they count tokens of service accounts:
-// that one was verified before is a hit, and a fetch is the check of a signature.
+// cacheMetrics have the names of the metrics of kube-apiserver's token cache. Here they count service account tokens: a hit
+// is a token that was verified before, and a fetch is the check of a signature.
 type cacheMetrics struct {
 	hit, miss         outcome
 	fetched, failed   k8smetrics.CounterMetric
 	inFlight, blocked k8smetrics.GaugeMetric
 }
 
-// outcome is what is measured of lookups with one outcome.
+// outcome is the series of lookups with one outcome.
 type outcome struct {
 	total    k8smetrics.CounterMetric
 	duration k8smetrics.ObserverMetric

@@ -49,7 +49,7 @@ func checkUID(name string, found types.UID, request *authenticationv1.TokenReque
 		"the UID in the token request (%s) does not match the UID of the service account (%s)", request.UID, found))
 }
 
-// complete fills in what the request left to the server, and takes out what isn't the client's to say.
+// complete sets the defaults of a request, and clears the fields that a client can't set.
 func (i *Issuer) complete(request *authenticationv1.TokenRequest, namespace, name string, uid types.UID, now time.Time) {
 	request.Namespace, request.Name, request.UID = namespace, name, uid
 	request.CreationTimestamp = metav1.NewTime(now)

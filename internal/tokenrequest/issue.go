@@ -26,7 +26,7 @@ const (
 	// injectedExpiration is what the ServiceAccount admission plugin asks for on behalf of pods that mount a token: an
 	// hour, and seven seconds by which such requests are told from others.
 	injectedExpiration = 3607 * time.Second
-	// extendedLife is how long a token lives whose request was such a one, for clients that never read it again.
+	// extendedLife is the life of a token with that expiration, for clients that never read it again.
 	extendedLife = 365 * 24 * time.Hour
 )
 
@@ -42,7 +42,7 @@ type Config struct {
 	Issuer string
 	// APIAudiences are the audiences of a token whose request names none.
 	APIAudiences authenticator.Audiences
-	// MaxExpiration shortens what is asked for; 0 means no limit.
+	// MaxExpiration is the longest life of a token; 0 means no limit.
 	MaxExpiration time.Duration
 	// Extend has tokens that pods mount live for a year.
 	Extend bool
@@ -79,7 +79,7 @@ func (i *Issuer) Issue(ctx context.Context, namespace, name string, request *aut
 	if err := checkUID(name, account.UID, request); err != nil {
 		return err
 	}
-	// The times are from before the signing: what is promised never ends later than the token.
+	// The time is taken before the signing, so the expiration in the answer is never later than the token's.
 	now := i.Now()
 	i.complete(request, namespace, name, account.UID, now)
 	if err := checkSpec(request); err != nil {
@@ -134,7 +134,7 @@ func (i *Issuer) sign(ctx context.Context, request *authenticationv1.TokenReques
 	audit.AddAuditAnnotation(ctx, serviceaccountuser.IssuedCredentialIDAuditAnnotationKey, jwt.CredentialIDForJTI(id))
 	request.Status = authenticationv1.TokenRequestStatus{
 		Token: token,
-		// An extended life isn't told: whoever reads the token again should do so in time.
+		// An extended life isn't told, so that a client still reads the token again in time.
 		ExpirationTimestamp: metav1.NewTime(now.Add(time.Duration(*request.Spec.ExpirationSeconds) * time.Second)),
 	}
 	return nil

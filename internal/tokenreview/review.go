@@ -1,5 +1,5 @@
-// Package tokenreview decides TokenReview: POST /apis/authentication.k8s.io/v1/tokenreviews. It tells whom a token
-// belongs to and which of the asked audiences it is good for.
+// Package tokenreview decides TokenReview: POST /apis/authentication.k8s.io/v1/tokenreviews. It tells to which user a token
+// belongs and which of the asked audiences it is good for.
 package tokenreview
 
 import (
@@ -20,7 +20,7 @@ import (
 // errInvalid stands first in the error of a refused token, as kube-apiserver has it; clients match on it.
 var errInvalid = errors.New("invalid bearer token")
 
-// Config says what reviews are decided by.
+// Config holds the parts that a Reviewer needs.
 type Config struct {
 	// Authenticator knows the tokens. It finds the audiences that are asked for in the context.
 	Authenticator authenticator.Token
@@ -44,7 +44,7 @@ type Reviewer struct{ Config }
 // New returns a reviewer.
 func New(cfg Config) *Reviewer { return &Reviewer{cfg} }
 
-// Verdict is whose a token is, and for which of the asked audiences it is good.
+// Verdict is the user of a token, and those of the asked audiences that the token is good for; or a refusal.
 type Verdict struct {
 	// User is nil if the token is refused.
 	User      user.Info
@@ -106,7 +106,7 @@ func firstWord(token string) (string, bool) {
 	return word, strings.TrimSpace(word) != ""
 }
 
-// refuse is the verdict about a token that is nobody's, or no longer good.
+// refuse returns the verdict about a token that is unknown, or no longer good.
 func (r *Reviewer) refuse(err error) Verdict {
 	switch {
 	case err == nil:
@@ -130,7 +130,7 @@ func several(err error) bool {
 	return len(reasons) != 1 || several(reasons[0])
 }
 
-// refuseNothing is the verdict about a text in which there is no credential.
+// refuseNothing returns the verdict about a text without a credential.
 func (r *Reviewer) refuseNothing() Verdict {
 	if r.ReasonAlone {
 		return Verdict{}
