@@ -117,20 +117,23 @@ func locateKeySet(cfg Config) (string, error) {
 
 // Install serves the documents.
 func (d *Documents) Install(container *restful.Container) {
-	serve := func(path, operation, doc, mediaType string, body []byte) {
+	serve := func(path, operation, doc string, body []byte, mediaTypes ...string) {
 		service := new(restful.WebService)
-		service.Path(path).Produces(mediaType)
-		service.Route(service.GET("").To(func(_ *restful.Request, response *restful.Response) {
+		service.Path(path).Produces(mediaTypes...)
+		service.Route(service.GET("").If(acceptable(mediaTypes)).To(func(request *restful.Request, response *restful.Response) {
 			header := response.Header()
-			header.Set("Content-Type", mediaType)
+			header.Set("Content-Type", request.HeaderParameter("Accept"))
 			header.Set("Cache-Control", cacheControl)
+			if len(mediaTypes) > 1 {
+				header.Add("Vary", "Accept")
+			}
 			// The client is gone if this fails.
 			_, _ = response.Write(body)
 		}).Operation(operation).Doc(doc).Returns(http.StatusOK, "OK", ""))
 		container.Add(service)
 	}
 	serve(configurationPath, "getServiceAccountIssuerOpenIDConfiguration",
-		"get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'", restful.MIME_JSON, d.configuration)
+		"get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'", d.configuration, restful.MIME_JSON)
 	serve(keySetPath, "getServiceAccountIssuerOpenIDKeyset",
-		"get service account issuer OpenID JSON Web Key Set (contains public token verification keys)", mediaTypeKeySet, d.keySet)
+		"get service account issuer OpenID JSON Web Key Set (contains public token verification keys)", d.keySet, mediaTypeKeySet, restful.MIME_JSON)
 }
