@@ -18,7 +18,6 @@ import (
 	"k8s.io/apiserver/pkg/authentication/request/headerrequest"
 	requestunion "k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/request/websocket"
-	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/view"
@@ -78,12 +77,12 @@ func New(cfg Config) (_ *Union, err error) {
 	}
 	var requests []authenticator.Request
 	if proxy := cfg.RequestHeader; proxy != nil {
-		requests = append(requests, authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
+		requests = append(requests, named(authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
 			proxy.CAContentProvider.VerifyOptions, proxy.AllowedClientNames,
-			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes)))
+			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes))))
 	}
 	if cfg.ClientCA != nil {
-		requests = append(requests, newCertificates(cfg.ClientCA))
+		requests = append(requests, named(newCertificates(cfg.ClientCA)))
 	}
 	requests = append(requests, bearertoken.New(tokens), websocket.NewProtocolAuthenticator(tokens))
 	// Credentials that are wrong end the matter: nobody becomes anonymous by them.
@@ -111,23 +110,24 @@ func (u *Union) Close() { u.issuers.Close() }
 // newTokens joins the authenticators of tokens. Those that know nothing of audiences are asked only about this server's.
 func newTokens(cfg Config, known *issuers) (authenticator.Token, error) {
 	var tokens []authenticator.Token
-	unaware := func(t authenticator.Token) {
-		tokens = append(tokens, authenticator.WrapAudienceAgnosticToken(cfg.APIAudiences, t))
+	add := func(t authenticator.Token, knows func(context.Context, string) bool) {
+		tokens = append(tokens, unaware{audiences: cfg.APIAudiences, tokens: t, knows: knows})
 	}
 	if cfg.TokenFile != "" {
-		static, err := tokenfile.NewCSV(cfg.TokenFile)
+		static, err := readTokenFile(cfg.TokenFile)
 		if err != nil {
 			return nil, fmt.Errorf("--token-auth-file: %w", err)
 		}
-		unaware(static)
+		add(static, decides(static))
 	}
 	if cfg.ServiceAccounts != nil {
 		tokens = append(tokens, cfg.ServiceAccounts)
 	}
 	if cfg.BootstrapTokens != nil {
-		unaware(bootstrapTokens{secrets: cfg.BootstrapTokens})
+		bootstrap := bootstrapTokens{secrets: cfg.BootstrapTokens}
+		add(bootstrap, decides(bootstrap))
 	}
-	unaware(known)
+	add(known, known.knows)
 	// In OpenShift it is a webhook that knows access tokens, so their place is before the other one's.
 	if cfg.AccessTokens != nil {
 		tokens = append(tokens, cfg.AccessTokens)
@@ -140,5 +140,5 @@ func newTokens(cfg Config, known *issuers) (authenticator.Token, error) {
 		}
 		all.remote = remote
 	}
-	return withoutToken(all), nil
+	return all, nil
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/cache"
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
 // cacheConfig says what is remembered of an authenticator's verdicts.
@@ -102,7 +103,7 @@ func (c *verdictCache) ask(key cache.Key, token string, audiences authenticator.
 			*said = verdict{err: errCrash}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), outboundTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), outbound.Timeout)
 	defer cancel()
 	if limited {
 		ctx = authenticator.WithAudiences(ctx, audiences)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,9 @@ import (
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 	authenticationconfigmetrics "k8s.io/apiserver/pkg/server/options/authenticationconfig/metrics"
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
+	"k8s.io/utils/ptr"
+
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
 // IssuersConfig says which OpenID Connect issuers are believed.
@@ -84,6 +88,12 @@ func (i *issuers) AuthenticateToken(ctx context.Context, token string) (*authent
 	return i.current.Load().AuthenticateToken(ctx, token)
 }
 
+// knows reports whether a token names one of the issuers.
+func (i *issuers) knows(_ context.Context, token string) bool {
+	_, ok := i.current.Load().find(token)
+	return ok
+}
+
 // Close ends the background work of the authenticators.
 func (i *issuers) Close() { i.end() }
 
@@ -96,6 +106,8 @@ type generation struct {
 // issuer is one issuer: a cache in front of the library's authenticator.
 type issuer struct {
 	authenticator.Token
+	// prefix is what stands before the claim in user names.
+	prefix      string
 	healthCheck func() error
 }
 
@@ -109,7 +121,9 @@ func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*ge
 	// One bound for all issuers together: that there are many must not mean much memory.
 	shared := newCacheStore(i.CacheBytes)
 	for _, jwt := range cfg.JWT {
-		client, err := issuerClient(jwt.Issuer.CertificateAuthority)
+		client, err := outbound.NewClient(jwt.Issuer.CertificateAuthority, func(base http.RoundTripper) http.RoundTripper {
+			return newRateLimited(newKeySets(base))
+		})
 		if err != nil {
 			end()
 			return nil, err
@@ -132,27 +146,41 @@ func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*ge
 		}
 		g.byIssuer[jwt.Issuer.URL] = issuer{
 			Token:       newCache(known, cacheConfig{Store: shared, SuccessTTL: issuerTTL, End: endOf}),
+			prefix:      ptr.Deref(jwt.ClaimMappings.Username.Prefix, ""),
 			healthCheck: known.HealthCheck,
 		}
 	}
 	return g, nil
 }
 
-// AuthenticateToken asks the one issuer that the token names. Since no issuer is configured twice, no other could know
-// it.
+// AuthenticateToken asks the one issuer that the token names. Every refusal is final, since no issuer is configured twice
+// and no other authenticator has the issuer's keys and rules.
 func (g *generation) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-	if len(g.byIssuer) == 0 {
+	known, ok := g.find(token)
+	if !ok {
 		return nil, false, nil
+	}
+	response, ok, err := known.AuthenticateToken(ctx, token)
+	switch {
+	case err != nil || !ok:
+		return nil, false, refusal{err}
+	case nameless(strings.TrimPrefix(response.User.GetName(), known.prefix)):
+		return nil, false, refusal{errNameless}
+	}
+	return response, true, nil
+}
+
+// find returns the issuer that a token names, if it is one of the generation's.
+func (g *generation) find(token string) (issuer, bool) {
+	if len(g.byIssuer) == 0 {
+		return issuer{}, false
 	}
 	claims, ok := peek(token)
 	if !ok {
-		return nil, false, nil
+		return issuer{}, false
 	}
 	known, ok := g.byIssuer[claims.Issuer]
-	if !ok {
-		return nil, false, nil
-	}
-	return known.AuthenticateToken(ctx, token)
+	return known, ok
 }
 
 // health returns why the generation can't be used yet.

@@ -2,14 +2,12 @@ package authn
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"sync"
 
 	"golang.org/x/time/rate"
-	"k8s.io/klog/v2"
 )
 
 const (
@@ -73,6 +71,3 @@ func (p *rateLimited) RoundTrip(request *http.Request) (*http.Response, error) {
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
 }
-
-// silent returns a context whose logger says nothing.
-func silent(ctx context.Context) context.Context { return klog.NewContext(ctx, klog.Logger{}) }

@@ -2,13 +2,12 @@ package authn
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"time"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	webhookutil "k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/webhook"
+
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
 // WebhookConfig says who is asked about tokens that nobody here knows.
@@ -25,17 +24,16 @@ type WebhookConfig struct {
 
 // newWebhook returns the authenticator that asks a webhook.
 func newWebhook(cfg WebhookConfig, audiences authenticator.Audiences) (authenticator.Token, error) {
-	config, err := webhookutil.LoadKubeconfig(cfg.KubeconfigFile, nil)
+	config, err := outbound.Webhook("--authentication-token-webhook-config-file", cfg.KubeconfigFile)
 	if err != nil {
-		return nil, fmt.Errorf("--authentication-token-webhook-config-file: %w", err)
+		return nil, err
 	}
-	config.Wrap(func(base http.RoundTripper) http.RoundTripper { return guardedTransport{base} })
 	remote, err := webhook.New(config, cfg.Version, audiences, *webhook.DefaultRetryBackoff())
 	if err != nil {
 		return nil, err
 	}
 	bounded := authenticator.TokenFunc(func(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-		ctx, cancel := call(ctx, token)
+		ctx, cancel := outbound.Call(ctx, token)
 		defer cancel()
 		return remote.AuthenticateToken(ctx, token)
 	})

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -9,16 +10,40 @@ import (
 
 // InUnion is the authenticator as one of several. It says what a kube-apiserver hears whose token webhook is
 // OpenShift's endpoint: nothing, not even a reason, of a review for audiences of which none is this server's. And it
-// says nothing of tokens that aren't written as ours, since others may know them.
+// says nothing of tokens that aren't written as ours, since others may know them. Others may know a token that is not
+// stored, too. Every other refusal is final: no other authenticator is asked about a stored token.
 func (a *Authenticator) InUnion() authenticator.Token {
 	return authenticator.TokenFunc(func(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 		if !strings.HasPrefix(token, Prefix) {
 			return nil, false, nil
 		}
 		response, ok, err := a.AuthenticateToken(ctx, token)
-		if asked, limited := authenticator.AudiencesFrom(ctx); limited && len(a.APIAudiences.Intersect(asked)) == 0 {
+		asked, limited := authenticator.AudiencesFrom(ctx)
+		elsewhere := limited && len(a.APIAudiences.Intersect(asked)) == 0
+		switch {
+		case errors.Is(err, errLookup) && elsewhere:
 			return nil, false, nil
+		case errors.Is(err, errLookup):
+			return nil, false, err
+		case elsewhere:
+			return nil, false, refusal{}
+		case err != nil:
+			return nil, false, refusal{err}
 		}
-		return response, ok, err
+		return response, ok, nil
 	})
 }
+
+// refusal is why a stored token is refused; nil if clients are told no reason.
+type refusal struct{ reason error }
+
+// Error returns the reason.
+func (r refusal) Error() string {
+	if r.reason == nil {
+		return "the token is for other audiences"
+	}
+	return r.reason.Error()
+}
+
+// Final returns the reason.
+func (r refusal) Final() error { return r.reason }
