@@ -71,11 +71,9 @@ func Webhook(named, file string) (*rest.Config, error) {
 	return config, nil
 }
 
-// address returns the URL of the server. A server that is given without a scheme has https if the configuration is one
-// for TLS.
+// address returns the URL of the server. A server that is given without a scheme has plain HTTP, whatever else the
+// kubeconfig says: client-go reads the rest about TLS only for https URLs.
 func address(config *rest.Config) (*url.URL, error) {
-	tls := config.TLSClientConfig
-	secure := tls.Insecure || tls.CAFile != "" || tls.CertFile != "" || len(tls.CAData) > 0 || len(tls.CertData) > 0
-	server, _, err := rest.DefaultServerURL(config.Host, config.APIPath, schema.GroupVersion{}, secure)
+	server, _, err := rest.DefaultServerURL(config.Host, config.APIPath, schema.GroupVersion{}, rest.IsConfigTransportTLS(*config))
 	return server, err
 }

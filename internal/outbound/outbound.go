@@ -72,7 +72,10 @@ func (g guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	// A client follows a redirect only if it has a Location.
 	response.Header.Del("Location")
 	secret, _ := request.Context().Value(secretKey{}).(string)
-	return response, shortenFailure(response, secret)
+	if err := shortenFailure(response, secret); err != nil {
+		return nil, err
+	}
+	return response, nil
 }
 
 // shortenFailure reads the text of a failure, takes the secret out and cuts the text.
