@@ -24,7 +24,7 @@ type webhookMeters struct {
 
 // newWebhook returns the authorizer that asks another server.
 func newWebhook(name string, cfg *apiserverconfig.WebhookConfiguration) (mode, error) {
-	client, err := outbound.Webhook("the authorization webhook "+name, *cfg.ConnectionInfo.KubeConfigFile)
+	client, err := outbound.Webhook(fmt.Sprintf("--authorization-webhook-config-file or --authorization-config, webhook %q", name), *cfg.ConnectionInfo.KubeConfigFile)
 	if err != nil {
 		return nil, err
 	}
