@@ -19,7 +19,7 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// bootstrapTokens knows the tokens with which nodes join (--enable-bootstrap-token-auth). Each lives in a secret of its
+// bootstrapTokens authenticates the tokens with which nodes join (--enable-bootstrap-token-auth). Each is in a secret of its
 // own in kube-system. Clients are told no reason why a token is refused, as upstream. A token that a secret holds is
 // refused for good; another one may be known to another authenticator.
 type bootstrapTokens struct {
@@ -33,7 +33,7 @@ func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*
 		return nil, false, nil //nolint:nilerr // another shape of token
 	}
 	name := bootstrapapi.BootstrapTokenSecretPrefix + id
-	// Memory knows at once of most guesses that there is no such secret.
+	// The view tells most guesses without a read of the store.
 	if _, ok := b.secrets.Get(metav1.NamespaceSystem, name); !ok {
 		return nil, false, nil
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/mintmark/mintmark/internal/outbound"
 )
 
-// IssuersConfig says which OpenID Connect issuers are believed.
+// IssuersConfig names the OpenID Connect issuers whose tokens are accepted.
 type IssuersConfig struct {
 	// File is the configuration file (--authentication-config). It is read again when it changes.
 	File string
@@ -29,7 +29,7 @@ type IssuersConfig struct {
 	Configuration *apiserver.AuthenticationConfiguration
 	// Algorithms that may sign; nil means every algorithm that the library allows.
 	Algorithms []string
-	// OwnIssuers are the issuers of service account tokens, of which nobody else may be one.
+	// OwnIssuers are the issuers of service account tokens. They may not be configured here, too.
 	OwnIssuers []string
 	// ServerID tells this process from others in metrics.
 	ServerID string
@@ -37,7 +37,7 @@ type IssuersConfig struct {
 	CacheBytes int
 }
 
-// issuers knows the tokens of OpenID Connect issuers. Which these are can change while it runs.
+// issuers authenticates tokens of OpenID Connect issuers. The configuration can change while it runs.
 type issuers struct {
 	IssuersConfig
 	compiler  authenticationcel.Compiler
@@ -83,7 +83,7 @@ func newIssuers(cfg IssuersConfig) (*issuers, error) {
 	return i, nil
 }
 
-// AuthenticateToken returns whose a token is. One of another issuer, or of none, is left to others.
+// AuthenticateToken returns whose a token is. A token of another issuer, or of none, is left to other authenticators.
 func (i *issuers) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	return i.current.Load().AuthenticateToken(ctx, token)
 }
@@ -97,7 +97,7 @@ func (i *issuers) knows(_ context.Context, token string) bool {
 // Close ends the background work of the authenticators.
 func (i *issuers) Close() { i.end() }
 
-// generation is the issuers of one configuration.
+// generation holds the issuers of one configuration.
 type generation struct {
 	byIssuer map[string]issuer
 	end      context.CancelFunc
@@ -111,8 +111,8 @@ type issuer struct {
 	healthCheck func() error
 }
 
-// issuerTTL is how long the user that a token stands for is remembered, as long as kube-apiserver remembers any
-// success, but never beyond the token's end.
+// issuerTTL is how long the user of a token is cached, but never beyond the token's end. kube-apiserver caches every
+// success that long.
 const issuerTTL = 10 * time.Second
 
 func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*generation, error) {
@@ -193,15 +193,15 @@ func (g *generation) health() error {
 	return nil
 }
 
-// peeked is what is read of a token before anything about it has been checked.
+// peeked are the claims that are read before anything about a token has been checked.
 type peeked struct {
 	Issuer string `json:"iss"`
 }
 
-// maxPeeked bounds what is decoded before a token is known to be of anybody's.
+// maxPeeked is the longest token whose claims are read before its issuer is known.
 const maxPeeked = 1 << 20
 
-// peek reads the issuer of a token as the library reads it. It allocates nothing for what has not three parts.
+// peek reads the issuer of a token as the library reads it. It allocates nothing for a text that has not three parts.
 func peek(token string) (peeked, bool) {
 	if strings.Count(token, ".") != 2 || len(token) > maxPeeked {
 		return peeked{}, false
@@ -223,7 +223,7 @@ func peek(token string) (peeked, bool) {
 	return claims, true
 }
 
-// endOf is when a token that was found to be good ends.
+// endOf returns when a good token ends.
 func endOf(token string) time.Time {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")

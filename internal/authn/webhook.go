@@ -10,13 +10,13 @@ import (
 	"github.com/mintmark/mintmark/internal/outbound"
 )
 
-// WebhookConfig says who is asked about tokens that nobody here knows.
+// WebhookConfig names the webhook that is asked about tokens which no authenticator here knows.
 type WebhookConfig struct {
 	// KubeconfigFile says where the webhook is and how to call it (--authentication-token-webhook-config-file).
 	KubeconfigFile string
 	// Version of TokenReview that it is sent: v1 or v1beta1.
 	Version string
-	// CacheTTL is how long its verdicts are remembered; failures to get one are not.
+	// CacheTTL is how long its verdicts are cached. Failed calls are not cached.
 	CacheTTL time.Duration
 	// CacheBytes bounds the memory for them; 0 means 16 MiB.
 	CacheBytes int

@@ -1,5 +1,5 @@
-// Package openid publishes the issuer to relying parties: its OpenID Connect discovery document (OpenID Connect
-// Discovery 1.0 section 4) and its JSON Web Key Set (RFC 7517).
+// Package openid provides the issuer's public documents over HTTP: the OpenID Connect discovery document (OpenID Connect
+// Discovery 1.0 section 4) and the JSON Web Key Set (RFC 7517).
 package openid
 
 import (
@@ -23,11 +23,11 @@ const (
 	cacheControl = "public, max-age=3600"
 )
 
-// Config says what is published.
+// Config holds the facts that are published.
 type Config struct {
 	// Issuer is the issuer of new tokens.
 	Issuer string
-	// JWKSURI is where the key set is said to be; empty means at this server.
+	// JWKSURI is the published URL of the key set; empty means the one at this server.
 	JWKSURI string
 	// ExternalAddress is the host and port under which others reach this server.
 	ExternalAddress string
@@ -49,7 +49,7 @@ type configuration struct {
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 }
 
-// New renders the documents. An issuer can be fine for tokens and yet have no documents, which the error then explains.
+// New renders the documents. Not every issuer of tokens can have documents: the error says why one can't.
 func New(cfg Config) (*Documents, error) {
 	if err := checkIssuer(cfg.Issuer); err != nil {
 		return nil, err
@@ -75,7 +75,8 @@ func New(cfg Config) (*Documents, error) {
 	return &Documents{configuration: document, keySet: published.KeySet}, nil
 }
 
-// checkIssuer wants an issuer at which a relying party can look: https, without query and fragment.
+// checkIssuer returns an error unless relying parties can derive the document's URL from the issuer: it has to be https,
+// without query and fragment.
 func checkIssuer(issuer string) error {
 	if issuer == "" {
 		return errors.New("empty issuer URL")
