@@ -1,8 +1,9 @@
-// Package authn joins the authenticators into one union, which decides who calls, and whose token is reviewed.
+// Package authn provides the union of all authenticators. It tells who makes a request, and whose a reviewed token is.
 //
-// The order, and what an error in one means for the next, is kube-apiserver's (pkg/kubeapiserver/authenticator): the
-// front proxy's headers, client certificates, and then tokens, which are static ones, those of service accounts,
-// bootstrap tokens, those of OpenID Connect issuers, OpenShift's access tokens, and whatever a webhook knows.
+// The order is kube-apiserver's (pkg/kubeapiserver/authenticator): request headers of a front proxy, client certificates,
+// then tokens. Tokens are tried as static tokens, service account tokens, bootstrap tokens, OpenID Connect tokens,
+// OpenShift's access tokens, and at last by a webhook. An error is no reason not to ask the next authenticator, except
+// that a token which an authenticator knows and refuses is refused for good.
 package authn
 
 import (
@@ -18,7 +19,6 @@ import (
 	"k8s.io/apiserver/pkg/authentication/request/headerrequest"
 	requestunion "k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/request/websocket"
-	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/view"
@@ -28,30 +28,30 @@ import (
 type Config struct {
 	// APIAudiences are those of this server: the audiences of every credential that names none.
 	APIAudiences authenticator.Audiences
-	// Internal knows the server's own components. It is asked first.
+	// Internal authenticates the server's own components. It is asked first.
 	Internal authenticator.Request
-	// RequestHeader says whose word is taken for who the user is, and in which headers.
+	// RequestHeader says which proxies may name the user, and in which headers.
 	RequestHeader *authenticatorfactory.RequestHeaderConfig
 	// ClientCA verifies client certificates.
 	ClientCA ClientCA
 	// TokenFile is a CSV file of tokens: token, user name, user uid and, optionally, groups.
 	TokenFile string
-	// ServiceAccounts knows service account tokens.
+	// ServiceAccounts authenticates service account tokens.
 	ServiceAccounts authenticator.Token
-	// BootstrapTokens are the secrets in which bootstrap tokens are looked for.
+	// BootstrapTokens is the view of the secrets that hold bootstrap tokens.
 	BootstrapTokens *view.View[boundobject.Secret]
 	// Issuers are the OpenID Connect issuers whose tokens are accepted.
 	Issuers IssuersConfig
-	// AccessTokens knows OpenShift's access tokens.
+	// AccessTokens authenticates OpenShift's access tokens.
 	AccessTokens authenticator.Token
-	// Webhook is asked about tokens that nobody here knows.
+	// Webhook is asked about tokens that no authenticator here knows.
 	Webhook WebhookConfig
-	// Anonymous lets in requests without credentials, on the paths that it names, or everywhere. A configuration file of
-	// Issuers may say otherwise.
+	// Anonymous lets in requests without credentials, on the paths that it names, or everywhere. The configuration file of
+	// Issuers takes precedence.
 	Anonymous apiserver.AnonymousAuthConfig
 }
 
-// Union is the authenticators, joined.
+// Union holds the joined authenticators.
 type Union struct {
 	// Requests tells who makes a request.
 	Requests authenticator.Request
@@ -61,7 +61,7 @@ type Union struct {
 	issuers *issuers
 }
 
-// New joins the authenticators. Close gives back what they hold.
+// New joins the authenticators. Close ends their background work.
 func New(cfg Config) (_ *Union, err error) {
 	known, err := newIssuers(cfg.Issuers)
 	if err != nil {
@@ -78,15 +78,15 @@ func New(cfg Config) (_ *Union, err error) {
 	}
 	var requests []authenticator.Request
 	if proxy := cfg.RequestHeader; proxy != nil {
-		requests = append(requests, authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
+		requests = append(requests, named(authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
 			proxy.CAContentProvider.VerifyOptions, proxy.AllowedClientNames,
-			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes)))
+			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes))))
 	}
 	if cfg.ClientCA != nil {
-		requests = append(requests, newCertificates(cfg.ClientCA))
+		requests = append(requests, named(newCertificates(cfg.ClientCA)))
 	}
 	requests = append(requests, bearertoken.New(tokens), websocket.NewProtocolAuthenticator(tokens))
-	// Credentials that are wrong end the matter: nobody becomes anonymous by them.
+	// A request with wrong credentials is refused; it doesn't become anonymous.
 	callers := []authenticator.Request{group.NewAuthenticatedGroupAdder(requestunion.New(requests...))}
 	everybody := cfg.Anonymous
 	if inFile := known.anonymous; inFile != nil {
@@ -102,33 +102,35 @@ func New(cfg Config) (_ *Union, err error) {
 	return &Union{Requests: union, Tokens: withAuthenticatedGroup(tokens), issuers: known}, nil
 }
 
-// Run keeps up with the configuration file until the context ends.
+// Run reads the configuration file again whenever it changes, until the context ends.
 func (u *Union) Run(ctx context.Context) { u.issuers.Run(ctx) }
 
-// Close ends what authenticators do in the background.
+// Close ends the background work of the authenticators.
 func (u *Union) Close() { u.issuers.Close() }
 
-// newTokens joins the authenticators of tokens. Those that know nothing of audiences are asked only about this server's.
+// newTokens joins the authenticators of tokens. Authenticators without a notion of audiences are asked for this server's
+// audiences only.
 func newTokens(cfg Config, known *issuers) (authenticator.Token, error) {
 	var tokens []authenticator.Token
-	unaware := func(t authenticator.Token) {
-		tokens = append(tokens, authenticator.WrapAudienceAgnosticToken(cfg.APIAudiences, t))
+	add := func(t authenticator.Token, knows func(context.Context, string) bool) {
+		tokens = append(tokens, unaware{audiences: cfg.APIAudiences, tokens: t, knows: knows})
 	}
 	if cfg.TokenFile != "" {
-		static, err := tokenfile.NewCSV(cfg.TokenFile)
+		static, err := readTokenFile(cfg.TokenFile)
 		if err != nil {
 			return nil, fmt.Errorf("--token-auth-file: %w", err)
 		}
-		unaware(static)
+		add(static, decides(static))
 	}
 	if cfg.ServiceAccounts != nil {
 		tokens = append(tokens, cfg.ServiceAccounts)
 	}
 	if cfg.BootstrapTokens != nil {
-		unaware(bootstrapTokens{secrets: cfg.BootstrapTokens})
+		bootstrap := bootstrapTokens{secrets: cfg.BootstrapTokens}
+		add(bootstrap, decides(bootstrap))
 	}
-	unaware(known)
-	// In OpenShift it is a webhook that knows access tokens, so their place is before the other one's.
+	add(known, known.knows)
+	// In OpenShift a webhook authenticates access tokens, so their place is just before the webhook.
 	if cfg.AccessTokens != nil {
 		tokens = append(tokens, cfg.AccessTokens)
 	}
@@ -140,5 +142,5 @@ func newTokens(cfg Config, known *issuers) (authenticator.Token, error) {
 		}
 		all.remote = remote
 	}
-	return withoutToken(all), nil
+	return all, nil
 }

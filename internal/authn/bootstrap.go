@@ -20,8 +20,9 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// bootstrapTokens knows the tokens with which nodes join (--enable-bootstrap-token-auth). Each lives in a secret of its
-// own in kube-system. A token that is refused gets no reason: another authenticator may know it.
+// bootstrapTokens authenticates the tokens with which nodes join (--enable-bootstrap-token-auth). Each is in a secret of its
+// own in kube-system. Clients are told no reason why a token is refused, as upstream. A token that a secret holds is
+// refused for good; another one may be known to another authenticator.
 type bootstrapTokens struct {
 	secrets *view.View[boundobject.Secret]
 }
@@ -33,7 +34,7 @@ func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*
 		return nil, false, nil //nolint:nilerr // another shape of token
 	}
 	name := bootstrapapi.BootstrapTokenSecretPrefix + id
-	// Memory knows of most guesses that there is no such secret. Whoever knows an id can guess its secret part.
+	// The view tells most guesses without a read of the store.
 	if _, ok := b.secrets.Get(metav1.NamespaceSystem, name); !ok {
 		return nil, false, nil
 	}
@@ -49,17 +50,20 @@ func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, false, refusal{err}
 	}
 	secret := obj.(*corev1.Secret)
+	if !isTokenOf(secret, id, secretPart) {
+		return nil, false, nil
+	}
 	groups, badGroups := bootstrapsecretutil.GetGroups(secret)
-	why := refusal(secret, id, secretPart)
+	why := whyRefused(secret)
 	if why == "" && badGroups != nil {
 		why = "bad " + bootstrapapi.BootstrapTokenExtraGroupsKey
 	}
 	if why != "" {
 		klog.FromContext(ctx).V(3).Info("Bootstrap token refused", "secret", klog.KObj(secret), "reason", why)
-		return nil, false, nil
+		return nil, false, refusal{}
 	}
 	return &authenticator.Response{User: &user.DefaultInfo{
 		Name:   bootstrapapi.BootstrapUserPrefix + id,
@@ -67,17 +71,18 @@ func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*
 	}}, true, nil
 }
 
-// refusal says why a secret does not let its token in, or nothing.
-func refusal(secret *corev1.Secret, id, secretPart string) string {
+// isTokenOf reports whether a secret is that of the token.
+func isTokenOf(secret *corev1.Secret, id, secretPart string) bool {
+	return secret.Type == bootstrapapi.SecretTypeBootstrapToken &&
+		subtle.ConstantTimeCompare(secret.Data[bootstrapapi.BootstrapTokenSecretKey], []byte(secretPart)) == 1 &&
+		string(secret.Data[bootstrapapi.BootstrapTokenIDKey]) == id
+}
+
+// whyRefused says why a secret does not let its token in, or nothing.
+func whyRefused(secret *corev1.Secret) string {
 	switch {
 	case secret.DeletionTimestamp != nil:
 		return "the secret is being deleted"
-	case secret.Type != bootstrapapi.SecretTypeBootstrapToken || secret.Data == nil:
-		return "the secret is of another type"
-	case subtle.ConstantTimeCompare(secret.Data[bootstrapapi.BootstrapTokenSecretKey], []byte(secretPart)) != 1:
-		return "the token does not match"
-	case string(secret.Data[bootstrapapi.BootstrapTokenIDKey]) != id:
-		return "the token id does not match"
 	case bootstrapsecretutil.HasExpired(secret, time.Now()):
 		return "the token has expired"
 	case string(secret.Data[bootstrapapi.BootstrapTokenUsageAuthentication]) != "true":

@@ -16,24 +16,25 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/cache"
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
-// cacheConfig says what is remembered of an authenticator's verdicts.
+// cacheConfig says which verdicts of an authenticator are cached, and where.
 type cacheConfig struct {
-	// Store is where they are kept; nil means in a store of this cache's own, of the usual size.
+	// Store holds the verdicts; nil means a store of this cache's own, of the default size.
 	Store *cacheStore
-	// SuccessTTL and FailureTTL are how long. 0 means not at all. A failure is a token that is not known; an error is
-	// never remembered.
+	// SuccessTTL and FailureTTL are how long verdicts are cached; 0 means not at all. A failure is an unknown token. Errors
+	// are never cached.
 	SuccessTTL, FailureTTL time.Duration
-	// End is when a good token ends, and with it what is remembered of it; nil if that isn't known.
+	// End returns when a good token ends, and with it its verdict; nil if that isn't known.
 	End func(token string) time.Time
 }
 
-// verdictCache remembers verdicts. A token is looked up once at a time, whoever asks: the lookup belongs to nobody's request,
-// and goes on when the one that began it has gone. Warnings and audit annotations are repeated with a success, so that
-// nobody sees whether a verdict was remembered.
+// verdictCache caches verdicts. Concurrent requests with one token share one lookup, which goes on when the request that
+// began it has gone. Warnings and audit annotations are repeated with a cached success, so a cached verdict looks like a
+// fresh one.
 //
-// Verdicts about service account tokens are not kept here: what they depend on is in memory anyway.
+// Verdicts about service account tokens are not cached: the objects that they depend on are in memory anyway.
 type verdictCache struct {
 	cacheConfig
 	tokens authenticator.Token
@@ -47,10 +48,10 @@ func newCache(tokens authenticator.Token, cfg cacheConfig) *verdictCache {
 	return &verdictCache{cacheConfig: cfg, tokens: tokens}
 }
 
-// errCrash is what a token gets whose authenticator panicked, as in kube-apiserver.
+// errCrash is the error after a panic of an authenticator, as in kube-apiserver.
 var errCrash = apierrors.NewInternalError(errors.New("authentication failed unexpectedly"))
 
-// verdict is what an authenticator said.
+// verdict is an authenticator's answer, with its warnings and audit annotations.
 type verdict struct {
 	response    *authenticator.Response
 	ok          bool
@@ -59,7 +60,7 @@ type verdict struct {
 	annotations map[string]string
 }
 
-// AuthenticateToken returns what is remembered, or asks.
+// AuthenticateToken returns the cached verdict, or asks the authenticator.
 func (c *verdictCache) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	audiences, limited := authenticator.AudiencesFrom(ctx)
 	key := c.Store.key(token, audiences, limited)
@@ -87,22 +88,22 @@ func (c *verdictCache) AuthenticateToken(ctx context.Context, token string) (*au
 	for _, w := range known.warnings {
 		warning.AddWarning(ctx, w.agent, w.text)
 	}
-	// Whoever gets the answer may write into it, as the wrapper for audiences does.
+	// The wrapper for audiences writes into the response.
 	response := *known.response
 	return &response, true, nil
 }
 
-// ask asks the authenticator and remembers what it says.
+// ask asks the authenticator and caches its verdict.
 func (c *verdictCache) ask(key cache.Key, token string, audiences authenticator.Audiences, limited bool) (said *verdict) {
 	said = &verdict{}
 	defer func() {
 		if crash := recover(); crash != nil {
-			// What it panicked with may be anything that it held, a token for one.
+			// The panic's value may be a token, so only its type is logged.
 			klog.Background().Error(nil, "An authenticator panicked", "panic", fmt.Sprintf("%T", crash), "stack", string(debug.Stack()))
 			*said = verdict{err: errCrash}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), outboundTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), outbound.Timeout)
 	defer cancel()
 	if limited {
 		ctx = authenticator.WithAudiences(ctx, audiences)

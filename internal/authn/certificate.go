@@ -15,16 +15,16 @@ import (
 	"github.com/mintmark/mintmark/internal/cache"
 )
 
-// ClientCA says which authorities vouch for clients. The bundle is what the options were made of: as long as it is the
-// same, they mean the same.
+// ClientCA returns the authorities that verify client certificates. The options are made from the bundle: while the
+// bundle stays the same, so does the meaning of the options.
 type ClientCA interface {
 	CurrentCABundleContent() []byte
 	VerifyOptions() (x509.VerifyOptions, bool)
 }
 
-// certificates knows the users of client certificates. That an authority signed a certificate is remembered, for as long
-// as the authorities stay the same and no certificate between the two has ended: a connection brings the same one with
-// each of its requests, and to check it takes longer than everything else that is decided about one.
+// certificates authenticates client certificates. A verified certificate is cached until the authorities change or a
+// certificate of its chain ends: a connection brings the same certificate with each request, and verifying it takes longer
+// than all other decisions about a request.
 type certificates struct {
 	ca ClientCA
 	// ask checks a certificate.
@@ -33,7 +33,7 @@ type certificates struct {
 	known   *cache.Cache[vouched]
 }
 
-// authorities are what certificates are checked with.
+// authorities are the authorities of one bundle.
 type authorities struct {
 	bundle  []byte
 	options x509.VerifyOptions
@@ -47,7 +47,7 @@ type certified struct{ *user.DefaultInfo }
 // whatever name and extra it has.
 func (certified) FromClientCertificate() {}
 
-// vouched is a user whose certificate was good, when it was checked with some authorities, and when that is so.
+// vouched is the user of a verified certificate, the authorities that verified it, and the time within which it is valid.
 type vouched struct {
 	by          *authorities
 	user        certified
@@ -55,9 +55,9 @@ type vouched struct {
 }
 
 const (
-	// certificateBytes bounds what is remembered of client certificates.
+	// certificateBytes bounds the memory for verified certificates.
 	certificateBytes = 1 << 20
-	// vouchedBytes is about what is remembered of one, beside the names.
+	// vouchedBytes is about the memory for one certificate, beside the names.
 	vouchedBytes = 1 << 10
 )
 
@@ -117,8 +117,8 @@ func (c *certificates) options() (x509.VerifyOptions, bool) {
 	return c.ca.VerifyOptions()
 }
 
-// vouch finds out how long a certificate that has been found good is so: as long as one of the chains that lead to an
-// authority.
+// vouch returns the user of a verified certificate and how long it stays valid: as long as the first of the chains that
+// lead to an authority.
 func (a *authorities) vouch(presented []*x509.Certificate, who certified) (vouched, bool) {
 	options := a.options
 	if options.Intermediates == nil {

@@ -6,26 +6,34 @@ import (
 	"strings"
 	"testing"
 
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-type noSuchKey struct{ error }
+// says is an authenticator with one answer.
+func says(name string, err error) authenticator.TokenFunc {
+	return func(context.Context, string) (*authenticator.Response, bool, error) {
+		if err != nil || name == "" {
+			return nil, false, err
+		}
+		return &authenticator.Response{User: &user.DefaultInfo{Name: name}}, true, nil
+	}
+}
 
-func (noSuchKey) UnknownKey() {}
-
-// What nobody here knows goes to the webhook; what can't be anybody's credential doesn't.
+// TestWhatReachesTheWebhook: a token that no authenticator here knows goes to the webhook, unless it can't be a credential.
 func TestWhatReachesTheWebhook(t *testing.T) {
 	for name, test := range map[string]struct {
 		token   string
-		refusal error
+		failure error
 		reaches bool
 	}{
 		"opaque":                         {token: "opaque", reaches: true},
 		"JWS":                            {token: "e30.e30.c2ln", reaches: true},
 		"JWE":                            {token: "a.b.c.d.e", reaches: true},
 		"every letter":                   {token: "aZ09-._~+/==", reaches: true},
-		"refused here":                   {token: "e30.e30.c2ln", refusal: errors.New("no such account"), reaches: true},
-		"our issuer, somebody's key":     {token: "e30.e30.c2ln", refusal: noSuchKey{errors.New("no keys found")}},
+		"not known here, with a reason":  {token: "e30.e30.c2ln", failure: errors.New("token lookup failed"), reaches: true},
+		"refused here":                   {token: "e30.e30.c2ln", failure: refusal{errors.New("no such account")}},
 		"a dot too many":                 {token: "a.b.c.d.e.f"},
 		"nothing but dots":               {token: strings.Repeat(".", 1<<20)},
 		"long":                           {token: strings.Repeat("a", maxRemote), reaches: true},
@@ -40,11 +48,8 @@ func TestWhatReachesTheWebhook(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			remote := &counted{say: sayNothing}
-			here := authenticator.TokenFunc(func(context.Context, string) (*authenticator.Response, bool, error) {
-				return nil, false, test.refusal
-			})
-			_, ok, err := chain{here: []authenticator.Token{here}, remote: remote}.AuthenticateToken(t.Context(), test.token)
-			if ok || test.refusal != nil && err.Error() != test.refusal.Error() {
+			_, ok, err := chain{here: []authenticator.Token{says("", test.failure)}, remote: remote}.AuthenticateToken(t.Context(), test.token)
+			if ok || test.failure != nil && err.Error() != test.failure.Error() {
 				t.Errorf("%v %v", ok, err)
 			}
 			if reached := remote.calls.Load() == 1; reached != test.reaches {
@@ -54,7 +59,45 @@ func TestWhatReachesTheWebhook(t *testing.T) {
 	}
 }
 
-// Looking at junk takes no memory that grows with it.
+// TestFinalRefusals: after a refusal that is final, neither another authenticator nor the webhook is asked, and clients
+// are told the reasons up to there.
+func TestFinalRefusals(t *testing.T) {
+	gone, unsure := errors.New("gone"), errors.New("unsure")
+	for name, test := range map[string]struct {
+		first, second authenticator.Token
+		user, reason  string
+	}{
+		"first":              {first: says("", refusal{gone}), second: says("mallory", nil), reason: "gone"},
+		"second":             {first: says("", unsure), second: says("", refusal{gone}), reason: "[unsure, gone]"},
+		"without a reason":   {first: says("", refusal{}), second: says("mallory", nil)},
+		"only a later one":   {first: says("", unsure), second: says("", refusal{}), reason: "unsure"},
+		"several reasons":    {first: says("", refusal{utilerrors.NewAggregate([]error{gone, unsure})}), reason: "[gone, unsure]"},
+		"a user of no name":  {first: says(" ", nil), second: says("mallory", nil), reason: errNameless.Error()},
+		"not final":          {first: says("", unsure), second: says("ann", nil), user: "ann"},
+		"not final, nowhere": {first: says("", unsure), second: says("", nil), user: "mallory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			here := []authenticator.Token{test.first}
+			if test.second != nil {
+				here = append(here, test.second)
+			}
+			response, ok, err := chain{here: here, remote: says("mallory", nil)}.AuthenticateToken(t.Context(), "token")
+			got := ""
+			if ok {
+				got = response.User.GetName()
+			}
+			reason := ""
+			if err != nil {
+				reason = err.Error()
+			}
+			if got != test.user || reason != test.reason {
+				t.Errorf("user %q, reason %q; want %q, %q", got, reason, test.user, test.reason)
+			}
+		})
+	}
+}
+
+// TestJunkIsCheap: looking at junk takes no memory that grows with it.
 func TestJunkIsCheap(t *testing.T) {
 	known := &generation{byIssuer: map[string]issuer{"https://a.example": {}}}
 	all := chain{here: []authenticator.Token{known}, remote: &counted{say: sayNothing}}
@@ -71,15 +114,28 @@ func TestJunkIsCheap(t *testing.T) {
 	}
 }
 
-func TestReasonsDontRepeatTokens(t *testing.T) {
+// TestReasons: what an authenticator says about a token doesn't repeat the token, and is short.
+func TestReasons(t *testing.T) {
 	const token = "a-secret-of-some-length"
-	echo := authenticator.TokenFunc(func(_ context.Context, token string) (*authenticator.Response, bool, error) {
-		return nil, false, errors.New("who is " + token + "?")
-	})
-	if _, _, err := withoutToken(echo).AuthenticateToken(t.Context(), token); err.Error() != "who is [token]?" {
-		t.Error(err)
+	long := strings.Repeat("é", 600)
+	for name, test := range map[string]struct {
+		reason error
+		want   string
+	}{
+		"the token":              {errors.New("who is " + token + "?"), "who is [token]?"},
+		"long":                   {errors.New(long), strings.Repeat("é", 512) + "… (1200 bytes in all)"},
+		"cut within the token":   {errors.New(strings.Repeat("a", 1020) + token), strings.Repeat("a", 1020) + "[tok… (1027 bytes in all)"},
+		"cut within a character": {errors.New("a" + long), "a" + strings.Repeat("é", 511) + "… (1201 bytes in all)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, all := range []chain{{here: []authenticator.Token{says("", test.reason)}}, {remote: says("", test.reason)}, {here: []authenticator.Token{says("", refusal{test.reason})}}} {
+				if _, _, err := all.AuthenticateToken(t.Context(), token); err.Error() != test.want {
+					t.Error(err)
+				}
+			}
+		})
 	}
-	if _, _, err := withoutToken(echo).AuthenticateToken(t.Context(), "is"); err.Error() != "who is is?" {
+	if _, _, err := (chain{remote: says("", errors.New("who is is?"))}).AuthenticateToken(t.Context(), "is"); err.Error() != "who is is?" {
 		t.Errorf("a word is taken for a secret: %v", err)
 	}
 }

@@ -23,7 +23,7 @@ func newConfigurationCodecs() serializer.CodecFactory {
 	return serializer.NewCodecFactory(s, serializer.EnableStrict)
 }
 
-// ReadConfiguration reads the file of --authentication-config. What is in it has yet to be validated.
+// ReadConfiguration reads the file of --authentication-config. It doesn't validate the content.
 func ReadConfiguration(file string) (*apiserver.AuthenticationConfiguration, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -47,8 +47,8 @@ func parseConfiguration(data []byte) (*apiserver.AuthenticationConfiguration, er
 	return cfg, nil
 }
 
-// validateConfiguration returns what is wrong with a configuration. Issuers of service account tokens may not appear in
-// it: their tokens are decided elsewhere.
+// validateConfiguration returns the mistakes of a configuration. Issuers of service account tokens may not appear in it:
+// another authenticator has their tokens.
 func validateConfiguration(compiler authenticationcel.Compiler, cfg *apiserver.AuthenticationConfiguration, ownIssuers []string) error {
 	errs := validation.ValidateAuthenticationConfiguration(compiler, cfg, ownIssuers)
 	for i, jwt := range cfg.JWT {

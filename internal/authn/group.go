@@ -8,7 +8,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// authenticated is a user who has proved who they are, with the group of all of these.
+// authenticated returns an authenticated user with the group system:authenticated.
 func authenticated(u user.Info) *user.DefaultInfo {
 	groups := slices.Clip(u.GetGroups())
 	if !slices.Contains(groups, user.AllAuthenticated) {
@@ -17,8 +17,7 @@ func authenticated(u user.Info) *user.DefaultInfo {
 	return &user.DefaultInfo{Name: u.GetName(), UID: u.GetUID(), Groups: groups, Extra: u.GetExtra()}
 }
 
-// withAuthenticatedGroup adds the group of everybody who has proved who they are, as the library's group adder does it
-// for requests.
+// withAuthenticatedGroup adds the group system:authenticated, as the library's group adder does for requests.
 func withAuthenticatedGroup(tokens authenticator.Token) authenticator.Token {
 	return authenticator.TokenFunc(func(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 		response, ok, err := tokens.AuthenticateToken(ctx, token)

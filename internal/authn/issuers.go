@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -15,9 +16,12 @@ import (
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 	authenticationconfigmetrics "k8s.io/apiserver/pkg/server/options/authenticationconfig/metrics"
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
+	"k8s.io/utils/ptr"
+
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
-// IssuersConfig says which OpenID Connect issuers are believed.
+// IssuersConfig names the OpenID Connect issuers whose tokens are accepted.
 type IssuersConfig struct {
 	// File is the configuration file (--authentication-config). It is read again when it changes.
 	File string
@@ -25,7 +29,7 @@ type IssuersConfig struct {
 	Configuration *apiserver.AuthenticationConfiguration
 	// Algorithms that may sign; nil means every algorithm that the library allows.
 	Algorithms []string
-	// OwnIssuers are the issuers of service account tokens, of which nobody else may be one.
+	// OwnIssuers are the issuers of service account tokens. They may not be configured here, too.
 	OwnIssuers []string
 	// ServerID tells this process from others in metrics.
 	ServerID string
@@ -33,7 +37,7 @@ type IssuersConfig struct {
 	CacheBytes int
 }
 
-// issuers knows the tokens of OpenID Connect issuers. Which these are can change while it runs.
+// issuers authenticates tokens of OpenID Connect issuers. The configuration can change while it runs.
 type issuers struct {
 	IssuersConfig
 	compiler  authenticationcel.Compiler
@@ -79,15 +83,21 @@ func newIssuers(cfg IssuersConfig) (*issuers, error) {
 	return i, nil
 }
 
-// AuthenticateToken returns whose a token is. One of another issuer, or of none, is left to others.
+// AuthenticateToken returns whose a token is. A token of another issuer, or of none, is left to other authenticators.
 func (i *issuers) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	return i.current.Load().AuthenticateToken(ctx, token)
+}
+
+// knows reports whether a token names one of the issuers.
+func (i *issuers) knows(_ context.Context, token string) bool {
+	_, ok := i.current.Load().find(token)
+	return ok
 }
 
 // Close ends the background work of the authenticators.
 func (i *issuers) Close() { i.end() }
 
-// generation is the issuers of one configuration.
+// generation holds the issuers of one configuration.
 type generation struct {
 	byIssuer map[string]issuer
 	end      context.CancelFunc
@@ -96,11 +106,13 @@ type generation struct {
 // issuer is one issuer: a cache in front of the library's authenticator.
 type issuer struct {
 	authenticator.Token
+	// prefix is what stands before the claim in user names.
+	prefix      string
 	healthCheck func() error
 }
 
-// issuerTTL is how long the user that a token stands for is remembered, as long as kube-apiserver remembers any
-// success, but never beyond the token's end.
+// issuerTTL is how long the user of a token is cached, but never beyond the token's end. kube-apiserver caches every
+// success that long.
 const issuerTTL = 10 * time.Second
 
 func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*generation, error) {
@@ -109,7 +121,9 @@ func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*ge
 	// One bound for all issuers together: that there are many must not mean much memory.
 	shared := newCacheStore(i.CacheBytes)
 	for _, jwt := range cfg.JWT {
-		client, err := issuerClient(jwt.Issuer.CertificateAuthority)
+		client, err := outbound.NewClient(jwt.Issuer.CertificateAuthority, func(base http.RoundTripper) http.RoundTripper {
+			return newRateLimited(newKeySets(base))
+		})
 		if err != nil {
 			end()
 			return nil, err
@@ -132,27 +146,41 @@ func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*ge
 		}
 		g.byIssuer[jwt.Issuer.URL] = issuer{
 			Token:       newCache(known, cacheConfig{Store: shared, SuccessTTL: issuerTTL, End: endOf}),
+			prefix:      ptr.Deref(jwt.ClaimMappings.Username.Prefix, ""),
 			healthCheck: known.HealthCheck,
 		}
 	}
 	return g, nil
 }
 
-// AuthenticateToken asks the one issuer that the token names. Since no issuer is configured twice, no other could know
-// it.
+// AuthenticateToken asks the one issuer that the token names. Every refusal is final, since no issuer is configured twice
+// and no other authenticator has the issuer's keys and rules.
 func (g *generation) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-	if len(g.byIssuer) == 0 {
+	known, ok := g.find(token)
+	if !ok {
 		return nil, false, nil
+	}
+	response, ok, err := known.AuthenticateToken(ctx, token)
+	switch {
+	case err != nil || !ok:
+		return nil, false, refusal{err}
+	case nameless(strings.TrimPrefix(response.User.GetName(), known.prefix)):
+		return nil, false, refusal{errNameless}
+	}
+	return response, true, nil
+}
+
+// find returns the issuer that a token names, if it is one of the generation's.
+func (g *generation) find(token string) (issuer, bool) {
+	if len(g.byIssuer) == 0 {
+		return issuer{}, false
 	}
 	claims, ok := peek(token)
 	if !ok {
-		return nil, false, nil
+		return issuer{}, false
 	}
 	known, ok := g.byIssuer[claims.Issuer]
-	if !ok {
-		return nil, false, nil
-	}
-	return known.AuthenticateToken(ctx, token)
+	return known, ok
 }
 
 // health returns why the generation can't be used yet.
@@ -165,15 +193,15 @@ func (g *generation) health() error {
 	return nil
 }
 
-// peeked is what is read of a token before anything about it has been checked.
+// peeked are the claims that are read before anything about a token has been checked.
 type peeked struct {
 	Issuer string `json:"iss"`
 }
 
-// maxPeeked bounds what is decoded before a token is known to be of anybody's.
+// maxPeeked is the longest token whose claims are read before its issuer is known.
 const maxPeeked = 1 << 20
 
-// peek reads the issuer of a token as the library reads it. It allocates nothing for what has not three parts.
+// peek reads the issuer of a token as the library reads it. It allocates nothing for a text that has not three parts.
 func peek(token string) (peeked, bool) {
 	if strings.Count(token, ".") != 2 || len(token) > maxPeeked {
 		return peeked{}, false
@@ -195,7 +223,7 @@ func peek(token string) (peeked, bool) {
 	return claims, true
 }
 
-// endOf is when a token that was found to be good ends.
+// endOf returns when a good token ends.
 func endOf(token string) time.Time {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")

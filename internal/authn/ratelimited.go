@@ -2,14 +2,12 @@ package authn
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"sync"
 
 	"golang.org/x/time/rate"
-	"k8s.io/klog/v2"
 )
 
 const (
@@ -17,9 +15,9 @@ const (
 	fetchesPerSecond, fetchBurst = 1, 10
 )
 
-// rateLimited is the transport to an issuer. A token that names a key which the issuer's key set lacks has the set read again,
-// since the issuer may have a new key; tokens with made-up keys would have it read without end. When they do, what was
-// read last is read again.
+// rateLimited is the transport to an issuer. A token with a key id that the issuer's key set lacks has the set read again,
+// since the issuer may have a new key. Tokens with made-up key ids would have the set read without end: beyond the limit,
+// the document that was read last is returned again.
 type rateLimited struct {
 	base  http.RoundTripper
 	limit *rate.Limiter
@@ -33,15 +31,15 @@ type document struct {
 	body   []byte
 }
 
-// maxDocuments and maxDocument bound what is kept: the discovery document and the key set, and as many more.
+// maxDocuments and maxDocument bound the documents that are kept: the discovery document, the key set, and two more.
 const maxDocuments, maxDocument = 4, 128 << 10
 
 func newRateLimited(base http.RoundTripper) *rateLimited {
 	return &rateLimited{base: base, limit: rate.NewLimiter(fetchesPerSecond, fetchBurst), last: map[string]*document{}}
 }
 
-// RoundTrip reads a document. What needs a credential, or is not JSON, is none and is passed on: claims of one user, which
-// an issuer may keep at a place of their own (OpenID Connect Core 1.0 section 5.6.2).
+// RoundTrip reads a document. Requests with an Authorization header (distributed claims, OpenID Connect Core 1.0 section
+// 5.6.2) and bodies that are not JSON are passed through and not kept.
 func (p *rateLimited) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method != http.MethodGet || request.Header.Get("Authorization") != "" {
 		return p.base.RoundTrip(request)
@@ -73,6 +71,3 @@ func (p *rateLimited) RoundTrip(request *http.Request) (*http.Response, error) {
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
 }
-
-// silent returns a context whose logger says nothing.
-func silent(ctx context.Context) context.Context { return klog.NewContext(ctx, klog.Logger{}) }

@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// reloadEvery is how often the file is looked at, should the file system not tell of changes.
+	// reloadEvery is how often the file is read if the file system doesn't tell of changes.
 	reloadEvery = time.Minute
-	// healthWithin is how long a new configuration has to reach all of its issuers; until then the old one stays.
+	// healthWithin is how long a new configuration has to reach all of its issuers. Until then the old one is used.
 	healthWithin = time.Minute
 	healthEvery  = time.Second
-	// retireAfter is how long the authenticators of the old configuration may go on with what they are doing.
+	// retireAfter is how long lookups of the old configuration may still run.
 	retireAfter = time.Minute
 )
 
-// Run keeps up with the file until the context ends.
+// Run reads the file again whenever it changes, until the context ends.
 func (i *issuers) Run(ctx context.Context) {
 	if i.File == "" {
 		<-ctx.Done()
@@ -57,7 +57,7 @@ func (i *issuers) reload(ctx context.Context) (changed bool, err error) {
 	}
 	next, err := i.prepare(data)
 	if err != nil {
-		// It won't get better until somebody changes it again.
+		// It is not tried again until it changes.
 		i.tried = data
 		return false, err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// cacheBytes bounds the memory of a store unless the configuration does.
+	// cacheBytes is the default bound of a store's memory.
 	cacheBytes = cache.DefaultBytes
 	// Beside its texts, a verdict takes about verdictOverhead, a response and a user together responseOverhead, and a
 	// small map mapOverhead.
@@ -22,7 +22,7 @@ const (
 	textOverhead = 32
 )
 
-// cacheStore holds verdicts, for as long as they hold. It knows a token by a keyed hash alone.
+// cacheStore holds verdicts until they end. It holds a keyed hash of each token, never the token.
 type cacheStore struct {
 	verdicts *cache.Cache[timed]
 	secret   [sha256.Size]byte
@@ -44,9 +44,9 @@ func newCacheStore(limit int) *cacheStore {
 	return s
 }
 
-// key names what a verdict is about: the token and the audiences in their order, and whether audiences were asked for
-// at all. Each part is preceded by its length and the audiences by their number, so that no two questions share a key.
-// The hash is keyed so that nobody outside can find tokens that collide, or test a guess against memory.
+// key returns the key of a question: of the token, of the audiences in their order, and of whether there are audiences at
+// all. Each part is preceded by its length and the audiences by their number, so that no two questions share a key. The
+// hash has a secret key, so that callers can't look for tokens that collide.
 func (s *cacheStore) key(token string, audiences authenticator.Audiences, limited bool) cache.Key {
 	hash := hmac.New(sha256.New, s.secret[:])
 	var length [8]byte
@@ -70,7 +70,7 @@ func (s *cacheStore) key(token string, audiences authenticator.Audiences, limite
 	return cache.Key(hash.Sum(nil))
 }
 
-// get returns the verdict that is remembered, if it still holds.
+// get returns a verdict that has not ended.
 func (s *cacheStore) get(key cache.Key) (*verdict, bool) {
 	known, ok := s.verdicts.Get(key)
 	if !ok {
@@ -83,7 +83,7 @@ func (s *cacheStore) get(key cache.Key) (*verdict, bool) {
 	return known.verdict, true
 }
 
-// add remembers a verdict for a time.
+// add stores a verdict for a time.
 func (s *cacheStore) add(key cache.Key, v *verdict, ttl time.Duration) {
 	if ttl > 0 {
 		s.verdicts.Add(key, timed{verdict: v, until: time.Now().Add(ttl)}, v.size())

@@ -2,22 +2,21 @@ package authn
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"time"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	webhookutil "k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/webhook"
+
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
-// WebhookConfig says who is asked about tokens that nobody here knows.
+// WebhookConfig names the webhook that is asked about tokens which no authenticator here knows.
 type WebhookConfig struct {
 	// KubeconfigFile says where the webhook is and how to call it (--authentication-token-webhook-config-file).
 	KubeconfigFile string
 	// Version of TokenReview that it is sent: v1 or v1beta1.
 	Version string
-	// CacheTTL is how long its verdicts are remembered; failures to get one are not.
+	// CacheTTL is how long its verdicts are cached. Failed calls are not cached.
 	CacheTTL time.Duration
 	// CacheBytes bounds the memory for them; 0 means 16 MiB.
 	CacheBytes int
@@ -25,17 +24,16 @@ type WebhookConfig struct {
 
 // newWebhook returns the authenticator that asks a webhook.
 func newWebhook(cfg WebhookConfig, audiences authenticator.Audiences) (authenticator.Token, error) {
-	config, err := webhookutil.LoadKubeconfig(cfg.KubeconfigFile, nil)
+	config, err := outbound.Webhook("--authentication-token-webhook-config-file", cfg.KubeconfigFile)
 	if err != nil {
-		return nil, fmt.Errorf("--authentication-token-webhook-config-file: %w", err)
+		return nil, err
 	}
-	config.Wrap(func(base http.RoundTripper) http.RoundTripper { return guardedTransport{base} })
 	remote, err := webhook.New(config, cfg.Version, audiences, *webhook.DefaultRetryBackoff())
 	if err != nil {
 		return nil, err
 	}
 	bounded := authenticator.TokenFunc(func(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-		ctx, cancel := call(ctx, token)
+		ctx, cancel := outbound.Call(ctx, token)
 		defer cancel()
 		return remote.AuthenticateToken(ctx, token)
 	})

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
 const webhookToken = "a-secret-of-some-length"
@@ -37,7 +39,7 @@ func webhookAt(t *testing.T, url string, ttl time.Duration) authenticator.Token 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return withoutToken(remote)
+	return chain{remote: remote}
 }
 
 func serveReviews(t *testing.T, handler http.HandlerFunc) string {
@@ -114,7 +116,7 @@ func TestWebhookAnswersWithoutEnd(t *testing.T) {
 		}
 	})
 	_, ok, err := webhookAt(t, url, 0).AuthenticateToken(t.Context(), webhookToken)
-	if ok || err == nil || !strings.Contains(err.Error(), errTooLong.Error()) {
+	if ok || err == nil || !strings.Contains(err.Error(), outbound.ErrTooLong.Error()) {
 		t.Error(ok, err)
 	}
 }

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -8,9 +9,10 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	authorizationcel "k8s.io/apiserver/pkg/authorization/cel"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
-	webhookutil "k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/apiserver/plugin/pkg/authorizer/webhook"
 	webhookmetrics "k8s.io/apiserver/plugin/pkg/authorizer/webhook/metrics"
+
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
 // webhookMeters are the metrics of kube-apiserver for a webhook.
@@ -22,9 +24,9 @@ type webhookMeters struct {
 
 // newWebhook returns the authorizer that asks another server.
 func newWebhook(name string, cfg *apiserverconfig.WebhookConfiguration) (mode, error) {
-	client, err := webhookutil.LoadKubeconfig(*cfg.ConnectionInfo.KubeConfigFile, nil)
+	client, err := outbound.Webhook(fmt.Sprintf("--authorization-webhook-config-file or --authorization-config, webhook %q", name), *cfg.ConnectionInfo.KubeConfigFile)
 	if err != nil {
-		return nil, fmt.Errorf("the authorization webhook %s: %w", name, err)
+		return nil, err
 	}
 	client.Timeout = cfg.Timeout.Duration
 	onError := authorizer.DecisionNoOpinion
@@ -39,7 +41,19 @@ func newWebhook(name string, cfg *apiserverconfig.WebhookConfiguration) (mode, e
 	if err != nil {
 		return nil, fmt.Errorf("the authorization webhook %s: %w", name, err)
 	}
-	return w, nil
+	return boundedWebhook{w}, nil
+}
+
+// boundedWebhook is a webhook whose decision is waited for no longer than for every other call, retries included, and
+// whose reasons are shortened: they are logged, audited and shown.
+type boundedWebhook struct{ mode }
+
+// Authorize asks the webhook.
+func (w boundedWebhook) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	ctx, cancel := outbound.Call(ctx, "")
+	defer cancel()
+	decision, reason, err := w.mode.Authorize(ctx, a)
+	return decision, outbound.Shorten(reason), outbound.ShortenError(err)
 }
 
 // ttl is how long an answer is remembered.

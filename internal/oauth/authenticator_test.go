@@ -164,25 +164,35 @@ func TestAudiences(t *testing.T) {
 // TestAmongOthers: as one of several authenticators it says nothing of what others may know.
 func TestAmongOthers(t *testing.T) {
 	r := newReplica(t, newShelf(), 0)
-	r.put(ada("u-ada-1"), adasToken(n1, time.Now()))
+	r.put(ada("u-ada-1"), adasToken(n1, time.Now()), adasToken(n2, time.Now().Add(-48*time.Hour)))
 	for name, test := range map[string]struct {
 		token  string
 		asked  authenticator.Audiences
 		ok     bool
 		reason string
+		final  bool
 	}{
-		"good":                       {t1, authenticator.Audiences{"x", api}, true, ""},
-		"unknown":                    {"sha256~nope", authenticator.Audiences{api}, false, "token lookup failed"},
-		"good, but for others":       {t1, authenticator.Audiences{"x"}, false, ""},
-		"unknown, and for others":    {"sha256~nope", authenticator.Audiences{"x"}, false, ""},
-		"of a form that isn't ours":  {"eyJhbGciOiJub25lIn0.e30.", authenticator.Audiences{api}, false, ""},
-		"of no form in particular":   {"plain", authenticator.Audiences{api}, false, ""},
-		"the name of the object, as": {n1, authenticator.Audiences{api}, false, "token lookup failed"},
+		"good":                       {token: t1, asked: authenticator.Audiences{"x", api}, ok: true},
+		"unknown":                    {token: "sha256~nope", asked: authenticator.Audiences{api}, reason: "token lookup failed"},
+		"good, but for others":       {token: t1, asked: authenticator.Audiences{"x"}, final: true},
+		"ended":                      {token: t2, asked: authenticator.Audiences{api}, reason: "token is expired", final: true},
+		"ended, and for others":      {token: t2, asked: authenticator.Audiences{"x"}, final: true},
+		"unknown, and for others":    {token: "sha256~nope", asked: authenticator.Audiences{"x"}},
+		"of a form that isn't ours":  {token: "eyJhbGciOiJub25lIn0.e30.", asked: authenticator.Audiences{api}},
+		"of no form in particular":   {token: "plain", asked: authenticator.Audiences{api}},
+		"the name of the object, as": {token: n1, asked: authenticator.Audiences{api}, reason: "token lookup failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			response, ok, err := r.InUnion().AuthenticateToken(authenticator.WithAudiences(t.Context(), test.asked), test.token)
-			if ok != test.ok || (err != nil || test.reason != "") && (err == nil || err.Error() != test.reason) {
-				t.Errorf("%t, %v", ok, err)
+			refusal, final := errors.AsType[interface {
+				error
+				Final() error
+			}](err)
+			if final {
+				err = refusal.Final()
+			}
+			if ok != test.ok || final != test.final || (err != nil || test.reason != "") && (err == nil || err.Error() != test.reason) {
+				t.Errorf("%t, final %t, %v", ok, final, err)
 			}
 			if ok && !slices.Equal(response.Audiences, authenticator.Audiences{api}) {
 				t.Errorf("audiences %q", response.Audiences)

@@ -1,5 +1,5 @@
-// Package openid publishes the issuer to relying parties: its OpenID Connect discovery document (OpenID Connect
-// Discovery 1.0 section 4) and its JSON Web Key Set (RFC 7517).
+// Package openid provides the issuer's public documents over HTTP: the OpenID Connect discovery document (OpenID Connect
+// Discovery 1.0 section 4) and the JSON Web Key Set (RFC 7517).
 package openid
 
 import (
@@ -23,11 +23,11 @@ const (
 	cacheControl = "public, max-age=3600"
 )
 
-// Config says what is published.
+// Config holds the facts that are published.
 type Config struct {
 	// Issuer is the issuer of new tokens.
 	Issuer string
-	// JWKSURI is where the key set is said to be; empty means at this server.
+	// JWKSURI is the published URL of the key set; empty means the one at this server.
 	JWKSURI string
 	// ExternalAddress is the host and port under which others reach this server.
 	ExternalAddress string
@@ -49,7 +49,7 @@ type configuration struct {
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 }
 
-// New renders the documents. An issuer can be fine for tokens and yet have no documents, which the error then explains.
+// New renders the documents. Not every issuer of tokens can have documents: the error says why one can't.
 func New(cfg Config) (*Documents, error) {
 	if err := checkIssuer(cfg.Issuer); err != nil {
 		return nil, err
@@ -75,7 +75,8 @@ func New(cfg Config) (*Documents, error) {
 	return &Documents{configuration: document, keySet: published.KeySet}, nil
 }
 
-// checkIssuer wants an issuer at which a relying party can look: https, without query and fragment.
+// checkIssuer returns an error unless relying parties can derive the document's URL from the issuer: it has to be https,
+// without query and fragment.
 func checkIssuer(issuer string) error {
 	if issuer == "" {
 		return errors.New("empty issuer URL")
@@ -117,20 +118,23 @@ func locateKeySet(cfg Config) (string, error) {
 
 // Install serves the documents.
 func (d *Documents) Install(container *restful.Container) {
-	serve := func(path, operation, doc, mediaType string, body []byte) {
+	serve := func(path, operation, doc string, body []byte, mediaTypes ...string) {
 		service := new(restful.WebService)
-		service.Path(path).Produces(mediaType)
-		service.Route(service.GET("").To(func(_ *restful.Request, response *restful.Response) {
+		service.Path(path).Produces(mediaTypes...)
+		service.Route(service.GET("").If(acceptable(mediaTypes)).To(func(request *restful.Request, response *restful.Response) {
 			header := response.Header()
-			header.Set("Content-Type", mediaType)
+			header.Set("Content-Type", request.HeaderParameter("Accept"))
 			header.Set("Cache-Control", cacheControl)
+			if len(mediaTypes) > 1 {
+				header.Add("Vary", "Accept")
+			}
 			// The client is gone if this fails.
 			_, _ = response.Write(body)
 		}).Operation(operation).Doc(doc).Returns(http.StatusOK, "OK", ""))
 		container.Add(service)
 	}
 	serve(configurationPath, "getServiceAccountIssuerOpenIDConfiguration",
-		"get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'", restful.MIME_JSON, d.configuration)
+		"get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'", d.configuration, restful.MIME_JSON)
 	serve(keySetPath, "getServiceAccountIssuerOpenIDKeyset",
-		"get service account issuer OpenID JSON Web Key Set (contains public token verification keys)", mediaTypeKeySet, d.keySet)
+		"get service account issuer OpenID JSON Web Key Set (contains public token verification keys)", d.keySet, mediaTypeKeySet, restful.MIME_JSON)
 }

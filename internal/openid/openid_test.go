@@ -74,6 +74,7 @@ func fetch(t *testing.T, client *http.Client, url, accept string) answer {
 	return send(t, client, http.MethodGet, url, accept)
 }
 
+// send sends a request with an Accept header for each line of accept.
 func send(t *testing.T, client *http.Client, method, url, accept string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
@@ -81,7 +82,7 @@ func send(t *testing.T, client *http.Client, method, url, accept string) answer 
 		t.Fatal(err)
 	}
 	if accept != "" {
-		request.Header.Set("Accept", accept)
+		request.Header["Accept"] = strings.Split(accept, "\n")
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -157,8 +158,8 @@ func checkHeaders(t *testing.T, response answer, mediaType string) {
 	}
 }
 
-// TestNegotiation: each document has one media type, and whoever wants another gets none. No other method is known.
-func TestNegotiation(t *testing.T) {
+// TestRefused: a client that accepts none of a document's media types gets none. No other method is known.
+func TestRefused(t *testing.T) {
 	server := serve(t, openid.Config{Issuer: "https://issuer.example", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P256()))})
 	for _, test := range []struct {
 		method, path, accept string
@@ -174,7 +175,6 @@ func TestNegotiation(t *testing.T) {
 		{http.MethodGet, keySetPath, "", http.StatusOK},
 		{http.MethodGet, keySetPath, "*/*", http.StatusOK},
 		{http.MethodGet, keySetPath, "application/jwk-set+json", http.StatusOK},
-		{http.MethodGet, keySetPath, "application/json", http.StatusNotAcceptable},
 		{http.MethodGet, keySetPath, "application/json, */*", http.StatusOK},
 		{http.MethodGet, keySetPath + "/", "", http.StatusOK},
 		{http.MethodHead, keySetPath, "", http.StatusMethodNotAllowed},
@@ -185,6 +185,55 @@ func TestNegotiation(t *testing.T) {
 		response := send(t, http.DefaultClient, test.method, server.URL+test.path, test.accept)
 		if response.status != test.want {
 			t.Errorf("%s %s, Accept %q: status %d, want %d", test.method, test.path, test.accept, response.status, test.want)
+		}
+	}
+}
+
+// TestNegotiation: Accept headers are read as RFC 9110 has them. What a client weighs most is sent, a document's own media
+// type if the client has no preference, and nothing that the client excludes.
+func TestNegotiation(t *testing.T) {
+	server := serve(t, openid.Config{Issuer: "https://issuer.example", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P256()))})
+	const json, jwks, none = "application/json", "application/jwk-set+json", ""
+	for accept, want := range map[string]struct{ configuration, keySet string }{
+		"application/*": {json, jwks},
+		"APPLICATION/*": {json, jwks},
+		"*/*":           {json, jwks},
+		"*":             {json, jwks},
+		"text/html, image/gif, *; q=.2, */*; q=.2":      {json, jwks},
+		"application/json":                              {json, json},
+		"application/json;charset=utf-8":                {json, json},
+		"Application/JSON; Q=0.3":                       {json, json},
+		"text/html\napplication/json":                   {json, json},
+		"text/html\napplication/jwk-set+json":           {none, jwks},
+		"application/json, */*":                         {json, jwks},
+		"application/json, application/jwk-set+json":    {json, jwks},
+		"application/json, */*;q=0.1":                   {json, json},
+		"application/json;q=0.1, application/*;q=0.2":   {json, jwks},
+		"application/jwk-set+json, application/json":    {json, jwks},
+		"application/jwk-set+json;q=0, */*":             {json, json},
+		"application/jwk-set+json;q=0":                  {none, none},
+		"application/json;q=0":                          {none, none},
+		"application/json;q=0.000, */*":                 {none, jwks},
+		"*/*;q=0":                                       {none, none},
+		"application/*;q=0, */*":                        {none, none},
+		"application/json;q=nonsense":                   {json, json},
+		"text/*, image/png":                             {none, none},
+		"application/xml":                               {none, none},
+		"application/jwk-set":                           {none, none},
+		"application/jwk-set+json;q=0.5, text/html;q=1": {none, jwks},
+		",": {json, jwks},
+	} {
+		for path, mediaType := range map[string]string{configurationPath: want.configuration, keySetPath: want.keySet} {
+			response := fetch(t, http.DefaultClient, server.URL+path, accept)
+			switch {
+			case mediaType == none && response.status != http.StatusNotAcceptable:
+				t.Errorf("%s, Accept %q: status %d, want 406", path, accept, response.status)
+			case mediaType != none:
+				checkHeaders(t, response, mediaType)
+			}
+			if t.Failed() {
+				t.Fatalf("%s, Accept %q", path, accept)
+			}
 		}
 	}
 }

@@ -143,7 +143,9 @@ func TestServed(t *testing.T) {
 	}{
 		{configurationPath, "", "application/json", http.StatusOK},
 		{keySetPath, "", "application/jwk-set+json", http.StatusOK},
-		{keySetPath, "application/json", "", http.StatusNotAcceptable},
+		{keySetPath, "application/json", "application/json", http.StatusOK},
+		{keySetPath, "application/*", "application/jwk-set+json", http.StatusOK},
+		{keySetPath, "application/jwk-set+json;q=0", "", http.StatusNotAcceptable},
 		{configurationPath, "application/jwk-set+json", "", http.StatusNotAcceptable},
 		{"/tenant" + configurationPath, "", "", http.StatusForbidden}, // somebody else serves it there
 	} {

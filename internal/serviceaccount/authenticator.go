@@ -79,11 +79,14 @@ type facts struct {
 }
 
 // AuthenticateToken returns the service account of a token. A token of another issuer gets no error: another authenticator
-// may know it.
+// may know it. Every error is a refusal, but for that of a lookup that failed.
 func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	known, ours, err := a.verify(token)
-	if err != nil || !ours {
-		return nil, false, err
+	switch {
+	case err != nil:
+		return nil, false, refusal{err}
+	case !ours:
+		return nil, false, nil
 	}
 	var refusals []error
 	if known.legacy != nil {
@@ -100,8 +103,18 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 		}
 		refusals = append(refusals, err)
 	}
-	return nil, false, utilerrors.NewAggregate(refusals)
+	return nil, false, refusal{utilerrors.NewAggregate(refusals)}
 }
+
+// refusal is why a token of one of the issuers is refused. The issuers' tokens are decided here alone: no other
+// authenticator is asked about one that is refused.
+type refusal struct{ error }
+
+// Final returns the reason.
+func (r refusal) Final() error { return r.error }
+
+// Unwrap returns the reason.
+func (r refusal) Unwrap() error { return r.error }
 
 // verify checks the signature, or remembers that it was checked.
 func (a *Authenticator) verify(token string) (known facts, ours bool, err error) {

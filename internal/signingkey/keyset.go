@@ -10,18 +10,9 @@ import (
 	"sync"
 )
 
-// noKeyError says that the key id of a token is none of ours.
-type noKeyError struct{}
-
-// Error is the text that clients match on.
-func (noKeyError) Error() string { return "invalid signature, no keys found" }
-
-// UnknownKey marks the error: nobody else needs to be asked about such a token of our own issuer.
-func (noKeyError) UnknownKey() {}
-
 var (
-	// errNoKey says that the key id of a token is none of ours.
-	errNoKey error = noKeyError{}
+	// errNoKey says that the set has no key with the key id of a token. Clients match on the text.
+	errNoKey = errors.New("invalid signature, no keys found")
 	// errSignature says that no key made the signature. The text is that of the library which kube-apiserver uses.
 	errSignature = errors.New("go-jose/go-jose: error in cryptographic primitive")
 )
