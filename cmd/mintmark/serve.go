@@ -18,9 +18,27 @@ import (
 	"github.com/mintmark/mintmark/internal/options"
 )
 
+// serveFlags are the flags of the server, in groups, and what they are read into.
+type serveFlags struct {
+	options *options.Options
+	logging *logsapi.LoggingConfiguration
+	groups  cliflag.NamedFlagSets
+}
+
+func newServeFlags() *serveFlags {
+	f := &serveFlags{options: options.New(), logging: logsapi.NewLoggingConfiguration()}
+	f.groups = f.options.Flags()
+	logsapi.AddFlags(f.logging, f.groups.FlagSet("logging"))
+	for _, name := range f.groups.Order {
+		f.groups.FlagSets[name].SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
+	}
+	return f
+}
+
 // newServeCommand is the server's command line.
 func newServeCommand(s streams) *cobra.Command {
-	opts, logging := options.New(), logsapi.NewLoggingConfiguration()
+	flags := newServeFlags()
+	var helpAll *bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
@@ -37,12 +55,15 @@ kubeconfig of an administrator.`,
     --service-account-issuer https://tokens.example.com:7443`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if *helpAll {
+				return cmd.Help()
+			}
 			logs.InitLogs()
 			defer logs.FlushLogs()
-			if err := logsapi.ValidateAndApply(logging, nil); err != nil {
+			if err := logsapi.ValidateAndApply(flags.logging, nil); err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
-			cfg, err := opts.Config()
+			cfg, err := flags.options.Config()
 			if err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
@@ -51,14 +72,11 @@ kubeconfig of an administrator.`,
 			return serve(cmd.Context(), cfg, s)
 		},
 	}
-	groups := opts.Flags()
-	logsapi.AddFlags(logging, groups.FlagSet("logging"))
-	for _, name := range groups.Order {
-		groups.FlagSets[name].SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
-		cmd.Flags().AddFlagSet(groups.FlagSets[name])
+	for _, name := range flags.groups.Order {
+		cmd.Flags().AddFlagSet(flags.groups.FlagSets[name])
 	}
 	width, _, _ := term.TerminalSize(s.out)
-	cliflag.SetUsageAndHelpFunc(cmd, groups, width)
+	helpAll = setServeHelp(cmd, flags.groups, width)
 	_ = cmd.MarkFlagDirname("data-dir")
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if strings.HasSuffix(f.Name, "-file") {
