@@ -44,7 +44,7 @@ func flagsPage() string {
 		groups.FlagSets[name].VisitAll(func(f *pflag.Flag) {
 			kind, meaning := pflag.UnquoteUsage(f)
 			if f.Deprecated != "" {
-				meaning = "Deprecated: " + f.Deprecated + "."
+				meaning = f.Deprecated
 			}
 			value := f.DefValue
 			if strings.HasPrefix(value, "[") {
