@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -108,12 +109,21 @@ func greeting(server *apiserver.Server) string {
 	for _, file := range server.Made() {
 		fmt.Fprintf(&text, "made %s\n", file)
 	}
-	fmt.Fprintf(&text, `serving %s as issuer %s
-
-In another terminal:
-  export KUBECONFIG=%s
-  kubectl create token default                            # a token for the account "default"
-  mintmark token create default | mintmark token review - # the same without kubectl, reviewed
-`, server.URL(), server.Issuer(), server.Kubeconfig())
+	fmt.Fprintf(&text, "serving %s as issuer %s\n\nIn another terminal:\n", server.URL(), server.Issuer())
+	text.WriteString(firstSteps(server.Kubeconfig()))
 	return text.String()
+}
+
+// firstSteps are commands to copy into a shell. KUBECONFIG is a list of files, so a file with the list's separator in its
+// name can't be in it.
+func firstSteps(kubeconfig string) string {
+	file, export, flag := shellQuote(kubeconfig), "", ""
+	if strings.ContainsRune(kubeconfig, filepath.ListSeparator) {
+		flag = " --kubeconfig " + file
+	} else {
+		export = "  export KUBECONFIG=" + file + "\n"
+	}
+	return export + fmt.Sprintf(`  kubectl%[1]s create token default                            # a token for the account "default"
+  mintmark token create default%[1]s | mintmark token review%[1]s - # the same without kubectl, reviewed
+`, flag)
 }
