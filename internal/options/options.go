@@ -163,10 +163,17 @@ func (o *Options) Config() (apiserver.Config, error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	host, err := externalHost(&o.config)
+	if err != nil {
+		errs = append(errs, err)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return apiserver.Config{}, err
 	}
 	cfg := o.config
+	server := *o.config.Server
+	server.ExternalHost = host
+	cfg.Server = &server
 	cfg.Controllers = selected
 	cfg.Authentication.CacheBytes = int(o.tokenCache.Value())
 	cfg.Authorizers, cfg.NodeRestriction = authorizers, restricted
