@@ -58,10 +58,13 @@ func (o *Options) validateAuthentication() []error {
 	if o.issuer.given() {
 		errs = append(errs, errors.New("authentication-config file and oidc-* flags are mutually exclusive"))
 	}
+	if err := checkFile(a.ConfigurationFile, checkObjectOrNothing); err != nil {
+		return append(errs, fileError("authentication-config", a.ConfigurationFile, err))
+	}
 	cfg, err := authn.ReadConfiguration(a.ConfigurationFile)
 	switch {
 	case err != nil:
-		errs = append(errs, fmt.Errorf("--authentication-config: %w", err))
+		errs = append(errs, fileError("authentication-config", a.ConfigurationFile, err))
 	case cfg.Anonymous != nil && o.anonymous != nil && o.anonymous.Changed:
 		errs = append(errs, field.Forbidden(field.NewPath("anonymous"),
 			"--anonymous-auth flag cannot be set when anonymous field is configured in authentication configuration file"))

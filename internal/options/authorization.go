@@ -104,6 +104,9 @@ func (f *authorizationFlags) authorizers(address net.IP) ([]apiserverconfig.Auth
 				a.Webhook.ConnectionInfo.Type, []string{apiserverconfig.AuthorizationWebhookConnectionInfoTypeKubeConfigFile}))
 		}
 	}
+	if f.configFile != "" && len(errs) > 0 {
+		return nil, fileError(configFlag, f.configFile, errs.ToAggregate())
+	}
 	return config.Authorizers, errs.ToAggregate()
 }
 
@@ -113,9 +116,12 @@ func (f *authorizationFlags) read() (*apiserverconfig.AuthorizationConfiguration
 		if !f.unset() {
 			return nil, fmt.Errorf("--%s can not be specified when --%s or --authorization-webhook-* flags are defined", configFlag, modeFlag)
 		}
+		if err := checkFile(f.configFile, checkObject); err != nil {
+			return nil, fileError(configFlag, f.configFile, err)
+		}
 		config, err := load.LoadFromFile(f.configFile)
 		if err != nil {
-			return nil, fmt.Errorf("--%s: %w", configFlag, err)
+			return nil, fileError(configFlag, f.configFile, err)
 		}
 		return config, nil
 	}

@@ -155,9 +155,12 @@ func (o *Options) Config() (apiserver.Config, error) {
 		errs = append(errs, err)
 	}
 	errs = append(errs, o.validate()...)
+	errs = append(errs, o.validateFiles()...)
 	authorizers, err := o.authorization.authorizers(o.config.Serving.BindAddress)
 	if err != nil {
 		errs = append(errs, err)
+	} else {
+		errs = append(errs, o.authorization.checkWebhooks(authorizers)...)
 	}
 	restricted, err := o.nodeRestriction()
 	if err != nil {
