@@ -52,7 +52,7 @@ func readFound(file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	named, err := os.Lstat(dir)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func readFound(file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer opened.Close()
+	defer func() { _ = opened.Close() }()
 	if now, err := opened.Stat(); err != nil || !os.SameFile(info, now) {
 		return nil, errors.New("it changed while it was read")
 	}

@@ -83,7 +83,7 @@ func reach(ctx context.Context, server string, config *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	_, err = client.Get(ctx, "health")
 	switch status.Code(err) {
 	case codes.OK, codes.PermissionDenied, codes.Unauthenticated, codes.InvalidArgument:
@@ -111,7 +111,7 @@ func dial(ctx context.Context, server string, config *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if !secure {
 		return nil
 	}
