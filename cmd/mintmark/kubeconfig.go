@@ -15,13 +15,13 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// maxKubeconfigBytes bounds what is read of a kubeconfig that was not asked for.
+// maxKubeconfigBytes bounds how much of a kubeconfig at the default path is read.
 const maxKubeconfigBytes = 1 << 20
 
-// loadFound reads a kubeconfig at a path that nobody gave. Somebody else may have put it into the working directory, or an
-// archive or a repository have brought it, to have a program run or a token sent away. So it must belong to the caller,
-// be out of reach of other users, and say no more than 'mintmark serve' writes: a server on this machine, and
-// credentials in the file itself.
+// loadFound reads the kubeconfig at the default path. Another user, an archive or a repository may have put it into the
+// working directory, to run a program or to receive a token. So the file must belong to the caller, other users must have
+// no access to it, and it must hold no more than 'mintmark serve' writes: a server on this machine, and credentials in
+// the file itself.
 func loadFound(file string) (*clientcmdapi.Config, error) {
 	data, err := readFound(file)
 	if err != nil {
@@ -41,8 +41,8 @@ func refuseFound(file string, reason error) error {
 	return fmt.Errorf("%s, found in the working directory, is not used: %w. If you trust it, name it: --kubeconfig %s", file, reason, shellQuote(file))
 }
 
-// readFound reads the file if it and the directories that it is in are as the caller alone can have made them. What is
-// read is what was checked: the file and its directory are held open meanwhile, and no link is followed.
+// readFound reads the file if only the caller can have made it and the directories above it. The file and its directory
+// are held open between check and read, and no link is followed, so the checked file is the one that is read.
 func readFound(file string) ([]byte, error) {
 	dir, name := filepath.Dir(file), filepath.Base(file)
 	if err := checkParents(dir); err != nil {
@@ -87,7 +87,8 @@ func readFound(file string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(opened, maxKubeconfigBytes))
 }
 
-// checkFound refuses what 'mintmark serve' does not write, and could run a program, read a file or reach another machine.
+// checkFound refuses a kubeconfig that could run a program, read another file or reach another machine. 'mintmark serve'
+// writes none like that.
 func checkFound(config *clientcmdapi.Config) error {
 	for name, user := range config.AuthInfos {
 		switch {
@@ -114,8 +115,8 @@ func checkFound(config *clientcmdapi.Config) error {
 	return nil
 }
 
-// onThisMachine reports whether a server's URL has https and an address of this machine: as data directories are those of
-// servers on this machine, so are the kubeconfigs in them.
+// onThisMachine reports whether a URL has the scheme https and an address of this machine. A server writes the kubeconfig
+// into its data directory, so both are on one machine.
 func onThisMachine(server string) bool {
 	parsed, err := url.Parse(server)
 	if err != nil || parsed.Scheme != "https" {

@@ -15,7 +15,7 @@ import (
 
 const found = "mintmark-data/admin.kubeconfig"
 
-// foundKubeconfig is a bench with a kubeconfig where a server in the working directory would have written it.
+// foundKubeconfig is a bench with a kubeconfig at the default path.
 func foundKubeconfig(t *testing.T) *fakeAPI {
 	t.Helper()
 	api := bench(t)
@@ -37,8 +37,8 @@ func edit(t *testing.T, file string, change func(*clientcmdapi.Config)) {
 	}
 }
 
-// A kubeconfig that nobody named runs no program, reads no other file and sends nothing to another machine. The same file
-// works as it does with kubectl when it is named.
+// A kubeconfig at the default path runs no program, reads no other file and sends nothing to another machine. Named with a
+// flag, the same file works as it does with kubectl.
 func TestFoundKubeconfigSays(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(api *fakeAPI, c *clientcmdapi.Config)
@@ -130,7 +130,7 @@ func TestFoundKubeconfigSays(t *testing.T) {
 	}
 }
 
-// A kubeconfig that nobody named is not read where another user could have put it.
+// A kubeconfig at the default path is not read if another user could have put it there.
 func TestFoundKubeconfigIsWhere(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func() error

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// checkOwned refuses what another user owns, or may use in a way that is forbidden, as bits of the mode.
+// checkOwned refuses a file that another user owns, or whose mode has a forbidden bit.
 func checkOwned(path string, info fs.FileInfo, forbidden fs.FileMode) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -29,9 +29,9 @@ func checkOwned(path string, info fs.FileInfo, forbidden fs.FileMode) error {
 	return nil
 }
 
-// checkParents refuses a directory if another user could replace it, or one that it is in. Directories of root are as good
-// as those of the caller, and so are those that only the caller's own group may write to. In a directory with the sticky
-// bit everybody may make things but nobody replace those of others.
+// checkParents refuses a directory if another user could replace it or a directory above it. Directories may belong to root
+// or the caller, and the caller's own group may write to them. A directory with the sticky bit is accepted: in it users
+// can't replace files of other users.
 func checkParents(dir string) error {
 	path, err := filepath.Abs(dir)
 	if err != nil {

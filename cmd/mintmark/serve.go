@@ -68,7 +68,7 @@ kubeconfig of an administrator.`,
 			if err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
-			// Whoever sets GOGC knows better.
+			// A GOGC in the environment is the operator's choice.
 			cfg.TuneGarbage = os.Getenv("GOGC") == ""
 			return serve(cmd.Context(), cfg, s)
 		},
@@ -97,7 +97,7 @@ func serve(ctx context.Context, cfg apiserver.Config, s streams) error {
 	go func() { done <- server.Run(ctx) }()
 	select {
 	case <-server.Ready():
-		_, _ = fmt.Fprint(s.out, greeting(server)) // nobody is left to tell
+		_, _ = fmt.Fprint(s.out, greeting(server)) // a closed terminal can't be told
 	case err := <-done:
 		return err
 	}

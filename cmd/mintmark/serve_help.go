@@ -22,7 +22,7 @@ func setServeHelp(cmd *cobra.Command, groups cliflag.NamedFlagSets, width int) *
 	all := cmd.Flags().Bool("help-all", false, "show this help with all flags")
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		out := cmd.OutOrStdout()
-		_, _ = fmt.Fprintf(out, "%s\n\nUsage:\n  %s\n\nExamples:\n%s\n", cmd.Long, cmd.UseLine(), cmd.Example) // nobody is left to tell
+		_, _ = fmt.Fprintf(out, "%s\n\nUsage:\n  %s\n\nExamples:\n%s\n", cmd.Long, cmd.UseLine(), cmd.Example) // a closed terminal can't be told
 		if *all {
 			cliflag.PrintSections(out, groups, width)
 			return

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A shell makes one word again of what is printed for it.
+// A shell reads a quoted word as the same word.
 func TestShellQuote(t *testing.T) {
 	for _, word := range []string{"/data", "/with space", "/$(touch ran)", "/`touch ran`", "/it's", `/a"b`, "/a\\b", "/a;b&c|d", "/*", "~", "#", "", "/\n", "/umlaut-ü", "-n", "/$HOME", "/!!"} {
 		out, err := exec.Command("sh", "-c", "printf '<%s>' "+shellQuote(word)).Output()

@@ -11,8 +11,7 @@ import (
 	"github.com/mintmark/mintmark/internal/authn"
 )
 
-// Bounds of --token-cache-size. With less than the lower one no working set fits, and more than the upper one is a slip of
-// the finger.
+// Bounds of --token-cache-size. Below the lower one no working set fits; a value above the upper one is a typing error.
 var minTokenCache, maxTokenCache = resource.MustParse("1Mi"), resource.MustParse("64Gi")
 
 func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
@@ -39,7 +38,7 @@ func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
 	o.anonymous = fs.Lookup("anonymous-auth")
 }
 
-// validateAuthentication returns what is wrong with the flags about who is let in.
+// validateAuthentication returns the errors in the flags for authentication.
 func (o *Options) validateAuthentication() []error {
 	a := &o.config.Authentication
 	errs := a.RequestHeader.Validate()

@@ -30,7 +30,7 @@ const (
 // webhookTimeout bounds a call of the authorization webhook; neither here nor upstream is there a flag for it.
 const webhookTimeout = 30 * time.Second
 
-// authorizationFlags name the authorizers, as kube-apiserver's flags do.
+// authorizationFlags hold the flags for authorization, which are kube-apiserver's.
 type authorizationFlags struct {
 	// modes are asked in this order.
 	modes []string
@@ -110,7 +110,7 @@ func (f *authorizationFlags) authorizers(address net.IP) ([]apiserverconfig.Auth
 	return config.Authorizers, errs.ToAggregate()
 }
 
-// read returns what the file says or, without one, the other flags.
+// read returns the configuration in the file or, without a file, that of the other flags.
 func (f *authorizationFlags) read() (*apiserverconfig.AuthorizationConfiguration, error) {
 	if f.configFile != "" {
 		if !f.unset() {

@@ -18,8 +18,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// validateFiles returns what is wrong with the files that flags name, with flag and file. The library's own errors leave
-// out one or the other.
+// validateFiles checks the files that flags name. Its errors name flag and file; the library's errors leave out one or the
+// other.
 func (o *Options) validateFiles() []error {
 	c := &o.config
 	a := &c.Authentication
@@ -56,7 +56,7 @@ func (o *Options) validateFiles() []error {
 	return errs
 }
 
-// fileError says which flag and which file an error is about.
+// fileError adds flag and file to an error.
 func fileError(flag, path string, err error) error {
 	switch {
 	case err == nil:
@@ -67,7 +67,7 @@ func fileError(flag, path string, err error) error {
 	return fmt.Errorf("--%s: %w (in the file %s)", flag, err, path)
 }
 
-// checkFile reads a file, and has its content checked. A pipe can be read only once, so it is left to its user.
+// checkFile reads a file and checks its content. A pipe can be read only once, so it is not read here.
 func checkFile(path string, check func(data []byte) error) error {
 	if info, err := os.Stat(path); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice) != 0 {
 		return nil
@@ -81,7 +81,7 @@ func checkFile(path string, check func(data []byte) error) error {
 
 var errEmpty = errors.New("it is empty")
 
-// checkAuthorities refuses what is no bundle of certificates in PEM.
+// checkAuthorities accepts a bundle of certificates in PEM.
 func checkAuthorities(data []byte) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return errEmpty
@@ -92,7 +92,7 @@ func checkAuthorities(data []byte) error {
 	return nil
 }
 
-// checkKubeconfig refuses what names no server, or certificates that can't be used.
+// checkKubeconfig accepts a kubeconfig that names a server and certificates that can be loaded.
 func checkKubeconfig(path string) func([]byte) error {
 	return func(data []byte) error {
 		if len(bytes.TrimSpace(data)) == 0 {
@@ -112,7 +112,7 @@ func checkKubeconfig(path string) func([]byte) error {
 	}
 }
 
-// checkObject refuses what is no object of an API.
+// checkObject accepts an API object in YAML or JSON.
 func checkObject(data []byte) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return errEmpty

@@ -63,7 +63,7 @@ func (f *issuerFlags) validate() []error {
 	return nil
 }
 
-// configuration says the same as a configuration file would.
+// configuration returns the flags as an AuthenticationConfiguration.
 func (f *issuerFlags) configuration() (*apiserverapi.AuthenticationConfiguration, error) {
 	issuer := apiserverapi.JWTAuthenticator{
 		Issuer: apiserverapi.Issuer{URL: f.url, Audiences: []string{f.clientID}},

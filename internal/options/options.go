@@ -28,19 +28,19 @@ const (
 	storagePrefix = "/mintmark"
 )
 
-// Options is the flags. Its zero value is of no use: see New.
+// Options holds the values of the flags. New makes it; the zero value can't be used.
 type Options struct {
 	config apiserver.Config
-	// controllers as given: a list to be read by controller.Select.
+	// controllers is the list that controller.Select reads.
 	controllers []string
-	// authorization and admission as given.
+	// authorization and admission hold their flags.
 	authorization authorizationFlags
 	admission     []string
 	// issuer is the one OpenID Connect issuer that flags can describe.
 	issuer issuerFlags
-	// tokenCache is how much memory there is for what is remembered of tokens.
+	// tokenCache bounds the memory of each cache of tokens.
 	tokenCache resource.QuantityValue
-	// anonymous is the flag of that name, which may not be given together with a file that says the same.
+	// anonymous is the flag --anonymous-auth, which excludes the field of that name in the file of --authentication-config.
 	anonymous *pflag.Flag
 }
 
@@ -144,7 +144,7 @@ func (o *Options) addStorageFlags(fs *pflag.FlagSet) {
 		"encryption-provider-config-automatic-reload", "storage-media-type", "watch-cache")
 }
 
-// Config validates the flags and returns the configuration they make.
+// Config validates the flags and returns the server's configuration.
 func (o *Options) Config() (apiserver.Config, error) {
 	var errs []error
 	if err := o.config.Server.ComponentGlobalsRegistry.Set(); err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// validate returns everything that is wrong with the flags, in the words of kube-apiserver where it has any.
+// validate returns all errors in the flags, with kube-apiserver's texts where it has the same check.
 func (o *Options) validate() []error {
 	var errs []error
 	c := &o.config
@@ -98,7 +98,7 @@ func hasUser(text string) bool {
 	return found && strings.Contains(authority, "@")
 }
 
-// validateIssuer says what is wrong with an issuer. It need not be a URL; one that looks like a URL has to be.
+// validateIssuer checks an issuer. An issuer need not be a URL, but with a colon in it, it must be one.
 func validateIssuer(issuer string) error {
 	switch {
 	case hasUser(issuer):
@@ -118,7 +118,7 @@ func validateIssuer(issuer string) error {
 	return nil
 }
 
-// validateAudiences says what is wrong with a list of audiences. An empty list is one that is not given.
+// validateAudiences checks the API audiences. An empty list counts as not given.
 func validateAudiences(audiences []string) []error {
 	var errs []error
 	for _, audience := range audiences {

@@ -75,7 +75,7 @@ func TestSpellingsOfKeys(t *testing.T) {
 	}
 }
 
-// Every block of a file counts, and what editors and mail programs do to a file changes nothing.
+// All blocks of a file are read, whatever line ends, marks and text editors and mail programs add.
 func TestFilesOfSeveralKeys(t *testing.T) {
 	read := func(name string) string {
 		data, err := os.ReadFile(keyFile(name))
@@ -110,7 +110,7 @@ func TestFilesOfSeveralKeys(t *testing.T) {
 	}
 }
 
-// What can't be used is named: the file, the block, what it is and what to do.
+// An error about a key names the file, the block and the kind of the key, and says what to do.
 func TestRefusedKeyFiles(t *testing.T) {
 	const kinds = "which can't be used for tokens: an RSA key is needed, or an ECDSA key on P-256, P-384 or P-521"
 	for name, want := range map[string]string{
@@ -150,7 +150,7 @@ func TestRefusedKeyFiles(t *testing.T) {
 	}
 }
 
-// A block that is damaged, or that nobody would use, is not passed over in silence.
+// A block that is damaged or has no use is an error.
 func TestRefusedBlocks(t *testing.T) {
 	read := func(name string) string {
 		data, err := os.ReadFile(keyFile(name))

@@ -65,7 +65,7 @@ func readKeys(path string) ([]fileKey, error) {
 	return keys, nil
 }
 
-// explainNoKeys says what a file is that has no key in PEM.
+// explainNoKeys names the format of a file that has no key in PEM.
 func explainNoKeys(data []byte) error {
 	text := strings.TrimSpace(string(data))
 	switch {
@@ -111,7 +111,7 @@ func readBlock(block *pem.Block) (fileKey, error) {
 // minVerifyBits is the shortest RSA key that crypto/rsa takes.
 const minVerifyBits = 1024
 
-// checkKind refuses keys that no algorithm for tokens is for.
+// checkKind refuses keys that fit no algorithm for tokens.
 func checkKind(public crypto.PublicKey) error {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
