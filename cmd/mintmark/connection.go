@@ -19,6 +19,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/mintmark/mintmark/internal/options"
 )
@@ -46,7 +47,7 @@ type connectionFlags struct {
 func (f *connectionFlags) addTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.kubeconfig, clientcmd.RecommendedConfigPathFlag, "", "Path to the kubeconfig file to use (default: $KUBECONFIG, else admin.kubeconfig in the data directory)")
-	flags.StringVar(&f.dataDir, "data-dir", defaultDataDir, "Data directory of 'mintmark serve'; when given, its admin.kubeconfig is used even if $KUBECONFIG is set")
+	flags.StringVar(&f.dataDir, "data-dir", defaultDataDir, "Data directory of 'mintmark serve'; when given, its admin.kubeconfig is used even if $KUBECONFIG is set, and as it is. The default one must belong to the caller alone")
 	flags.StringVar(&f.overrides.CurrentContext, clientcmd.FlagContext, "", "Name of the kubeconfig context to use")
 	flags.StringVarP(&f.overrides.ClusterInfo.Server, clientcmd.FlagAPIServer, "s", "", "URL of the server, instead of the kubeconfig's")
 	flags.StringVar(&f.overrides.AuthInfo.Impersonate, clientcmd.FlagImpersonate, "", "User to impersonate, e.g. system:serviceaccount:default:app")
@@ -74,15 +75,19 @@ func (f *connectionFlags) open(cmd *cobra.Command, warnings io.Writer) (*connect
 	if len(f.overrides.AuthInfo.ImpersonateGroups) > 0 && f.overrides.AuthInfo.Impersonate == "" {
 		return nil, usageErrorf(cmd, "--as-group needs a user: name one with --as")
 	}
-	files, err := f.files()
+	files, given, err := f.files()
 	if err != nil {
 		return nil, err
 	}
 	source := strings.Join(files, ", ")
 	rules := &clientcmd.ClientConfigLoadingRules{Precedence: files}
-	loaded, err := rules.Load()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the kubeconfig: %w", err)
+	var loaded *clientcmdapi.Config
+	if given {
+		if loaded, err = rules.Load(); err != nil {
+			return nil, fmt.Errorf("cannot read the kubeconfig: %w", err)
+		}
+	} else if loaded, err = loadFound(source); err != nil {
+		return nil, err
 	}
 	// Not the deferred loader that kubectl uses: in a pod, that one would quietly take the
 	// cluster around it for an unusable file.
@@ -104,28 +109,28 @@ func (f *connectionFlags) open(cmd *cobra.Command, warnings io.Writer) (*connect
 	return &connection{config: config, namespace: namespace, source: source}, nil
 }
 
-// files are the kubeconfig files to read, the first having precedence: what was named on the
-// command line, else $KUBECONFIG, else the data directory's.
-func (f *connectionFlags) files() ([]string, error) {
+// files returns the kubeconfig files to read, the first having precedence: the one named on the command line, else
+// $KUBECONFIG, else the one in the data directory. They are given unless that directory is the default one.
+func (f *connectionFlags) files() (files []string, given bool, err error) {
 	if f.kubeconfig != "" {
 		if _, err := os.Stat(f.kubeconfig); err != nil {
-			return nil, fmt.Errorf("cannot read the file named with --kubeconfig: %w", err)
+			return nil, true, fmt.Errorf("cannot read the file named with --kubeconfig: %w", err)
 		}
-		return []string{f.kubeconfig}, nil
+		return []string{f.kubeconfig}, true, nil
 	}
 	if env := os.Getenv(kubeconfigEnv); env != "" && !f.dataDirSet() {
 		// Like kubectl, live with some of the files missing; not with all.
 		files := slices.DeleteFunc(filepath.SplitList(env), missing)
 		if len(files) == 0 {
-			return nil, fmt.Errorf("no kubeconfig found: $%s is set to %q, where there is none; name one with --kubeconfig, or unset it to use the data directory's", kubeconfigEnv, env)
+			return nil, true, fmt.Errorf("no kubeconfig found: $%s is set to %q, where there is none; name one with --kubeconfig, or unset it to use the data directory's", kubeconfigEnv, env)
 		}
-		return files, nil
+		return files, true, nil
 	}
 	file := filepath.Join(f.dataDir, "admin.kubeconfig")
 	if missing(file) {
-		return nil, fmt.Errorf("no kubeconfig found (looked for %s): start a server with 'mintmark serve', or name one with --kubeconfig", file)
+		return nil, true, fmt.Errorf("no kubeconfig found (looked for %s): start a server with 'mintmark serve', or name one with --kubeconfig", file)
 	}
-	return []string{file}, nil
+	return []string{file}, f.dataDirSet(), nil
 }
 
 func missing(file string) bool {

@@ -75,8 +75,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// plain makes text from elsewhere safe to show: who writes a token or runs a server must not
-// get to move the cursor of the person who looks at it, or turn the direction of the text.
+// plain makes text from a token or a server safe to show: control characters in it could move the cursor or turn the
+// direction of the text.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || unicode.IsPrint(r) {

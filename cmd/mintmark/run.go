@@ -10,8 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// streams are the terminal as a command sees it: answers go to out, everything said to the
-// person to err.
+// streams are the terminal as a command sees it: answers go to out, messages to the person go to err.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
@@ -58,7 +57,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		return exitOK
 	}
 	if text := err.Error(); text != "" {
-		_, _ = fmt.Fprintf(s.err, "error: %s\n", plain(text)) // nobody is left to tell
+		_, _ = fmt.Fprintf(s.err, "error: %s\n", plain(text)) // a closed terminal can't be told
 	}
 	if exit := (*exitError)(nil); errors.As(err, &exit) {
 		return exit.code

@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// freePort returns a port that nobody listens on, for a server that keeps its port over a restart.
+// freePort returns an unused port, for a server that keeps its port over a restart.
 func freePort() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

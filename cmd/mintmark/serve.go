@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,9 +19,27 @@ import (
 	"github.com/mintmark/mintmark/internal/options"
 )
 
+// serveFlags are the flags of the server, in groups, and what they are read into.
+type serveFlags struct {
+	options *options.Options
+	logging *logsapi.LoggingConfiguration
+	groups  cliflag.NamedFlagSets
+}
+
+func newServeFlags() *serveFlags {
+	f := &serveFlags{options: options.New(), logging: logsapi.NewLoggingConfiguration()}
+	f.groups = f.options.Flags()
+	logsapi.AddFlags(f.logging, f.groups.FlagSet("logging"))
+	for _, name := range f.groups.Order {
+		f.groups.FlagSets[name].SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
+	}
+	return f
+}
+
 // newServeCommand is the server's command line.
 func newServeCommand(s streams) *cobra.Command {
-	opts, logging := options.New(), logsapi.NewLoggingConfiguration()
+	flags := newServeFlags()
+	var helpAll *bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
@@ -37,28 +56,28 @@ kubeconfig of an administrator.`,
     --service-account-issuer https://tokens.example.com:7443`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if *helpAll {
+				return cmd.Help()
+			}
 			logs.InitLogs()
 			defer logs.FlushLogs()
-			if err := logsapi.ValidateAndApply(logging, nil); err != nil {
+			if err := logsapi.ValidateAndApply(flags.logging, nil); err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
-			cfg, err := opts.Config()
+			cfg, err := flags.options.Config()
 			if err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
-			// Whoever sets GOGC knows better.
+			// A GOGC in the environment is the operator's choice.
 			cfg.TuneGarbage = os.Getenv("GOGC") == ""
 			return serve(cmd.Context(), cfg, s)
 		},
 	}
-	groups := opts.Flags()
-	logsapi.AddFlags(logging, groups.FlagSet("logging"))
-	for _, name := range groups.Order {
-		groups.FlagSets[name].SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
-		cmd.Flags().AddFlagSet(groups.FlagSets[name])
+	for _, name := range flags.groups.Order {
+		cmd.Flags().AddFlagSet(flags.groups.FlagSets[name])
 	}
 	width, _, _ := term.TerminalSize(s.out)
-	cliflag.SetUsageAndHelpFunc(cmd, groups, width)
+	helpAll = setServeHelp(cmd, flags.groups, width)
 	_ = cmd.MarkFlagDirname("data-dir")
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if strings.HasSuffix(f.Name, "-file") {
@@ -78,7 +97,7 @@ func serve(ctx context.Context, cfg apiserver.Config, s streams) error {
 	go func() { done <- server.Run(ctx) }()
 	select {
 	case <-server.Ready():
-		_, _ = fmt.Fprint(s.out, greeting(server)) // nobody is left to tell
+		_, _ = fmt.Fprint(s.out, greeting(server)) // a closed terminal can't be told
 	case err := <-done:
 		return err
 	}
@@ -90,12 +109,21 @@ func greeting(server *apiserver.Server) string {
 	for _, file := range server.Made() {
 		fmt.Fprintf(&text, "made %s\n", file)
 	}
-	fmt.Fprintf(&text, `serving %s as issuer %s
-
-In another terminal:
-  export KUBECONFIG=%s
-  kubectl create token default                            # a token for the account "default"
-  mintmark token create default | mintmark token review - # the same without kubectl, reviewed
-`, server.URL(), server.Issuer(), server.Kubeconfig())
+	fmt.Fprintf(&text, "serving %s as issuer %s\n\nIn another terminal:\n", server.URL(), server.Issuer())
+	text.WriteString(firstSteps(server.Kubeconfig()))
 	return text.String()
+}
+
+// firstSteps are commands to copy into a shell. KUBECONFIG is a list of files, so a file with the list's separator in its
+// name can't be in it.
+func firstSteps(kubeconfig string) string {
+	file, export, flag := shellQuote(kubeconfig), "", ""
+	if strings.ContainsRune(kubeconfig, filepath.ListSeparator) {
+		flag = " --kubeconfig " + file
+	} else {
+		export = "  export KUBECONFIG=" + file + "\n"
+	}
+	return export + fmt.Sprintf(`  kubectl%[1]s create token default                            # a token for the account "default"
+  mintmark token create default%[1]s | mintmark token review%[1]s - # the same without kubectl, reviewed
+`, flag)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxTokenBytes bounds what is read from standard input: more than any server takes, and
-// little enough for a file that was named by mistake.
+// maxTokenBytes bounds how much of standard input is read: more than any server accepts as a token, and little enough if
+// a large file was named by mistake.
 const maxTokenBytes = 3 << 20
 
 func newTokenCommand(s streams) *cobra.Command {

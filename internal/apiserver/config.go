@@ -35,7 +35,7 @@ type Config struct {
 
 	Tokens         Tokens
 	Authentication Authentication
-	// Authorizers are asked in this order: see authz.Flags. RBAC alone by default.
+	// Authorizers are asked in this order.
 	Authorizers []apiserverapi.AuthorizerConfiguration
 	// NodeRestriction holds nodes to what concerns their own pods.
 	NodeRestriction bool

@@ -1,9 +1,11 @@
 package apiserver
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
 
 	genericoptions "k8s.io/apiserver/pkg/server/options"
@@ -23,12 +25,13 @@ type endpoint struct {
 // listen takes the port, so that it is known, and makes the certificates for it that are missing.
 func listen(cfg Config, dir *datadir.Dir) (*endpoint, error) {
 	serving := *cfg.Serving
-	listener, port, err := genericoptions.CreateListener(serving.BindNetwork, net.JoinHostPort(serving.BindAddress.String(), strconv.Itoa(serving.BindPort)), net.ListenConfig{})
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: serving.BindAddress, Port: serving.BindPort})
 	if err != nil {
-		return nil, fmt.Errorf("the server can't listen; is another on that port? Name another with --secure-port: %w", err)
+		return nil, explainListen(err, serving.BindAddress, serving.BindPort)
 	}
+	port := listener.Addr().(*net.TCPAddr).Port
 	serving.Listener, serving.BindPort = listener, port
-	address := externalHost(cfg)
+	address := cfg.Server.ExternalHost
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		address = net.JoinHostPort(address, strconv.Itoa(port))
 	}
@@ -46,6 +49,19 @@ func listen(cfg Config, dir *datadir.Dir) (*endpoint, error) {
 	}
 	certificate.CertFile, certificate.KeyFile = files.ServingCertificate, files.ServingKey
 	return &endpoint{serving: serving, address: address, wanted: wanted, files: files}, nil
+}
+
+// explainListen says what to do if the server can't listen.
+func explainListen(err error, address net.IP, port int) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("another program listens on port %d of %s: stop it, or name another port with --secure-port", port, address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("this machine has no address %s: name one of its own with --bind-address, or 0.0.0.0 for all", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("this user may not listen on port %d: name one from 1024 on with --secure-port, or give the program the right (CAP_NET_BIND_SERVICE)", port)
+	}
+	return fmt.Errorf("the server can't listen on the address of --bind-address and --secure-port: %w", err)
 }
 
 // close stops listening.

@@ -26,7 +26,7 @@ type store struct {
 func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *datadir.Dir) (*store, error) {
 	s := &store{options: *options, close: func() {}}
 	if len(options.StorageConfig.Transport.ServerList) > 0 {
-		return s, nil
+		return s, etcd.Reach(ctx, options.StorageConfig.Transport)
 	}
 	member, err := etcd.Start(ctx, etcd.Config{Dir: dir.Path(datadir.Store)})
 	if err != nil {

@@ -56,7 +56,14 @@ func (x *Index) bindPod(ctx context.Context, b Binding, ref *authenticationv1.Bo
 	if err != nil {
 		return Ref{}, Ref{}, err
 	}
-	if record.ServiceAccount != b.ServiceAccount.Name {
+	switch record.ServiceAccount {
+	case b.ServiceAccount.Name:
+	case "":
+		// Upstream's admission gives every pod an account, so its text tells of another one only.
+		return Ref{}, Ref{}, apierrors.NewBadRequest(fmt.Sprintf(
+			"cannot bind token for serviceaccount %q to pod running with different serviceaccount name. "+
+				"The pod %q has none: make it with spec.serviceAccountName", b.ServiceAccount.Name, ref.Name))
+	default:
 		return Ref{}, Ref{}, apierrors.NewBadRequest(fmt.Sprintf(
 			"cannot bind token for serviceaccount %q to pod running with different serviceaccount name.", b.ServiceAccount.Name))
 	}

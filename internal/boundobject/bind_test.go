@@ -18,11 +18,12 @@ import (
 // TestBind resolves references of token requests. Codes and texts are kube-apiserver's.
 func TestBind(t *testing.T) {
 	s := fresh(t)
-	lone, foreign, lost := newObjects().pod, newObjects().pod, newObjects().pod
+	lone, foreign, lost, unowned := newObjects().pod, newObjects().pod, newObjects().pod, newObjects().pod
 	lone.Name, lone.Spec.NodeName = "lone", ""
 	foreign.Name, foreign.Spec.ServiceAccountName = "foreign", "other"
 	lost.Name, lost.Spec.NodeName = "lost", "nowhere"
-	s.Put(lone, foreign, lost)
+	unowned.Name, unowned.Spec.ServiceAccountName = "unowned", ""
+	s.Put(lone, foreign, lost, unowned)
 	type want struct {
 		binding boundobject.Binding
 		code    int32
@@ -54,6 +55,7 @@ func TestBind(t *testing.T) {
 		{"another secret of the name", "v1", "Secret", "s", "u9", refused(http.StatusConflict, `Operation cannot be fulfilled on Secret "s"`+stale)},
 		{"another node of the name", "v1", "Node", "n", "u9", refused(http.StatusConflict, `Operation cannot be fulfilled on Node "n"`+stale)},
 		{"pod of another account", "v1", "Pod", "foreign", "", refused(http.StatusBadRequest, `cannot bind token for serviceaccount "app" to pod running with different serviceaccount name.`)},
+		{"pod without an account", "v1", "Pod", "unowned", "", refused(http.StatusBadRequest, `cannot bind token for serviceaccount "app" to pod running with different serviceaccount name. The pod "unowned" has none: make it with spec.serviceAccountName`)},
 		{"account before UID", "v1", "Pod", "foreign", "u9", refused(http.StatusBadRequest, `cannot bind token for serviceaccount "app" to pod running with different serviceaccount name.`)},
 		{"nothing", "", "", "", "", refused(http.StatusBadRequest, "cannot bind token to object of type /, Kind=")},
 		{"a config map", "v1", "ConfigMap", "p", "", refused(http.StatusBadRequest, "cannot bind token to object of type /v1, Kind=ConfigMap")},

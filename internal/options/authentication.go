@@ -3,7 +3,6 @@ package options
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -12,31 +11,21 @@ import (
 	"github.com/mintmark/mintmark/internal/authn"
 )
 
-const (
-	// defaultWebhookVersion and defaultWebhookTTL are kube-apiserver's.
-	defaultWebhookVersion = "v1beta1"
-	defaultWebhookTTL     = 2 * time.Minute
-)
-
-// Bounds of --token-cache-size. With less than the lower one no working set fits, and more than the upper one is a slip of
-// the finger.
-var (
-	minTokenCache, maxTokenCache = resource.MustParse("1Mi"), resource.MustParse("64Gi")
-	defaultTokenCache            = resource.MustParse("16Mi")
-)
+// Bounds of --token-cache-size. Below the lower one no working set fits; a value above the upper one is a typing error.
+var minTokenCache, maxTokenCache = resource.MustParse("1Mi"), resource.MustParse("64Gi")
 
 func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
 	a := &o.config.Authentication
-	fs.StringVar(&a.ClientCAFile, "client-ca-file", "",
+	fs.StringVar(&a.ClientCAFile, "client-ca-file", a.ClientCAFile,
 		"PEM bundle of authorities whose client certificates are accepted, besides the one in the data directory. It is read again when it changes.")
 	a.RequestHeader.AddFlags(fs)
-	fs.StringVar(&a.TokenFile, "token-auth-file", "",
+	fs.StringVar(&a.TokenFile, "token-auth-file", a.TokenFile,
 		`CSV file of static tokens: token,user name,user uid[,"group1,group2"].`)
-	fs.BoolVar(&a.BootstrapTokens, "enable-bootstrap-token-auth", false,
+	fs.BoolVar(&a.BootstrapTokens, "enable-bootstrap-token-auth", a.BootstrapTokens,
 		"Accept the tokens in secrets of type bootstrap.kubernetes.io/token in kube-system.")
-	fs.StringVar(&a.ConfigurationFile, "authentication-config", "",
+	fs.StringVar(&a.ConfigurationFile, "authentication-config", a.ConfigurationFile,
 		"File with an AuthenticationConfiguration (apiserver.config.k8s.io/v1): OpenID Connect issuers whose tokens are accepted, and where requests may be anonymous. It is read again when it changes.")
-	fs.StringVar(&a.Webhook.KubeconfigFile, "authentication-token-webhook-config-file", "",
+	fs.StringVar(&a.Webhook.KubeconfigFile, "authentication-token-webhook-config-file", a.Webhook.KubeconfigFile,
 		"Kubeconfig of a webhook that is asked about tokens which nobody here knows.")
 	fs.StringVar(&a.Webhook.Version, "authentication-token-webhook-version", a.Webhook.Version,
 		"Version of TokenReview that the webhook is sent: v1 or v1beta1.")
@@ -44,12 +33,12 @@ func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
 		"How long verdicts of the webhook are remembered. 0 means not at all.")
 	fs.Var(&o.tokenCache, "token-cache-size",
 		"Memory for what is remembered of tokens, in bytes, such as 64Mi: for the signatures of service account tokens that were checked (a token takes less than 1Ki), and as much again each for verdicts of OpenID Connect issuers and of the webhook, where there are any. What was not asked for again makes way first.")
-	fs.BoolVar(&a.Anonymous, "anonymous-auth", true,
+	fs.BoolVar(&a.Anonymous, "anonymous-auth", a.Anonymous,
 		"Let in requests without credentials, as system:anonymous. What they may do is another matter.")
 	o.anonymous = fs.Lookup("anonymous-auth")
 }
 
-// validateAuthentication returns what is wrong with the flags about who is let in.
+// validateAuthentication returns the errors in the flags for authentication.
 func (o *Options) validateAuthentication() []error {
 	a := &o.config.Authentication
 	errs := a.RequestHeader.Validate()
@@ -68,10 +57,13 @@ func (o *Options) validateAuthentication() []error {
 	if o.issuer.given() {
 		errs = append(errs, errors.New("authentication-config file and oidc-* flags are mutually exclusive"))
 	}
+	if err := checkFile(a.ConfigurationFile, checkObjectOrNothing); err != nil {
+		return append(errs, fileError("authentication-config", a.ConfigurationFile, err))
+	}
 	cfg, err := authn.ReadConfiguration(a.ConfigurationFile)
 	switch {
 	case err != nil:
-		errs = append(errs, fmt.Errorf("--authentication-config: %w", err))
+		errs = append(errs, fileError("authentication-config", a.ConfigurationFile, err))
 	case cfg.Anonymous != nil && o.anonymous != nil && o.anonymous.Changed:
 		errs = append(errs, field.Forbidden(field.NewPath("anonymous"),
 			"--anonymous-auth flag cannot be set when anonymous field is configured in authentication configuration file"))

@@ -1,72 +1,166 @@
 package options
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	apiserverconfig "k8s.io/apiserver/pkg/apis/apiserver"
+	"k8s.io/apiserver/pkg/apis/apiserver/load"
+	configvalidation "k8s.io/apiserver/pkg/apis/apiserver/validation"
+	authorizationcel "k8s.io/apiserver/pkg/authorization/cel"
 
 	"github.com/mintmark/mintmark/internal/authz"
 )
 
 const (
-	modeFlag   = "authorization-mode"
-	configFlag = "authorization-config"
+	modeFlag          = "authorization-mode"
+	configFlag        = "authorization-config"
+	webhookConfigFlag = "authorization-webhook-config-file"
 )
 
-func (o *Options) addAuthorizationFlags(fs *pflag.FlagSet) {
-	z := &o.authorization
-	fs.StringSliceVar(&z.Modes, modeFlag, z.Modes,
-		"Ordered list of who is asked what a request may do: "+strings.Join(authz.Modes, ", ")+". Where others can reach the server, AlwaysAllow must be said twice.")
-	fs.StringVar(&z.ConfigFile, configFlag, "",
-		"File with an AuthorizationConfiguration, instead of the other flags for authorization. It is read at the start.")
-	fs.StringVar(&z.WebhookConfigFile, "authorization-webhook-config-file", "",
-		"Kubeconfig of the server that the mode Webhook asks.")
-	fs.StringVar(&z.WebhookVersion, "authorization-webhook-version", z.WebhookVersion,
-		"Version of the SubjectAccessReviews that it is sent: v1 or v1beta1.")
-	fs.DurationVar(&z.AllowedTTL, "authorization-webhook-cache-authorized-ttl", z.AllowedTTL,
-		"How long it is remembered that the webhook allowed something.")
-	fs.DurationVar(&z.RefusedTTL, "authorization-webhook-cache-unauthorized-ttl", z.RefusedTTL,
-		"How long it is remembered that the webhook did not allow something.")
-	fs.StringSliceVar(&o.admission, "enable-admission-plugins", nil,
-		"Admission plugins besides NamespaceLifecycle, which is always on: "+nodeRestriction+", which holds nodes to their own pods.")
+// webhookTimeout bounds a call of the authorization webhook; neither here nor upstream is there a flag for it.
+const webhookTimeout = 30 * time.Second
+
+// authorizationFlags hold the flags for authorization, which are kube-apiserver's.
+type authorizationFlags struct {
+	// modes are asked in this order.
+	modes []string
+	// configFile replaces all other fields.
+	configFile string
+	// webhookConfigFile is the kubeconfig of the webhook, and webhookVersion the version of the SubjectAccessReviews that
+	// it is sent.
+	webhookConfigFile, webhookVersion string
+	// allowedTTL and refusedTTL are how long the webhook's answers are remembered.
+	allowedTTL, refusedTTL time.Duration
 }
 
-// authorizers reads the flags for authorization.
-func (o *Options) authorizers() ([]apiserverconfig.AuthorizerConfiguration, error) {
-	z := o.authorization
-	defaults := authz.DefaultFlags()
-	if z.ConfigFile != "" {
-		if !slices.Equal(z.Modes, defaults.Modes) || z.WebhookConfigFile != defaults.WebhookConfigFile ||
-			z.WebhookVersion != defaults.WebhookVersion || z.AllowedTTL != defaults.AllowedTTL || z.RefusedTTL != defaults.RefusedTTL {
+func newAuthorizationFlags() authorizationFlags {
+	return authorizationFlags{
+		modes:          []string{authz.ModeRBAC},
+		webhookVersion: "v1beta1",
+		allowedTTL:     5 * time.Minute,
+		refusedTTL:     30 * time.Second,
+	}
+}
+
+func (f *authorizationFlags) add(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&f.modes, modeFlag, f.modes,
+		"Ordered list of who is asked what a request may do: "+strings.Join(authz.Modes, ", ")+". Where others can reach the server, AlwaysAllow must be said twice.")
+	fs.StringVar(&f.configFile, configFlag, f.configFile,
+		"File with an AuthorizationConfiguration, instead of the other flags for authorization. It is read at the start.")
+	fs.StringVar(&f.webhookConfigFile, webhookConfigFlag, f.webhookConfigFile,
+		"Kubeconfig of the server that the mode Webhook asks.")
+	fs.StringVar(&f.webhookVersion, "authorization-webhook-version", f.webhookVersion,
+		"Version of the SubjectAccessReviews that it is sent: v1 or v1beta1.")
+	fs.DurationVar(&f.allowedTTL, "authorization-webhook-cache-authorized-ttl", f.allowedTTL,
+		"How long it is remembered that the webhook allowed something.")
+	fs.DurationVar(&f.refusedTTL, "authorization-webhook-cache-unauthorized-ttl", f.refusedTTL,
+		"How long it is remembered that the webhook did not allow something.")
+}
+
+// unset reports whether all flags but that of the file have the values that they have without being given.
+func (f *authorizationFlags) unset() bool {
+	d := newAuthorizationFlags()
+	return slices.Equal(f.modes, d.modes) && f.webhookConfigFile == d.webhookConfigFile &&
+		f.webhookVersion == d.webhookVersion && f.allowedTTL == d.allowedTTL && f.refusedTTL == d.refusedTTL
+}
+
+// authorizers returns the authorizers that the flags name, in their order. A server that other machines can reach allows
+// everything to everybody only if AlwaysAllow is given twice.
+func (f *authorizationFlags) authorizers(address net.IP) ([]apiserverconfig.AuthorizerConfiguration, error) {
+	config, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	var kept []apiserverconfig.AuthorizerConfiguration
+	allowing := 0
+	for _, a := range config.Authorizers {
+		if a.Type == authz.ModeAlwaysAllow {
+			if allowing++; allowing > 1 {
+				continue
+			}
+		}
+		kept = append(kept, a)
+	}
+	config.Authorizers = kept
+	if !address.IsLoopback() && allowing == 1 {
+		return nil, errors.New("the authorization mode AlwaysAllow lets everybody who reaches the server do everything, and others can reach it: " +
+			"leave --bind-address at a loopback address, or say it twice: --authorization-mode=AlwaysAllow,AlwaysAllow")
+	}
+	errs := configvalidation.ValidateAuthorizationConfiguration(authorizationcel.NewDefaultCompiler(), nil, config,
+		sets.New(authz.Modes...), sets.New(authz.ModeWebhook))
+	for i, a := range config.Authorizers {
+		if a.Webhook != nil && a.Webhook.ConnectionInfo.Type == apiserverconfig.AuthorizationWebhookConnectionInfoTypeInCluster {
+			errs = append(errs, field.NotSupported(field.NewPath("authorizers").Index(i).Child("connectionInfo", "type"),
+				a.Webhook.ConnectionInfo.Type, []string{apiserverconfig.AuthorizationWebhookConnectionInfoTypeKubeConfigFile}))
+		}
+	}
+	if f.configFile != "" && len(errs) > 0 {
+		return nil, fileError(configFlag, f.configFile, errs.ToAggregate())
+	}
+	return config.Authorizers, errs.ToAggregate()
+}
+
+// read returns the configuration in the file or, without a file, that of the other flags.
+func (f *authorizationFlags) read() (*apiserverconfig.AuthorizationConfiguration, error) {
+	if f.configFile != "" {
+		if !f.unset() {
 			return nil, fmt.Errorf("--%s can not be specified when --%s or --authorization-webhook-* flags are defined", configFlag, modeFlag)
 		}
+		if err := checkFile(f.configFile, checkObject); err != nil {
+			return nil, fileError(configFlag, f.configFile, err)
+		}
+		config, err := load.LoadFromFile(f.configFile)
+		if err != nil {
+			return nil, fileError(configFlag, f.configFile, err)
+		}
+		return config, nil
 	}
-	return z.Authorizers(exposed(o.config.Serving.BindAddress))
+	config := &apiserverconfig.AuthorizationConfiguration{}
+	for _, mode := range f.modes {
+		a := apiserverconfig.AuthorizerConfiguration{Type: apiserverconfig.AuthorizerType(mode), Name: strings.ToLower(mode)}
+		switch mode {
+		case "ABAC":
+			return nil, errors.New("authorization mode ABAC is not supported: its policy file can be written as roles and bindings")
+		case authz.ModeWebhook:
+			if f.webhookConfigFile == "" {
+				return nil, errors.New("authorization-mode Webhook's authorization config file not passed")
+			}
+			file, err := filepath.Abs(f.webhookConfigFile)
+			if err != nil {
+				return nil, err
+			}
+			a.Webhook = f.webhook(file)
+		}
+		config.Authorizers = append(config.Authorizers, a)
+	}
+	if f.webhookConfigFile != "" && !slices.Contains(f.modes, authz.ModeWebhook) {
+		return nil, errors.New("cannot specify --authorization-webhook-config-file without mode Webhook")
+	}
+	return config, nil
 }
 
-// exposed reports whether others than this machine can reach a server that listens on an address.
-func exposed(address net.IP) bool { return !address.IsLoopback() }
-
-const (
-	namespaceLifecycle = "NamespaceLifecycle"
-	nodeRestriction    = "NodeRestriction"
-)
-
-// nodeRestriction reads the list of admission plugins.
-func (o *Options) nodeRestriction() (bool, error) {
-	enabled := false
-	for _, name := range o.admission {
-		switch name {
-		case namespaceLifecycle:
-		case nodeRestriction:
-			enabled = true
-		default:
-			return false, fmt.Errorf("enable-admission-plugins plugin %q is unknown: the plugins are %s and %s", name, namespaceLifecycle, nodeRestriction)
-		}
+func (f *authorizationFlags) webhook(file string) *apiserverconfig.WebhookConfiguration {
+	return &apiserverconfig.WebhookConfiguration{
+		AuthorizedTTL:              metav1.Duration{Duration: f.allowedTTL},
+		CacheAuthorizedRequests:    true,
+		UnauthorizedTTL:            metav1.Duration{Duration: f.refusedTTL},
+		CacheUnauthorizedRequests:  true,
+		Timeout:                    metav1.Duration{Duration: webhookTimeout},
+		SubjectAccessReviewVersion: f.webhookVersion,
+		FailurePolicy:              apiserverconfig.FailurePolicyNoOpinion,
+		ConnectionInfo: apiserverconfig.WebhookConnectionInfo{
+			Type:           apiserverconfig.AuthorizationWebhookConnectionInfoTypeKubeConfigFile,
+			KubeConfigFile: &file,
+		},
 	}
-	return enabled, nil
 }

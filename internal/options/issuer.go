@@ -22,26 +22,24 @@ type issuerFlags struct {
 	requiredClaims                map[string]string
 }
 
-const defaultUsernameClaim = "sub"
-
 func newIssuerFlags() issuerFlags {
-	return issuerFlags{usernameClaim: defaultUsernameClaim, algorithms: []string{"RS256"}}
+	return issuerFlags{usernameClaim: "sub", algorithms: []string{"RS256"}}
 }
 
 func (f *issuerFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.url, "oidc-issuer-url", "",
+	fs.StringVar(&f.url, "oidc-issuer-url", f.url,
 		"https URL of an OpenID Connect issuer whose tokens are accepted.")
-	fs.StringVar(&f.clientID, "oidc-client-id", "",
+	fs.StringVar(&f.clientID, "oidc-client-id", f.clientID,
 		"Client id of the OpenID Connect issuer: the audience that its tokens must be for.")
-	fs.StringVar(&f.caFile, "oidc-ca-file", "",
+	fs.StringVar(&f.caFile, "oidc-ca-file", f.caFile,
 		"PEM bundle of authorities for the issuer's server. Default: those of the host.")
 	fs.StringVar(&f.usernameClaim, "oidc-username-claim", f.usernameClaim,
 		"Claim that is the user name.")
-	fs.StringVar(&f.usernamePrefix, "oidc-username-prefix", "",
+	fs.StringVar(&f.usernamePrefix, "oidc-username-prefix", f.usernamePrefix,
 		"Put in front of the user name. '-' is nothing. Default: the issuer and '#', but nothing if the claim is email.")
-	fs.StringVar(&f.groupsClaim, "oidc-groups-claim", "",
+	fs.StringVar(&f.groupsClaim, "oidc-groups-claim", f.groupsClaim,
 		"Claim that is the user's groups: a text or a list of texts.")
-	fs.StringVar(&f.groupsPrefix, "oidc-groups-prefix", "",
+	fs.StringVar(&f.groupsPrefix, "oidc-groups-prefix", f.groupsPrefix,
 		"Put in front of each group.")
 	fs.StringSliceVar(&f.algorithms, "oidc-signing-algs", f.algorithms,
 		fmt.Sprintf("Algorithms that may sign the issuer's tokens, of %q.", oidc.AllValidSigningAlgorithms()))
@@ -52,8 +50,10 @@ func (f *issuerFlags) add(fs *pflag.FlagSet) {
 // given reports whether the flags describe an issuer. Values that are as they would be without a flag don't count, as
 // in kube-apiserver.
 func (f *issuerFlags) given() bool {
-	return f.url != "" || f.clientID != "" || f.caFile != "" || f.usernameClaim != defaultUsernameClaim || f.usernamePrefix != "" ||
-		f.groupsClaim != "" || f.groupsPrefix != "" || len(f.requiredClaims) > 0 || !slices.Equal(f.algorithms, []string{"RS256"})
+	d := newIssuerFlags()
+	return f.url != d.url || f.clientID != d.clientID || f.caFile != d.caFile || f.usernameClaim != d.usernameClaim ||
+		f.usernamePrefix != d.usernamePrefix || f.groupsClaim != d.groupsClaim || f.groupsPrefix != d.groupsPrefix ||
+		len(f.requiredClaims) > 0 || !slices.Equal(f.algorithms, d.algorithms)
 }
 
 func (f *issuerFlags) validate() []error {
@@ -63,7 +63,7 @@ func (f *issuerFlags) validate() []error {
 	return nil
 }
 
-// configuration says the same as a configuration file would.
+// configuration returns the flags as an AuthenticationConfiguration.
 func (f *issuerFlags) configuration() (*apiserverapi.AuthenticationConfiguration, error) {
 	issuer := apiserverapi.JWTAuthenticator{
 		Issuer: apiserverapi.Issuer{URL: f.url, Audiences: []string{f.clientID}},

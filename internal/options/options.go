@@ -16,7 +16,6 @@ import (
 
 	"github.com/mintmark/mintmark/internal/apiserver"
 	"github.com/mintmark/mintmark/internal/authn"
-	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/controller"
 )
 
@@ -29,42 +28,44 @@ const (
 	storagePrefix = "/mintmark"
 )
 
-// Options is the flags. Its zero value is of no use: see New.
+// Options holds the values of the flags. New makes it; the zero value can't be used.
 type Options struct {
 	config apiserver.Config
-	// controllers as given: a list to be read by controller.Select.
+	// controllers is the list that controller.Select reads.
 	controllers []string
-	// authorization and admission as given.
-	authorization authz.Flags
+	// authorization and admission hold their flags.
+	authorization authorizationFlags
 	admission     []string
 	// issuer is the one OpenID Connect issuer that flags can describe.
 	issuer issuerFlags
-	// tokenCache is how much memory there is for what is remembered of tokens.
+	// tokenCache bounds the memory of each cache of tokens.
 	tokenCache resource.QuantityValue
-	// anonymous is the flag of that name, which may not be given together with a file that says the same.
+	// anonymous is the flag --anonymous-auth, which excludes the field of that name in the file of --authentication-config.
 	anonymous *pflag.Flag
 }
 
-// New returns the defaults.
+// New returns the options with the values that they have without flags. This is the one place for defaults: flags are
+// added with the value that their field has.
 func New() *Options {
 	storage := storagebackend.NewDefaultConfig(storagePrefix, nil)
 	o := &Options{
 		controllers:   []string{"*"},
-		tokenCache:    resource.QuantityValue{Quantity: defaultTokenCache},
+		tokenCache:    resource.QuantityValue{Quantity: resource.MustParse("16Mi")},
 		issuer:        newIssuerFlags(),
-		authorization: authz.DefaultFlags(),
+		authorization: newAuthorizationFlags(),
 		config: apiserver.Config{
-			DataDir: DefaultDataDir,
-			Server:  genericoptions.NewServerRunOptions(),
-			Serving: genericoptions.NewSecureServingOptions(),
-			Storage: genericoptions.NewEtcdOptions(storage),
-			Audit:   genericoptions.NewAuditOptions(),
-			Tracing: genericoptions.NewTracingOptions(),
-			Tokens:  apiserver.Tokens{Lookup: true},
+			DataDir:  DefaultDataDir,
+			FastPath: true,
+			Server:   genericoptions.NewServerRunOptions(),
+			Serving:  genericoptions.NewSecureServingOptions(),
+			Storage:  genericoptions.NewEtcdOptions(storage),
+			Audit:    genericoptions.NewAuditOptions(),
+			Tracing:  genericoptions.NewTracingOptions(),
+			Tokens:   apiserver.Tokens{Lookup: true},
 			Authentication: apiserver.Authentication{
 				Anonymous:    true,
 				PublicIssuer: true,
-				Webhook:      authn.WebhookConfig{Version: defaultWebhookVersion, CacheTTL: defaultWebhookTTL},
+				Webhook:      authn.WebhookConfig{Version: "v1beta1", CacheTTL: 2 * time.Minute},
 			},
 		},
 	}
@@ -86,7 +87,8 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	o.addTokenFlags(groups.FlagSet("tokens"))
 	o.addAuthenticationFlags(groups.FlagSet("authentication"))
-	o.addAuthorizationFlags(groups.FlagSet("authorization"))
+	o.authorization.add(groups.FlagSet("authorization"))
+	o.addAdmissionFlags(groups.FlagSet("authorization"))
 	o.issuer.add(groups.FlagSet("authentication"))
 	pick(groups.FlagSet("serving"), o.config.Serving.AddFlags, "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file", "tls-cipher-suites",
 		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
@@ -100,36 +102,36 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 
 func (o *Options) addTokenFlags(fs *pflag.FlagSet) {
 	t := &o.config.Tokens
-	fs.StringArrayVar(&t.Issuers, "service-account-issuer", nil,
+	fs.StringArrayVar(&t.Issuers, "service-account-issuer", t.Issuers,
 		"Issuer of service account tokens. May be given several times: the first issues, all are accepted. Default: the URL of this server.")
-	fs.StringSliceVar(&t.APIAudiences, "api-audiences", nil,
+	fs.StringSliceVar(&t.APIAudiences, "api-audiences", t.APIAudiences,
 		"Audiences of this server: those of tokens requested without any. Default: the issuers.")
-	fs.StringVar(&t.SigningKeyFile, "service-account-signing-key-file", "",
+	fs.StringVar(&t.SigningKeyFile, "service-account-signing-key-file", t.SigningKeyFile,
 		"PEM file of the private key that signs tokens: RSA of at least 2048 bits, or ECDSA on P-256, P-384 or P-521. Default: a P-256 key that is made in the data directory.")
-	fs.StringArrayVar(&t.KeyFiles, "service-account-key-file", nil,
+	fs.StringArrayVar(&t.KeyFiles, "service-account-key-file", t.KeyFiles,
 		"PEM file of keys whose tokens are accepted and which are published: public keys, certificates or private keys. May be given several times. Default: the signing key.")
-	fs.StringVar(&t.JWKSURI, "service-account-jwks-uri", "",
+	fs.StringVar(&t.JWKSURI, "service-account-jwks-uri", t.JWKSURI,
 		"https URL that the discovery document names as the place of the key set. Default: this server.")
-	fs.BoolVar(&t.Lookup, "service-account-lookup", true,
+	fs.BoolVar(&t.Lookup, "service-account-lookup", t.Lookup,
 		"Compare tokens that live in secrets with their secret. Other service account tokens are always looked up.")
-	fs.DurationVar(&t.MaxExpiration, "service-account-max-token-expiration", 0,
+	fs.DurationVar(&t.MaxExpiration, "service-account-max-token-expiration", t.MaxExpiration,
 		"Longest life of a token. A request for more is shortened, with a warning. 0 means no limit.")
-	fs.BoolVar(&t.ExtendExpiration, "service-account-extend-token-expiration", false,
+	fs.BoolVar(&t.ExtendExpiration, "service-account-extend-token-expiration", t.ExtendExpiration,
 		"Let the tokens that pods mount live for a year, for clients that never read them again. kube-apiserver's default is true.")
-	fs.BoolVar(&o.config.Authentication.PublicIssuer, "anonymous-issuer-discovery", true,
+	fs.BoolVar(&o.config.Authentication.PublicIssuer, "anonymous-issuer-discovery", o.config.Authentication.PublicIssuer,
 		"Let everybody read the issuer's documents: relying parties are strangers, and keys are public. With false, as in kube-apiserver, only service accounts may.")
 }
 
 func (o *Options) addServerFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.config.DataDir, "data-dir", DefaultDataDir,
+	fs.StringVar(&o.config.DataDir, "data-dir", o.config.DataDir,
 		"Directory of the embedded store, the certificates and the keys.")
 	fs.StringSliceVar(&o.controllers, "controllers", o.controllers,
 		"Controllers that run in the process. '*' is all of them, 'foo' adds the one of that name, '-foo' leaves it out; an empty list is none.")
-	fs.BoolVar(&o.config.OpenShift, "openshift-api", false,
+	fs.BoolVar(&o.config.OpenShift, "openshift-api", o.config.OpenShift,
 		"Serve OpenShift's API as well: users and groups (user.openshift.io), clients and access tokens (oauth.openshift.io). Off by default: what is not served can't be misused.")
-	fs.BoolVar(&o.config.FastPath, "fast-path", true,
+	fs.BoolVar(&o.config.FastPath, "fast-path", o.config.FastPath,
 		"Answer token reviews and token requests in their common shape on a short path of their own. With false all requests take the long one: the answers are the same, and cost several times as much.")
-	fs.DurationVar(&o.config.IdleWindow, "accesstoken-inactivity-timeout", 0,
+	fs.DurationVar(&o.config.IdleWindow, "accesstoken-inactivity-timeout", o.config.IdleWindow,
 		"How long an access token of OpenShift may go unused, at least 5m; 0 means for ever. An OAuthClient may say otherwise for its tokens, and each use of a token counts anew.")
 	pick(fs, o.config.Server.AddUniversalFlags, "advertise-address", "external-hostname", "cors-allowed-origins",
 		"strict-transport-security-directives", "max-requests-inflight", "max-mutating-requests-inflight", "request-timeout",
@@ -140,19 +142,9 @@ func (o *Options) addStorageFlags(fs *pflag.FlagSet) {
 	pick(fs, o.config.Storage.AddFlags, "etcd-servers", "etcd-prefix", "etcd-keyfile", "etcd-certfile", "etcd-cafile", "etcd-compaction-interval",
 		"etcd-healthcheck-timeout", "etcd-readycheck-timeout", "encryption-provider-config",
 		"encryption-provider-config-automatic-reload", "storage-media-type", "watch-cache")
-	fs.Lookup("etcd-servers").Usage = "Servers of an external etcd, comma separated. Default: an embedded one in the data directory, without a port."
 }
 
-// pick takes those flags of the library that mean something here; the others are refused as unknown.
-func pick(to *pflag.FlagSet, add func(*pflag.FlagSet), names ...string) {
-	library := pflag.NewFlagSet("", pflag.ContinueOnError)
-	add(library)
-	for _, name := range names {
-		to.AddFlag(library.Lookup(name))
-	}
-}
-
-// Config validates the flags and returns the configuration they make.
+// Config validates the flags and returns the server's configuration.
 func (o *Options) Config() (apiserver.Config, error) {
 	var errs []error
 	if err := o.config.Server.ComponentGlobalsRegistry.Set(); err != nil {
@@ -163,11 +155,18 @@ func (o *Options) Config() (apiserver.Config, error) {
 		errs = append(errs, err)
 	}
 	errs = append(errs, o.validate()...)
-	authorizers, err := o.authorizers()
+	errs = append(errs, o.validateFiles()...)
+	authorizers, err := o.authorization.authorizers(o.config.Serving.BindAddress)
+	if err != nil {
+		errs = append(errs, err)
+	} else {
+		errs = append(errs, o.authorization.checkWebhooks(authorizers)...)
+	}
+	restricted, err := o.nodeRestriction()
 	if err != nil {
 		errs = append(errs, err)
 	}
-	restricted, err := o.nodeRestriction()
+	host, err := externalHost(&o.config)
 	if err != nil {
 		errs = append(errs, err)
 	}
@@ -175,6 +174,9 @@ func (o *Options) Config() (apiserver.Config, error) {
 		return apiserver.Config{}, err
 	}
 	cfg := o.config
+	server := *o.config.Server
+	server.ExternalHost = host
+	cfg.Server = &server
 	cfg.Controllers = selected
 	cfg.Authentication.CacheBytes = int(o.tokenCache.Value())
 	cfg.Authorizers, cfg.NodeRestriction = authorizers, restricted

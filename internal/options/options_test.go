@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/sets"
 
@@ -49,6 +50,25 @@ func TestDefaults(t *testing.T) {
 	}
 	if !cfg.Authentication.Anonymous || !cfg.Authentication.PublicIssuer || cfg.Authentication.BootstrapTokens {
 		t.Errorf("authentication: %+v", cfg.Authentication)
+	}
+}
+
+// New has the one place for defaults: to add the flags changes none.
+func TestOneDefault(t *testing.T) {
+	before, err := options.New().Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The options of the library, whose flags have their defaults from the fields, hold functions.
+	for _, cfg := range []*apiserver.Config{&before, &after} {
+		cfg.Server, cfg.Serving, cfg.Storage, cfg.Audit, cfg.Tracing = nil, nil, nil, nil, nil
+	}
+	if diff := cmp.Diff(before, after, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// validate returns everything that is wrong with the flags, in the words of kube-apiserver where it has any.
+// validate returns all errors in the flags, with kube-apiserver's texts where it has the same check.
 func (o *Options) validate() []error {
 	var errs []error
 	c := &o.config
@@ -51,13 +51,18 @@ func (o *Options) validateTokens() []error {
 	if life := t.MaxExpiration; life != 0 && (life < minMaxTokenExpiration || life > maxMaxTokenExpiration) {
 		errs = append(errs, errors.New("the service-account-max-token-expiration must be between 1 hour and 2^32 seconds"))
 	}
+	errs = append(errs, validateAudiences(t.APIAudiences)...)
 	if t.JWKSURI != "" {
 		parsed, err := url.Parse(t.JWKSURI)
 		switch {
+		case hasUser(t.JWKSURI):
+			errs = append(errs, fmt.Errorf("service-account-jwks-uri %w", errUser))
 		case err != nil:
 			errs = append(errs, fmt.Errorf("service-account-jwks-uri must be a valid URL: %w", err))
 		case parsed.Scheme != "https":
 			errs = append(errs, fmt.Errorf("service-account-jwks-uri requires https scheme, parsed as: %v", parsed.String()))
+		case parsed.Hostname() == "":
+			errs = append(errs, fmt.Errorf("service-account-jwks-uri %q has no host", t.JWKSURI))
 		}
 	}
 	return errs
@@ -71,16 +76,58 @@ func validateIssuers(issuers []string) []error {
 			errs = append(errs, errors.New("service-account-issuer should not be an empty string"))
 			continue
 		}
-		// An issuer need not be a URL; one that looks like a URL has to be.
-		if strings.Contains(issuer, ":") {
-			if _, err := url.Parse(issuer); err != nil {
-				errs = append(errs, fmt.Errorf("service-account-issuer %q contained a ':' but was not a valid URL: %w", issuer, err))
-			}
+		if err := validateIssuer(issuer); err != nil {
+			errs = append(errs, fmt.Errorf("service-account-issuer %w", err))
+			continue
 		}
 		if seen[issuer] {
 			errs = append(errs, fmt.Errorf("service-account-issuer %q is already specified", issuer))
 		}
 		seen[issuer] = true
+	}
+	return errs
+}
+
+// errUser does not repeat the URL, which may have a password in it.
+var errUser = errors.New("has a user name or a password in front of its host: leave it out, since everybody can read it in the server's documents")
+
+// hasUser reports whether a text that may be a URL names a user.
+func hasUser(text string) bool {
+	_, rest, found := strings.Cut(text, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	return found && strings.Contains(authority, "@")
+}
+
+// validateIssuer checks an issuer. An issuer need not be a URL, but with a colon in it, it must be one.
+func validateIssuer(issuer string) error {
+	switch {
+	case hasUser(issuer):
+		return errUser
+	case strings.TrimSpace(issuer) != issuer:
+		return fmt.Errorf("%q has white space around it", issuer)
+	case !strings.Contains(issuer, ":"):
+		return nil
+	}
+	parsed, err := url.Parse(issuer)
+	if err != nil {
+		return fmt.Errorf("%q contained a ':' but was not a valid URL: %w", issuer, err)
+	}
+	if (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Hostname() == "" {
+		return fmt.Errorf("%q has no host: write it as https://tokens.example.com", issuer)
+	}
+	return nil
+}
+
+// validateAudiences checks the API audiences. An empty list counts as not given.
+func validateAudiences(audiences []string) []error {
+	var errs []error
+	for _, audience := range audiences {
+		switch {
+		case audience == "":
+			errs = append(errs, errors.New("api-audiences has an empty audience in it: leave out the comma too many"))
+		case strings.TrimSpace(audience) != audience:
+			errs = append(errs, fmt.Errorf("api-audiences: %q has white space around it", audience))
+		}
 	}
 	return errs
 }

@@ -19,33 +19,63 @@ import (
 // minRSABits is the shortest RSA key that may sign (NIST SP 800-131A).
 const minRSABits = 2048
 
-// LoadPrivateKey reads the first private key of a PEM file: SEC 1, PKCS #1 or PKCS #8.
+// LoadPrivateKey reads the private key of a PEM file: SEC 1, PKCS #1 or PKCS #8. The file may also hold the key's public
+// half and its certificate, but no other key: a second key would be left out in silence.
 func LoadPrivateKey(path string) (crypto.Signer, error) {
-	found, err := keyutil.PrivateKeyFromFile(path)
+	found, err := readKeys(path)
 	if err != nil {
 		return nil, err
 	}
-	key, ok := found.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("%s holds a %T, which can't sign", path, found)
+	var private *fileKey
+	for i := range found {
+		switch {
+		case found[i].private == nil:
+		case private != nil:
+			return nil, fmt.Errorf("%s holds two private keys (%s and %s), and only one can sign: leave the other out; "+
+				"--service-account-key-file takes keys whose tokens are to be accepted still", path, private.where, found[i].where)
+		default:
+			private = &found[i]
+		}
 	}
-	if key, ok := key.(*rsa.PrivateKey); ok && key.N.BitLen() < minRSABits {
+	if private == nil {
+		return nil, fmt.Errorf("%s holds a public key only (%s): the private key is needed to sign", path, found[0].where)
+	}
+	for _, other := range found {
+		if !sameKey(other.public, private.public) {
+			return nil, fmt.Errorf("%s holds a key (%s) that is not the public half of the private one (%s): leave it out", path, other.where, private.where)
+		}
+	}
+	if key, ok := private.private.(*rsa.PrivateKey); ok && key.N.BitLen() < minRSABits {
 		return nil, fmt.Errorf("the RSA key in %s has %d bits; at least %d are needed: make a new key", path, key.N.BitLen(), minRSABits)
 	}
-	return key, nil
+	return private.private, nil
 }
 
-// LoadPublicKeys reads all keys of a PEM file: public keys, certificates, and the public halves of private keys.
+// LoadPublicKeys reads all keys of a PEM file, each once: public keys, the keys of certificates, and the public halves of
+// private keys.
 func LoadPublicKeys(path string) ([]crypto.PublicKey, error) {
-	found, err := keyutil.PublicKeysFromFile(path)
+	found, err := readKeys(path)
 	if err != nil {
 		return nil, err
 	}
-	public := make([]crypto.PublicKey, len(found))
-	for i := range found {
-		public[i] = found[i]
+	var public []crypto.PublicKey
+next:
+	for _, key := range found {
+		for _, known := range public {
+			if sameKey(known, key.public) {
+				continue next
+			}
+		}
+		public = append(public, key.public)
 	}
 	return public, nil
+}
+
+func sameKey(a, b crypto.PublicKey) bool {
+	key, ok := a.(interface {
+		Equal(other crypto.PublicKey) bool
+	})
+	return ok && key.Equal(b)
 }
 
 // LoadOrCreate reads the private key in a file, or makes a P-256 key and the file. It reports whether it made one.
