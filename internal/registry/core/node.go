@@ -58,8 +58,21 @@ func (*nodeStorage) ShortNames() []string { return []string{"no"} }
 // else to ask.
 type nodeStrategy struct{ registry.CommonStrategy }
 
+func (nodeStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	dropConfigSource(obj.(*corev1.Node), nil)
+}
+
 func (nodeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
-	obj.(*corev1.Node).Status = old.(*corev1.Node).Status
+	node, oldNode := obj.(*corev1.Node), old.(*corev1.Node)
+	node.Status = oldNode.Status
+	dropConfigSource(node, oldNode)
+}
+
+// dropConfigSource drops a field that no kubelet reads any more, unless the stored object has it.
+func dropConfigSource(node, old *corev1.Node) {
+	if old == nil || old.Spec.ConfigSource == nil { //nolint:staticcheck // clients may still send it
+		node.Spec.ConfigSource = nil //nolint:staticcheck // see above
+	}
 }
 
 func (nodeStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {

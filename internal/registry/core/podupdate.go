@@ -29,6 +29,7 @@ var changeable = strings.Join([]string{
 func validatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := registry.ValidateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	errs = append(errs, validatePod(pod)...)
+	errs = append(errs, validateMirrorAnnotationUpdate(pod, old)...)
 	for _, list := range []struct {
 		field    string
 		new, old []corev1.Container
@@ -116,6 +117,7 @@ func validateGatesUpdate(gates, old []corev1.PodSchedulingGate) field.ErrorList 
 
 func validatePodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := registry.ValidateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
+	errs = append(errs, validateMirrorAnnotationUpdate(pod, old)...)
 	status := field.NewPath("status")
 	if name := pod.Status.NominatedNodeName; name != old.Status.NominatedNodeName && name != "" {
 		errs = append(errs, registry.Problems(status.Child("nominatedNodeName"), name, utilvalidation.IsDNS1123Subdomain)...)

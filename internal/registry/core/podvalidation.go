@@ -30,6 +30,7 @@ func validatePodCreate(pod *corev1.Pod) field.ErrorList {
 // validatePod checks a pod on its own.
 func validatePod(pod *corev1.Pod) field.ErrorList {
 	errs := registry.ValidateMetadata(&pod.ObjectMeta, true, validation.NameIsDNSSubdomain)
+	errs = append(errs, validateMirrorAnnotation(pod)...)
 	errs = append(errs, validatePodSpec(&pod.Spec)...)
 	if pod.Spec.ServiceAccountName == "" {
 		errs = append(errs, forbidTokenVolumes(pod.Spec.Volumes)...)
