@@ -146,10 +146,10 @@ func validateMounts(mounts []corev1.VolumeMount, volumes map[string]bool, path *
 	taken := map[string]bool{}
 	for i, mount := range mounts {
 		at := path.Index(i)
-		switch {
-		case mount.Name == "":
+		if mount.Name == "" {
 			errs = append(errs, field.Required(at.Child("name"), ""))
-		case !volumes[mount.Name]:
+		}
+		if !volumes[mount.Name] {
 			errs = append(errs, field.NotFound(at.Child("name"), mount.Name))
 		}
 		if mount.MountPath == "" {
@@ -159,6 +159,11 @@ func validateMounts(mounts []corev1.VolumeMount, volumes map[string]bool, path *
 			errs = append(errs, field.Invalid(at.Child("mountPath"), mount.MountPath, "must be unique"))
 		}
 		taken[mount.MountPath] = true
+		errs = append(errs, validateDescendingPath(mount.SubPath, path.Child("subPath"))...)
+		if mount.SubPath != "" && mount.SubPathExpr != "" {
+			errs = append(errs, field.Invalid(at.Child("subPathExpr"), mount.SubPathExpr, "subPathExpr and subPath are mutually exclusive"))
+		}
+		errs = append(errs, validateDescendingPath(mount.SubPathExpr, path.Child("subPathExpr"))...)
 	}
 	return errs
 }

@@ -59,20 +59,18 @@ func (*nodeStorage) ShortNames() []string { return []string{"no"} }
 type nodeStrategy struct{ registry.CommonStrategy }
 
 func (nodeStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
-	dropConfigSource(obj.(*corev1.Node), nil)
+	dropConfigSource(obj.(*corev1.Node))
 }
 
 func (nodeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
-	node, oldNode := obj.(*corev1.Node), old.(*corev1.Node)
-	node.Status = oldNode.Status
-	dropConfigSource(node, oldNode)
+	node := obj.(*corev1.Node)
+	node.Status = old.(*corev1.Node).Status
+	dropConfigSource(node)
 }
 
-// dropConfigSource drops a field that no kubelet reads any more, unless the stored object has it.
-func dropConfigSource(node, old *corev1.Node) {
-	if old == nil || old.Spec.ConfigSource == nil { //nolint:staticcheck // clients may still send it
-		node.Spec.ConfigSource = nil //nolint:staticcheck // see above
-	}
+// dropConfigSource drops a field that no kubelet reads any more.
+func dropConfigSource(node *corev1.Node) {
+	node.Spec.ConfigSource = nil //nolint:staticcheck // clients may still send it
 }
 
 func (nodeStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
@@ -94,9 +92,6 @@ func (nodeStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) [
 
 func warnOfNodeFields(node *corev1.Node) []string {
 	var warnings []string
-	if node.Spec.ConfigSource != nil { //nolint:staticcheck // clients may still send it
-		warnings = append(warnings, "spec.configSource: the feature is no longer supported")
-	}
 	if node.Spec.DoNotUseExternalID != "" {
 		warnings = append(warnings, "spec.externalID: this field is deprecated, and is unused by Kubernetes")
 	}

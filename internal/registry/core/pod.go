@@ -78,6 +78,7 @@ var _ rest.RESTGracefulDeleteStrategy = podStrategy{}
 
 func (podStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	pod := obj.(*corev1.Pod)
+	dropGatedSources(&pod.Spec)
 	pod.Generation = 1
 	// Admission may have given the pod an account.
 	pod.Spec.DeprecatedServiceAccount = pod.Spec.ServiceAccountName
@@ -93,6 +94,7 @@ func (podStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 func (podStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	pod, oldPod := obj.(*corev1.Pod), old.(*corev1.Pod)
 	pod.Status = oldPod.Status
+	dropGatedSources(&pod.Spec)
 	if !equality.Semantic.DeepEqual(pod.Spec, oldPod.Spec) {
 		pod.Generation = oldPod.Generation + 1
 	}
@@ -108,24 +110,16 @@ func (podStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) fi
 
 func (podStrategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
 	pod := obj.(*corev1.Pod)
-	warnings := warnOfGracePeriod(pod)
+	var warnings []string
 	if wrong := utilvalidation.IsDNS1123Label(pod.Name); len(wrong) > 0 {
 		warnings = append(warnings, fmt.Sprintf("metadata.name: this is used in the Pod's hostname, "+
 			"which can result in surprising behavior; a DNS label is recommended: [%s]", strings.Join(wrong, ", ")))
 	}
-	return warnings
-}
-
-// WarningsOnUpdate doesn't mention the name, which can't be mended any more.
-func (podStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
-	return warnOfGracePeriod(obj.(*corev1.Pod))
-}
-
-func warnOfGracePeriod(pod *corev1.Pod) []string {
-	if seconds := pod.Spec.TerminationGracePeriodSeconds; seconds == nil || *seconds >= 0 {
-		return nil
+	warnings = append(warnings, warnOfOverlaps(pod.Spec.Volumes)...)
+	if seconds := pod.Spec.TerminationGracePeriodSeconds; seconds != nil && *seconds < 0 {
+		warnings = append(warnings, "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
 	}
-	return []string{"spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"}
+	return warnings
 }
 
 // CheckGracefulDelete settles how long the pod has to stop. Nothing runs of a pod without a node, or of one that has
@@ -174,10 +168,6 @@ func (podStatusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Ob
 
 func (podStatusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validatePodStatusUpdate(obj.(*corev1.Pod), old.(*corev1.Pod))
-}
-
-func (podStatusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
 }
 
 func (podStatusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {

@@ -28,7 +28,7 @@ var changeable = strings.Join([]string{
 // service account and its node, which is what tokens depend on.
 func validatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := registry.ValidateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
-	errs = append(errs, validatePod(pod)...)
+	errs = append(errs, validatePod(pod, old)...)
 	errs = append(errs, validateMirrorAnnotationUpdate(pod, old)...)
 	for _, list := range []struct {
 		field    string
