@@ -3,6 +3,7 @@ package scheme
 import (
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
@@ -12,8 +13,10 @@ const minSecret = 12
 
 var groupVersions = func() sets.Set[string] {
 	names := sets.New[string]()
-	for _, gv := range Scheme.PrioritizedVersionsAllGroups() {
-		names.Insert(gv.String())
+	for _, known := range []*runtime.Scheme{kubernetesWire, openShiftWire} {
+		for _, gv := range known.PrioritizedVersionsAllGroups() {
+			names.Insert(gv.String())
+		}
 	}
 	return names
 }()
