@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,6 +67,10 @@ func NewStore(getter generic.RESTOptionsGetter, r Definition) (*genericregistry.
 	}
 	if err := store.CompleteWithOptions(options); err != nil {
 		return nil, fmt.Errorf("storage of %s: %w", r.Plural, err)
+	}
+	// The row of an empty object shows whether the table has a cell for each column.
+	if _, err := r.Table.ConvertToTable(context.Background(), r.NewObject(), nil); err != nil {
+		return nil, fmt.Errorf("table of %s: %w", r.Plural, err)
 	}
 	return store, nil
 }

@@ -43,6 +43,9 @@ func (t *Table[T]) ConvertToTable(_ context.Context, obj, options runtime.Object
 			return fmt.Errorf("a %T has no row in this table", item)
 		}
 		row := metav1.TableRow{Cells: t.Cells(o), Object: runtime.RawExtension{Object: item}}
+		if len(row.Cells) != len(t.Columns) {
+			return fmt.Errorf("a %T has %d cells for the %d columns of its table", item, len(row.Cells), len(t.Columns))
+		}
 		if t.Conditions != nil {
 			row.Conditions = t.Conditions(o)
 		}
