@@ -16,9 +16,9 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// NodeRestriction is the plugin of that name. It refuses a node whatever concerns pods of other nodes, other Node objects,
-// its own rank among the nodes, and tokens that none of its pods mounts. It has the rules of kube-apiserver's plugin for
-// each resource that is served.
+// NodeRestriction is the plugin of that name. It keeps a node from changing pods of other nodes and other Node objects, from
+// setting the labels and taints by which pods are steered to it, and from getting tokens that none of its pods mounts. It has the
+// rules of kube-apiserver's plugin for each resource that is served.
 type NodeRestriction struct {
 	// Pods are read as they are stored, at every request of a node.
 	Pods *view.View[boundobject.Pod]
@@ -38,8 +38,8 @@ func (NodeRestriction) Handles(operation admission.Operation) bool {
 	return operation == admission.Create || operation == admission.Update || operation == admission.Delete
 }
 
-// Admit refuses a request of a node that its authorization is too coarse for. It changes nothing, but runs in the mutating
-// phase, so it sees an object before its storage resets fields and validates it.
+// Admit applies the rules to requests of nodes. It changes nothing, but runs in the mutating phase, so it sees an object before
+// the storage resets fields and validates it.
 func (n NodeRestriction) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	node, isNode := authz.NodeName(a.GetUserInfo())
 	if !isNode {
@@ -64,8 +64,7 @@ func forbidden(a admission.Attributes, format string, args ...any) error {
 	return admission.NewForbidden(a, fmt.Errorf(format, args...)) //nolint:err113 // the text is the API's
 }
 
-// admitToken lets a node have tokens that are bound to a pod of its own, and for an audience that the pod mounts a token
-// of.
+// admitToken lets a node request tokens that are bound to one of its pods, for an audience for which the pod mounts a token.
 func (n NodeRestriction) admitToken(ctx context.Context, node string, a admission.Attributes) error {
 	request, ok := a.GetObject().(*authenticationv1.TokenRequest)
 	if !ok {
@@ -94,7 +93,7 @@ func (n NodeRestriction) admitToken(ctx context.Context, node string, a admissio
 func (n NodeRestriction) admitAudience(ctx context.Context, audiences []string, pod *corev1.Pod, a admission.Attributes) error {
 	wanted := ""
 	switch len(audiences) {
-	case 0: // the server's own, which is written as the empty one
+	case 0: // the server's own audience, which a volume writes as the empty one
 	case 1:
 		wanted = audiences[0]
 	default:

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// subresource is a part of an object that is read and changed under a path of its own, such as its status.
+// Subresource is a part of an object that is read and changed under a path of its own, such as its status.
 type Subresource struct {
 	store *genericregistry.Store
 }
@@ -21,7 +21,7 @@ var _ interface {
 	rest.ResetFieldsStrategy
 } = (*Subresource)(nil)
 
-// newSubresource returns a part of what is in store; s says what of an update counts.
+// NewSubresource returns a part of the objects in store. The strategy s decides which fields an update changes.
 func NewSubresource(store *genericregistry.Store, s Strategy) *Subresource {
 	part := *store
 	part.UpdateStrategy = s

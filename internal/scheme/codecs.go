@@ -54,8 +54,8 @@ func (s wireSerializer) DecoderToVersion(decoder runtime.Decoder, version runtim
 	return wireDecoder{s.CodecFactory.DecoderToVersion(decoder, version), s.published}
 }
 
-// wireDecoder names types in errors as kube-apiserver does. Its internal types lie in packages called after the group, so
-// clients are told of an authentication.TokenReview, not of a v1.TokenReview.
+// wireDecoder names types in errors as kube-apiserver does. Upstream's internal types lie in packages called after the group, so
+// errors say authentication.TokenReview, not v1.TokenReview.
 type wireDecoder struct {
 	runtime.Decoder
 	published string
@@ -83,8 +83,7 @@ func (d wireDecoder) Decode(data []byte, defaults *schema.GroupVersionKind, into
 	return obj, kind, err
 }
 
-// Untyped returns a codec for storage whose objects don't say of what kind they are, as internal objects don't: their Go
-// type says it.
+// Untyped returns a codec for storage that clears an object's kind. Internal objects have none: their Go type determines it.
 func Untyped(codec runtime.Codec) runtime.Codec { return untyped{codec} }
 
 type untyped struct{ runtime.Codec }

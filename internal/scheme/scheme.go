@@ -16,8 +16,8 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 )
 
-// Served lists the group versions with an API of their own, in the order in which discovery names them. OpenShift's are
-// served where that is asked for.
+// Served lists the group versions with an API of their own, in the order in which discovery lists them. OpenShift's are
+// served with --openshift-api only.
 var Served = append(slices.Clone(kubernetes), openShift...)
 
 var (
@@ -54,7 +54,7 @@ func newScheme(served ...schema.GroupVersion) *runtime.Scheme {
 	return s
 }
 
-// types has what registers the published types of each group version.
+// types holds the function that registers the published types of each group version.
 var types = map[schema.GroupVersion]func(*runtime.Scheme) error{
 	corev1.SchemeGroupVersion:           corev1.AddToScheme,
 	authenticationv1.SchemeGroupVersion: authenticationv1.AddToScheme,
@@ -64,8 +64,8 @@ var types = map[schema.GroupVersion]func(*runtime.Scheme) error{
 	userv1.GroupVersion:                 userv1.Install,
 }
 
-// addInternal registers every kind of gv under the group's internal version as well. Options, watch events and the
-// like are the library's own: it converts between them itself.
+// addInternal registers every kind of gv under the group's internal version as well. It leaves out options, watch events and
+// other kinds of the library, which converts these itself.
 func addInternal(s *runtime.Scheme, gv schema.GroupVersion) {
 	internal := schema.GroupVersion{Group: gv.Group, Version: runtime.APIVersionInternal}
 	library := runtime.NewScheme()

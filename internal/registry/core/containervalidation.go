@@ -63,7 +63,7 @@ func staysUp(c *corev1.Container) bool {
 	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
-// validateContainer checks what all kinds of containers share, and adds the name to names.
+// validateContainer checks the fields that all kinds of containers have, and adds the container's name to names.
 func validateContainer(c *corev1.Container, names, volumes map[string]bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if c.Name == "" {

@@ -7,7 +7,8 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// mirrorPath is the annotation that says of a pod that a node's agent runs it from a file. The Node authorizer goes by it.
+// mirrorPath is the annotation of mirror pods: a node's agent runs the pod from a file. The Node authorizer grants nothing for
+// such a pod.
 var mirrorPath = registry.MetadataPath.Child("annotations").Key(corev1.MirrorPodAnnotationKey)
 
 func validateMirrorAnnotation(pod *corev1.Pod) field.ErrorList {
@@ -17,7 +18,7 @@ func validateMirrorAnnotation(pod *corev1.Pod) field.ErrorList {
 	return nil
 }
 
-// validateMirrorAnnotationUpdate checks that a pod stays a mirror pod, or none, for all its life.
+// validateMirrorAnnotationUpdate checks that the annotation is neither added nor changed nor removed.
 func validateMirrorAnnotationUpdate(pod, old *corev1.Pod) field.ErrorList {
 	var errs field.ErrorList
 	value, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]

@@ -44,7 +44,7 @@ func addPods(getter generic.RESTOptionsGetter, served map[string]rest.Storage) e
 		Table:          podTable,
 		Attrs:          registry.Selectable(addPodFields),
 		ReturnsDeleted: true,
-		// Every node agent asks for the pods of its node.
+		// Each node's agent lists and watches the pods of its node.
 		Index:     "spec.nodeName",
 		IndexFunc: func(obj runtime.Object) string { return obj.(*corev1.Pod).Spec.NodeName },
 	})
@@ -71,7 +71,7 @@ func addPodFields(pod *corev1.Pod, set fields.Set) {
 	set["status.podIP"] = pod.Status.PodIP
 }
 
-// podStrategy serves the resource itself. Of a pod that exists little can be changed: see validatePodUpdate.
+// podStrategy serves the resource itself. An update can change few fields: see validatePodUpdate.
 type podStrategy struct{ registry.CommonStrategy }
 
 var _ rest.RESTGracefulDeleteStrategy = podStrategy{}
@@ -122,8 +122,7 @@ func (podStrategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []str
 	return warnings
 }
 
-// CheckGracefulDelete settles how long the pod has to stop. Nothing runs of a pod without a node, or of one that has
-// ended, so these go at once.
+// CheckGracefulDelete sets the grace period. A pod without a node, or one that has ended, runs nothing and is removed at once.
 func (podStrategy) CheckGracefulDelete(_ context.Context, obj runtime.Object, options *metav1.DeleteOptions) bool {
 	if options == nil {
 		return false
@@ -162,7 +161,7 @@ func (podStatusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Ob
 	pod.Spec = oldPod.Spec
 	pod.OwnerReferences = oldPod.OwnerReferences
 	pod.DeletionTimestamp = nil
-	// The class follows from the spec, which can't have changed.
+	// The class follows from the spec, which doesn't change here.
 	pod.Status.QOSClass = oldPod.Status.QOSClass
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// changeable is what may change of the spec of a pod that exists, as the error says it.
+// changeable lists the fields of a pod's spec that may change, in the words of the error.
 var changeable = strings.Join([]string{
 	"`spec.containers[*].image`",
 	"`spec.initContainers[*].image`",
@@ -24,8 +24,7 @@ var changeable = strings.Join([]string{
 	"`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
 }, ",")
 
-// validatePodUpdate checks that of a pod that exists no more is changed than may be. In particular it keeps its
-// service account and its node, which is what tokens depend on.
+// validatePodUpdate checks that only fields change which may. Service account and node, on which tokens depend, never change.
 func validatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := registry.ValidateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
 	errs = append(errs, validatePod(pod, old)...)
@@ -53,7 +52,7 @@ func validatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	return errs
 }
 
-// withoutChanges returns spec with all that may change set back to how it was.
+// withoutChanges returns spec with the changeable fields set back to the values in old.
 func withoutChanges(spec, old *corev1.PodSpec) *corev1.PodSpec {
 	rest := spec.DeepCopy()
 	for i := range rest.Containers {

@@ -14,7 +14,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// specPath is where nearly everything that can be wrong with a pod is found.
+// specPath is the path of a pod's spec in errors.
 var specPath = field.NewPath("spec")
 
 func validatePodCreate(pod *corev1.Pod) field.ErrorList {
@@ -28,8 +28,8 @@ func validatePodCreate(pod *corev1.Pod) field.ErrorList {
 	return errs
 }
 
-// validatePod checks a pod on its own. A spec that is the one of the stored pod isn't checked: labels and finalizers of a pod
-// can change even if it was stored before a check existed.
+// validatePod checks a pod on its own. A spec that equals the stored one isn't checked: labels and finalizers of a pod can change
+// even if the pod was stored before a check existed.
 func validatePod(pod, stored *corev1.Pod) field.ErrorList {
 	errs := registry.ValidateMetadata(&pod.ObjectMeta, true, validation.NameIsDNSSubdomain)
 	errs = append(errs, validateMirrorAnnotation(pod)...)
@@ -70,7 +70,7 @@ func validatePodSpec(spec *corev1.PodSpec) field.ErrorList {
 	return errs
 }
 
-// validatePodNames checks the fields that name something else, or the pod on its network.
+// validatePodNames checks the fields that name other objects, and the pod's names on its network.
 func validatePodNames(spec *corev1.PodSpec) field.ErrorList {
 	var runtimeClass string
 	if spec.RuntimeClassName != nil {
@@ -143,7 +143,7 @@ func validateTolerations(tolerations []corev1.Toleration) field.ErrorList {
 	return errs
 }
 
-// validateImageSpaces is apart from the check that there is an image, as it comes last.
+// validateImageSpaces checks images for white space around them. Upstream reports these errors last.
 func validateImageSpaces(containers []corev1.Container, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, c := range containers {

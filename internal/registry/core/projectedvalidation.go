@@ -93,7 +93,7 @@ func validateProjectedItems(name string, items []corev1.KeyToPath, taken fileNam
 	return errs
 }
 
-// validateTokenProjection names the path of the token as a field of the volume, which is wrong, but what clients are told.
+// validateTokenProjection reports the path of the token as a field of the volume, which it isn't, since upstream does.
 func validateTokenProjection(token *corev1.ServiceAccountTokenProjection, volume, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if seconds := token.ExpirationSeconds; seconds != nil {

@@ -7,8 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// warnOfOverlaps tells of volumes in which two files have the same path, or one the path of a folder of the other. The
-// kubelet keeps one of them, or fails.
+// warnOfOverlaps returns a warning for each two files of a volume of which one has the path of the other or of a folder of the
+// other. The kubelet keeps one of them, or fails.
 func warnOfOverlaps(volumes []corev1.Volume) []string {
 	var warnings []string
 	for i := range volumes {
