@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// MetadataPath is the path of an object's metadata in errors.
 var MetadataPath = field.NewPath("metadata")
 
 // ValidateMetadata checks an object's metadata. The function name checks the names of the kind.

@@ -47,7 +47,7 @@ type volumeKind struct {
 var volumeKinds = []volumeKind{
 	{"emptyDir", func(v *corev1.VolumeSource) bool { return v.EmptyDir != nil }, nil},
 	{"hostPath", func(v *corev1.VolumeSource) bool { return v.HostPath != nil }, nil},
-	{"gitRepo", func(v *corev1.VolumeSource) bool { return v.GitRepo != nil }, nil}, //nolint:staticcheck // clients may still send it
+	{"gitRepo", func(v *corev1.VolumeSource) bool { return v.GitRepo != nil }, nil},
 	{"gcePersistentDisk", func(v *corev1.VolumeSource) bool { return v.GCEPersistentDisk != nil }, nil},
 	{"awsElasticBlockStore", func(v *corev1.VolumeSource) bool { return v.AWSElasticBlockStore != nil }, nil},
 	{"secret", func(v *corev1.VolumeSource) bool { return v.Secret != nil }, validateSecretVolume},
