@@ -1,5 +1,5 @@
-// Package admission holds the checks that a request passes after it was decoded and before it is carried out: the
-// plugins NamespaceLifecycle and NodeRestriction, decided by the live index.
+// Package admission provides the admission plugins NamespaceLifecycle and NodeRestriction. They check a request between its
+// decoding and its storage, against the live views.
 package admission
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// immortal namespaces can't be deleted: the server itself lives in them.
+// immortal holds the namespaces that can't be deleted, as upstream.
 var immortal = map[string]bool{metav1.NamespaceDefault: true, metav1.NamespaceSystem: true, metav1.NamespacePublic: true}
 
-// NamespaceLifecycle lets objects be made only in namespaces that are there to stay.
+// NamespaceLifecycle refuses new objects in namespaces that are missing or being deleted.
 type NamespaceLifecycle struct {
 	// Namespaces are looked up at every request.
 	Namespaces *view.View[boundobject.Namespace]
@@ -34,8 +34,8 @@ func (NamespaceLifecycle) Handles(operation admission.Operation) bool {
 	return operation == admission.Create || operation == admission.Update || operation == admission.Delete
 }
 
-// Admit refuses a request whose namespace is not there or on its way out. It changes nothing, but comes before all
-// checks of the object, as the plugin of kube-apiserver does.
+// Admit refuses a request in a namespace that is missing or being deleted. It changes nothing, but runs in the mutating phase,
+// before the object is validated, as kube-apiserver's plugin does.
 func (n NamespaceLifecycle) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if a.GetKind().GroupKind() == corev1.SchemeGroupVersion.WithKind("Namespace").GroupKind() {
 		if a.GetOperation() == admission.Delete && immortal[a.GetName()] {
@@ -56,7 +56,7 @@ func (n NamespaceLifecycle) Admit(ctx context.Context, a admission.Attributes, _
 	return nil
 }
 
-// isAccessReview reports whether a request only asks what is allowed: that may be asked of any namespace.
+// isAccessReview reports whether a request is an access review. Reviews may be about a namespace that doesn't exist.
 func isAccessReview(a admission.Attributes) bool {
 	resource := a.GetResource()
 	return resource.Group == "authorization.k8s.io" && resource.Resource == "localsubjectaccessreviews"

@@ -49,38 +49,6 @@ func refused(t *testing.T, what string, err error, text string) {
 	}
 }
 
-// A node must not get at an account by a pod that it makes itself.
-func TestNodeMakesMirrorPodsOnly(t *testing.T) {
-	t.Parallel()
-	kubelet, _ := node(t, "n1")
-	mirror := func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"}
-		pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "n1", UID: "u"}}
-	}
-	for what, test := range map[string]struct {
-		pod  *corev1.Pod
-		text string
-	}{
-		"a mirror":                {podOn("n1", "a", mirror), ""},
-		"an ordinary pod":         {podOn("n1", "b"), "can only create mirror pods"},
-		"a mirror somewhere else": {podOn("n2", "c", mirror), "spec.nodeName set to itself"},
-		"a mirror with an account": {podOn("n1", "d", mirror, func(pod *corev1.Pod) {
-			pod.Spec.ServiceAccountName = "app"
-		}), "reference a service account"},
-		"a mirror with a token": {podOn("n1", "e", mirror, func(pod *corev1.Pod) {
-			pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "t"}}},
-			}}}}
-		}), "reference a service account"},
-		"a mirror with a secret": {podOn("n1", "f", mirror, func(pod *corev1.Pod) {
-			pod.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "s"}}
-		}), "reference secrets"},
-	} {
-		_, err := kubelet.CoreV1().Pods("default").Create(t.Context(), test.pod, metav1.CreateOptions{})
-		refused(t, what, err, test.text)
-	}
-}
-
 func TestNodeKeepsToItself(t *testing.T) {
 	t.Parallel()
 	kubelet, admin := node(t, "n1")

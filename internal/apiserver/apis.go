@@ -74,7 +74,7 @@ func install(server *genericapiserver.GenericAPIServer, groups []registry.Group,
 // installable is a group as the generic server takes it.
 func installable(group registry.Group) *genericapiserver.APIGroupInfo {
 	info := genericapiserver.NewDefaultAPIGroupInfo(group.Version.Group, scheme.Scheme, scheme.ParameterCodec, scheme.Codecs)
-	info.NegotiatedSerializer = scheme.Serializer
+	info.NegotiatedSerializer = scheme.SerializerFor(group.Version)
 	info.VersionedResourcesStorageMap[group.Version.Version] = group.Resources
 	return &info
 }

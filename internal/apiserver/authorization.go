@@ -31,7 +31,9 @@ func newAuthorizer(cfg Config, index *boundobject.Index, roles *authz.Index) (*a
 func newAdmission(nodeRestriction bool, index *boundobject.Index, authorizer *authz.Authorizer) admission.Interface {
 	plugins := []admission.Interface{mintmarkadmission.NamespaceLifecycle{Namespaces: index.Namespaces}}
 	if nodeRestriction {
-		plugins = append(plugins, mintmarkadmission.NodeRestriction{Pods: index.Pods, Authorizer: authorizer})
+		plugins = append(plugins, mintmarkadmission.NodeRestriction{
+			Pods: index.Pods, Nodes: index.Nodes, Authorizer: authorizer,
+		})
 	}
 	return admission.NewChainHandler(plugins...)
 }

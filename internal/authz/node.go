@@ -130,6 +130,9 @@ func (n node) refusePod(name string, a authorizer.Attributes) *string {
 					return nil
 				}
 			}
+			if a.GetName() != "" {
+				return n.refuseUnrelated(name, a)
+			}
 			return because("can only list/watch pods with spec.nodeName field selector")
 		case "create", "delete":
 			return nil // NodeRestriction looks at which

@@ -113,14 +113,11 @@ func visitEnvironment(c *corev1.Container, visit func(resource, name string)) {
 }
 
 func visitVolume(v *corev1.VolumeSource, visit func(resource, name string)) {
-	if v.Secret != nil {
-		visit("secrets", v.Secret.SecretName)
+	if name := volumeSecret(v); name != "" {
+		visit("secrets", name)
 	}
 	if v.ConfigMap != nil {
 		visit("configmaps", v.ConfigMap.Name)
-	}
-	if v.CSI != nil && v.CSI.NodePublishSecretRef != nil {
-		visit("secrets", v.CSI.NodePublishSecretRef.Name)
 	}
 	if v.Projected == nil {
 		return
@@ -133,4 +130,35 @@ func visitVolume(v *corev1.VolumeSource, visit func(resource, name string)) {
 			visit("configmaps", source.ConfigMap.Name)
 		}
 	}
+}
+
+// volumeSecret returns the name of the secret that a volume is mounted with, or is made of.
+func volumeSecret(v *corev1.VolumeSource) string {
+	var ref *corev1.LocalObjectReference
+	switch {
+	case v.Secret != nil:
+		return v.Secret.SecretName
+	case v.AzureFile != nil:
+		return v.AzureFile.SecretName
+	case v.CephFS != nil:
+		ref = v.CephFS.SecretRef
+	case v.Cinder != nil:
+		ref = v.Cinder.SecretRef
+	case v.CSI != nil:
+		ref = v.CSI.NodePublishSecretRef
+	case v.FlexVolume != nil:
+		ref = v.FlexVolume.SecretRef
+	case v.ISCSI != nil:
+		ref = v.ISCSI.SecretRef
+	case v.RBD != nil:
+		ref = v.RBD.SecretRef
+	case v.ScaleIO != nil:
+		ref = v.ScaleIO.SecretRef
+	case v.StorageOS != nil:
+		ref = v.StorageOS.SecretRef
+	}
+	if ref == nil {
+		return ""
+	}
+	return ref.Name
 }

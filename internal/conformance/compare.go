@@ -69,7 +69,7 @@ func (d *differ) value(path string, want, got any) {
 	case string:
 		if g, ok := got.(string); ok {
 			if w != g && !closeInTime(w, g) {
-				// Masked before anything is cut off: half a token can't be told by its shape.
+				// A token is masked before the text is cut off: half a token can't be recognized.
 				w, g = fromDifference(d.secrets.text(w), d.secrets.text(g))
 				d.differs(path, w, g)
 			}
@@ -116,7 +116,7 @@ func (d *differ) list(path string, want, got []any) {
 	}
 }
 
-// member looks for an element in a list. When none fits, the one with the same name tells what is wrong.
+// member looks for an element in a list. If none fits, it returns the one with the same name, for the report.
 func (d *differ) member(path string, want any, got []any) {
 	var nearest []string
 	for _, element := range got {

@@ -34,7 +34,7 @@ func TestRecordedAnswers(t *testing.T) {
 	}
 }
 
-// otherServers are the servers that some scenarios need: what flags of theirs are others, by need.
+// otherServers holds the flags that differ on the servers that some scenarios need, by need.
 var otherServers = map[string][]string{
 	NeedsNodeAuthorizer: {"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"},
 	NeedsNoAudiences:    {"--api-audiences="},
@@ -128,8 +128,8 @@ const (
 	aliceToken = "plaintoken"
 )
 
-// recordedFlags are those of a server like the one whose answers were recorded, which had the default flags of
-// kube-apiserver and none of the controllers; with them goes its signing key.
+// recordedFlags returns the flags of a server like the recorded one, which had the default flags of kube-apiserver and no
+// controllers, and its signing key.
 func recordedFlags(t *testing.T) ([]string, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

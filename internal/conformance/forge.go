@@ -95,7 +95,7 @@ func (s *session) forgeKey(f *Forge) (crypto.Signer, error) {
 	return nil, nil
 }
 
-// signature signs text with key, or makes something else of the signature that the original token had.
+// signature signs text with key, or alters the original token's signature.
 func (f *Forge) signature(key crypto.Signer, text, original string) (string, error) {
 	switch f.Sign {
 	case signServer, signOther:

@@ -138,7 +138,7 @@ func TestTokensSignedWithNamedKeys(t *testing.T) {
 			t.Errorf("%v was signed", bad)
 		}
 	}
-	// The wrong curve is signed, since a server must refuse it.
+	// The wrong curve can be signed with: a server must refuse the token.
 	if token, err := s.forge(&Forge{Sign: signKey, Key: "ec", Header: map[string]any{"alg": "ES256"}}); err != nil || verifies(token, jose.ES256, ecKey.Public()) {
 		t.Error(err)
 	}

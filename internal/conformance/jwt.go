@@ -88,8 +88,8 @@ func defaultAlgorithm(public crypto.PublicKey) string {
 
 var hashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
 
-// sign makes the signature of a JWS (RFC 7518, section 3). No library does: scenarios also need what is wrong, such as
-// an algorithm of another curve than the key's.
+// sign makes the signature of a JWS (RFC 7518, section 3). Libraries refuse the wrong signatures that scenarios need, such as an
+// algorithm of another curve than the key's.
 func sign(key crypto.Signer, algorithm, text string) (string, error) {
 	family, size := algorithm[:min(2, len(algorithm))], algorithm[min(2, len(algorithm)):]
 	hash, ok := hashes[size]

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Known lists the scenarios that do not pass yet, by reason. A reason says which capability will mend it.
+// Known lists the scenarios that do not pass yet, by reason. A reason names the missing capability.
 type Known struct {
 	Fails map[string][]string `json:"fails"` // scenarios that are played and must fail
 	Skips map[string][]string `json:"skips"` // scenarios, or folders/, for which the server can't be started yet

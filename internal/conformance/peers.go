@@ -17,8 +17,7 @@ import (
 	"time"
 )
 
-// peer is a server that the server under test talks to. It says the same at every run, so that what was recorded with
-// it can be compared.
+// peer is a server that the server under test talks to. Its answers are the same at every run, so that records can be compared.
 type peer struct {
 	address string
 	handler http.Handler

@@ -46,7 +46,7 @@ func Play(ctx context.Context, t *Target, sc *Scenario) []Failure {
 	var failures []Failure
 	for i := range sc.Steps {
 		st := &sc.Steps[i]
-		// A story that has gone wrong already isn't worth waiting for.
+		// After a failure, steps are no longer repeated.
 		patient := len(failures) == 0
 		if problems := s.step(ctx, st, patient); len(problems) > 0 {
 			failures = append(failures, s.failure(st.label(i), st, problems))
@@ -181,8 +181,8 @@ func (s *session) remember(method, path string, body any) {
 
 var namespacePath = regexp.MustCompile(`^/api/v1/namespaces/[^/]+$`)
 
-// close deletes what the scenario created, newest first, and hangs up. It plays the namespace controller too: a server
-// without one waits for somebody to finalize the namespace. What fails here was not asked about.
+// close deletes the objects that the scenario created, newest first, and closes the connections. It also finalizes the
+// namespace, in place of the namespace controller. Failures here are ignored: they are not part of the scenario.
 func (s *session) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()

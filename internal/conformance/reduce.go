@@ -70,8 +70,8 @@ func (st *Step) reduce(body any) any {
 	return body
 }
 
-// prune copies a value without what is no business of a token service. The kind is that of the list around an object,
-// which has none of its own.
+// prune copies a value without the fields that don't concern a token service. The kind is that of the list around an object that
+// has none.
 func prune(v any, kind string) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -100,7 +100,7 @@ func prune(v any, kind string) any {
 	return v
 }
 
-// pruneRecord leaves of a pod or node what binds tokens to it.
+// pruneRecord keeps the fields of a pod or node that concern tokens.
 func pruneRecord(object map[string]any, kind string) {
 	metadata, ok := object["metadata"].(map[string]any)
 	if !ok || (kind != "Pod" && kind != "Node") {
@@ -135,7 +135,7 @@ func keep(v any, members []string) any {
 	return v
 }
 
-// sorted puts a list of texts, whose order is left to chance, into one order.
+// sorted sorts a list of texts whose order is random.
 func sorted(v any) any {
 	if list, ok := v.([]any); ok {
 		slices.SortFunc(list, func(a, b any) int { return cmp.Compare(plainText(a), plainText(b)) })
@@ -143,7 +143,7 @@ func sorted(v any) any {
 	return v
 }
 
-// cutOff leaves of a text what comes before the end of some words.
+// cutOff cuts a text off after some words.
 func cutOff(v any, words string) any {
 	text, ok := v.(string)
 	if before, _, found := strings.Cut(text, words); ok && found {

@@ -21,8 +21,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// twin is a server that must answer as another does which it shares the store with. It is asked whatever the other is
-// asked about tokens.
+// twin is a server that shares a store with another one and must answer as that one does. It gets each request about tokens that
+// the other gets.
 type twin struct {
 	url *url.URL
 	// asked is how many requests it was sent, and granted how many of them it answered with success.
@@ -80,7 +80,7 @@ func aboutTokens(path string) bool {
 	return strings.HasSuffix(path, "/tokenreviews") || strings.Contains(path, "/serviceaccounts/") && strings.HasSuffix(path, "/token")
 }
 
-// reply is what is compared of an answer.
+// reply holds the parts of an answer that are compared.
 type reply struct {
 	status int
 	header http.Header
@@ -104,7 +104,7 @@ func exchange(next http.RoundTripper, request *http.Request, to *url.URL, body [
 	return response, &reply{response.StatusCode, response.Header.Clone(), got}, nil
 }
 
-// differs says how another answer differs, in what need not.
+// differs describes how another answer differs, but for the parts that may differ.
 func (r *reply) differs(other *reply, named bool) string {
 	headers := [2]http.Header{r.header.Clone(), other.header.Clone()}
 	for i, header := range headers {

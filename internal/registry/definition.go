@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,7 +22,7 @@ type Group struct {
 	Resources map[string]rest.Storage
 }
 
-// Definition is what a kind's file says about its storage.
+// Definition describes the storage of a kind.
 type Definition struct {
 	// Group is empty for the core API.
 	Group            string
@@ -33,7 +34,7 @@ type Definition struct {
 	Attrs            storage.AttrFunc
 	// ReturnsDeleted has DELETE answer with the object that was deleted instead of a Status.
 	ReturnsDeleted bool
-	// Index, if there is any, is a field by which many ask for few of many objects.
+	// Index, if any, is a field that clients often select by and that few objects share a value of.
 	Index     string
 	IndexFunc storage.IndexerFunc
 }
@@ -67,11 +68,15 @@ func NewStore(getter generic.RESTOptionsGetter, r Definition) (*genericregistry.
 	if err := store.CompleteWithOptions(options); err != nil {
 		return nil, fmt.Errorf("storage of %s: %w", r.Plural, err)
 	}
+	// The row of an empty object shows whether the table has a cell for each column.
+	if _, err := r.Table.ConvertToTable(context.Background(), r.NewObject(), nil); err != nil {
+		return nil, fmt.Errorf("table of %s: %w", r.Plural, err)
+	}
 	return store, nil
 }
 
-// Selectable returns what selectors see of an object: its labels, and as fields its name, its namespace if it has
-// one, and whatever extra adds for its kind.
+// Selectable returns the labels and fields by which objects are selected. The fields are name and namespace, and those that
+// extra adds for the kind.
 func Selectable[T metav1.Object](extra func(T, fields.Set)) storage.AttrFunc {
 	return func(obj runtime.Object) (labels.Set, fields.Set, error) {
 		o, ok := obj.(T)

@@ -11,14 +11,14 @@ import (
 	"github.com/mintmark/mintmark/internal/scheme"
 )
 
-// Strategy is what a resource needs to be created, updated and deleted.
+// Strategy has the rules by which objects of a resource are created, updated and deleted.
 type Strategy interface {
 	rest.RESTCreateUpdateStrategy
 	rest.RESTDeleteStrategy
 	rest.ResetFieldsStrategy
 }
 
-// CommonStrategy is what all resources have in common. Each resource embeds it, and overrides the methods in which it
+// CommonStrategy has the rules that most resources share. Each resource embeds it and overrides the methods in which it
 // differs.
 type CommonStrategy struct {
 	runtime.ObjectTyper
@@ -26,9 +26,10 @@ type CommonStrategy struct {
 	namespaced bool
 }
 
+// NamespacedStrategy is for resources whose objects are in a namespace.
 var NamespacedStrategy = CommonStrategy{scheme.Scheme, names.SimpleNameGenerator, true}
 
-// ClusterStrategy is that of resources whose objects are in no namespace.
+// ClusterStrategy is for resources whose objects are in no namespace.
 var ClusterStrategy = CommonStrategy{scheme.Scheme, names.SimpleNameGenerator, false}
 
 // NamespaceScoped says whether objects are in a namespace.
@@ -51,16 +52,16 @@ func (CommonStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.
 	return nil
 }
 
-// AllowCreateOnUpdate is false: a PUT of what doesn't exist is not found.
+// AllowCreateOnUpdate is false: a PUT of an object that doesn't exist is answered with 404.
 func (CommonStrategy) AllowCreateOnUpdate(context.Context) bool { return false }
 
-// AllowUnconditionalUpdate is true: an update without a resource version replaces whatever is there.
+// AllowUnconditionalUpdate is true: an update without a resource version replaces the stored object.
 func (CommonStrategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
 // GetResetFields names no field: a client owns everything it applies.
 func (CommonStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return nil }
 
-// resetFields are fields of a core object that a strategy sets itself, whatever a client applies.
+// ResetFields lists fields of a core object that the strategy sets itself, so that a client that applies them doesn't own them.
 func ResetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(paths...)}
 }

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// subresource is a part of an object that is read and changed under a path of its own, such as its status.
+// Subresource is a part of an object that is read and changed under a path of its own, such as its status.
 type Subresource struct {
 	store *genericregistry.Store
 }
@@ -21,7 +21,7 @@ var _ interface {
 	rest.ResetFieldsStrategy
 } = (*Subresource)(nil)
 
-// newSubresource returns a part of what is in store; s says what of an update counts.
+// NewSubresource returns a part of the objects in store. The strategy s decides which fields an update changes.
 func NewSubresource(store *genericregistry.Store, s Strategy) *Subresource {
 	part := *store
 	part.UpdateStrategy = s
@@ -29,11 +29,13 @@ func NewSubresource(store *genericregistry.Store, s Strategy) *Subresource {
 	return &Subresource{&part}
 }
 
+// New returns an empty object, for a request to be decoded into.
 func (s *Subresource) New() runtime.Object { return s.store.New() }
 
 // Destroy does nothing: the object's own storage is closed by its own resource.
 func (s *Subresource) Destroy() {}
 
+// Get returns the whole object.
 func (s *Subresource) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
 	return s.store.Get(ctx, name, options)
 }
@@ -45,10 +47,12 @@ func (s *Subresource) Update(ctx context.Context, name string, info rest.Updated
 	return s.store.Update(ctx, name, info, create, update, false, options)
 }
 
+// ConvertToTable makes the table of the object.
 func (s *Subresource) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
 	return s.store.ConvertToTable(ctx, obj, options)
 }
 
+// GetResetFields names the fields that the strategy of the part resets.
 func (s *Subresource) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return s.store.GetResetFields()
 }

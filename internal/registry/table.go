@@ -20,7 +20,7 @@ type Table[T runtime.Object] struct {
 	Columns []metav1.TableColumnDefinition
 	// Cells are one object's values for the columns, of types that JSON knows.
 	Cells func(obj T) []any
-	// Conditions, if there is any, tells of a row that it can be left out: the object has ended.
+	// Conditions, if any, marks the rows of objects that have ended, which clients may hide.
 	Conditions func(obj T) []metav1.TableRowCondition
 }
 
@@ -43,6 +43,9 @@ func (t *Table[T]) ConvertToTable(_ context.Context, obj, options runtime.Object
 			return fmt.Errorf("a %T has no row in this table", item)
 		}
 		row := metav1.TableRow{Cells: t.Cells(o), Object: runtime.RawExtension{Object: item}}
+		if len(row.Cells) != len(t.Columns) {
+			return fmt.Errorf("a %T has %d cells for the %d columns of its table", item, len(row.Cells), len(t.Columns))
+		}
 		if t.Conditions != nil {
 			row.Conditions = t.Conditions(o)
 		}
@@ -69,16 +72,17 @@ func Column(name, description string) metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: name, Type: "string", Description: description}
 }
 
+// WideColumn is a column of texts that is shown with -o wide only.
 func WideColumn(name, description string) metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: name, Type: "string", Description: description, Priority: 1}
 }
 
-// Age is how long ago a time was, as people say it.
+// Age returns how long ago a time was, in the short form that kubectl shows.
 func Age(t metav1.Time) string {
 	return metatable.ConvertToHumanReadableDateType(t)
 }
 
-// orNone is what a cell shows for a text that may be missing.
+// OrNone returns the text of a cell whose value may be missing.
 func OrNone(s string) string {
 	if s == "" {
 		return "<none>"
@@ -86,7 +90,7 @@ func OrNone(s string) string {
 	return s
 }
 
-// orUnknown is what a cell shows for a text that ought to be there.
+// OrUnknown returns the text of a cell whose value should be there.
 func OrUnknown(s string) string {
 	if s == "" {
 		return "<unknown>"

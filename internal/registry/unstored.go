@@ -5,7 +5,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// Unstored is the part that all resources share whose objects are answered and never stored.
+// Unstored is embedded by resources whose objects are answered and never stored.
 type Unstored struct {
 	// Empty is an object of the kind that requests are decoded into.
 	Empty      runtime.Object

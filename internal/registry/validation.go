@@ -10,9 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// MetadataPath is the path of an object's metadata in errors.
 var MetadataPath = field.NewPath("metadata")
 
-// ValidateMetadata checks what all objects carry; name says which names the kind may have.
+// ValidateMetadata checks an object's metadata. The function name checks the names of the kind.
 func ValidateMetadata(meta *metav1.ObjectMeta, namespaced bool, name validation.ValidateNameFunc) field.ErrorList {
 	errs := validation.ValidateObjectMeta(meta, namespaced, name, MetadataPath)
 	for i, finalizer := range meta.Finalizers {
@@ -21,18 +22,18 @@ func ValidateMetadata(meta *metav1.ObjectMeta, namespaced bool, name validation.
 	return errs
 }
 
-// ValidateMetadataUpdate checks that what must not change didn't. The library has made the same check already, and a
-// client sees both, as it does from a kube-apiserver.
+// ValidateMetadataUpdate checks that immutable metadata didn't change. The library makes the same check before, and clients get
+// the errors of both, as from a kube-apiserver.
 func ValidateMetadataUpdate(meta, old *metav1.ObjectMeta) field.ErrorList {
 	return validation.ValidateObjectMetaUpdate(meta, old, MetadataPath)
 }
 
-// validateFinalizer checks one finalizer of a list that isn't part of the metadata.
+// ValidateFinalizer checks a finalizer in a list outside the metadata.
 func ValidateFinalizer(name string, path *field.Path) field.ErrorList {
 	return append(validation.ValidateFinalizerName(name, path), validateBareFinalizer(name, path)...)
 }
 
-// standardFinalizers are the only ones without a domain in their name.
+// standardFinalizers are the only finalizers without a domain in their name.
 var standardFinalizers = []string{
 	string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents,
 }
@@ -44,7 +45,7 @@ func validateBareFinalizer(name string, path *field.Path) field.ErrorList {
 	return field.ErrorList{field.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified")}
 }
 
-// Problems is what check finds wrong with a value.
+// Problems returns an error for each problem that check finds in a value.
 func Problems(path *field.Path, value string, check func(string) []string) field.ErrorList {
 	var errs field.ErrorList
 	for _, problem := range check(value) {
@@ -53,8 +54,8 @@ func Problems(path *field.Path, value string, check func(string) []string) field
 	return errs
 }
 
-// oneOf is an error unless the value is one of the supported ones. No value is another error: fields like these have
-// defaults, so whoever sees it has cleared one on purpose.
+// OneOf returns an error unless the value is a supported one. An empty value is a missing one: fields of this kind have
+// defaults, so a client must have cleared it.
 func OneOf[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
 	switch {
 	case value == "":

@@ -4,27 +4,62 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 )
 
-// Serializer reads and writes requests and answers. It differs from Codecs in how it names a type that a body can't be
-// made into, and in that it overwrites what may be a token in a body that it can't read.
-var Serializer runtime.NegotiatedSerializer = wireSerializer{Codecs}
+// Serializer reads and writes the requests and answers of Kubernetes' API groups. It differs from Codecs in that it knows
+// the kinds that kube-apiserver knows, older versions among them, in how it names a type that a body can't be made into,
+// and in that it overwrites what may be a token in a body that it can't read.
+var Serializer runtime.NegotiatedSerializer = wireSerializer{CodecFactory: serializer.NewCodecFactory(kubernetesWire)}
 
-type wireSerializer struct{ serializer.CodecFactory }
+// openShiftSerializer does the same for OpenShift's API groups. OpenShift's server knows these groups and version v1 of
+// authentication.k8s.io, and reads reviews into the published type.
+var openShiftSerializer runtime.NegotiatedSerializer = wireSerializer{
+	CodecFactory: serializer.NewCodecFactory(openShiftWire), published: authenticationv1.GroupName,
+}
+
+// SerializerFor returns the serializer of a group version that is served.
+func SerializerFor(gv schema.GroupVersion) runtime.NegotiatedSerializer {
+	if slices.Contains(openShift, gv) {
+		return openShiftSerializer
+	}
+	return Serializer
+}
+
+var (
+	kubernetesWire = newKubernetesWire()
+	openShiftWire  = newScheme(append(slices.Clone(openShift), authenticationv1.SchemeGroupVersion)...)
+)
+
+func newKubernetesWire() *runtime.Scheme {
+	s := newScheme(kubernetes...)
+	addOlderVersions(s)
+	return s
+}
+
+type wireSerializer struct {
+	serializer.CodecFactory
+	// published is the group, if any, of kinds that errors name by their version.
+	published string
+}
 
 // DecoderToVersion returns a decoder of bodies.
 func (s wireSerializer) DecoderToVersion(decoder runtime.Decoder, version runtime.GroupVersioner) runtime.Decoder {
-	return wireDecoder{s.CodecFactory.DecoderToVersion(decoder, version)}
+	return wireDecoder{s.CodecFactory.DecoderToVersion(decoder, version), s.published}
 }
 
-// wireDecoder names types in errors as kube-apiserver does, whose internal types lie in packages called after the group:
-// clients are told of an authentication.TokenReview, not of a v1.TokenReview.
-type wireDecoder struct{ runtime.Decoder }
+// wireDecoder names types in errors as kube-apiserver does. Upstream's internal types lie in packages called after the group, so
+// errors say authentication.TokenReview, not v1.TokenReview.
+type wireDecoder struct {
+	runtime.Decoder
+	published string
+}
 
 // Decode decodes a body.
 func (d wireDecoder) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
@@ -33,6 +68,10 @@ func (d wireDecoder) Decode(data []byte, defaults *schema.GroupVersionKind, into
 		scrub(data)
 	}
 	if err == nil || into == nil {
+		return obj, kind, err
+	}
+	kinds, _, _ := Scheme.ObjectKinds(into)
+	if d.published != "" && slices.ContainsFunc(kinds, func(kind schema.GroupVersionKind) bool { return kind.Group == d.published }) {
 		return obj, kind, err
 	}
 	of := reflect.TypeOf(into).Elem()
@@ -44,8 +83,7 @@ func (d wireDecoder) Decode(data []byte, defaults *schema.GroupVersionKind, into
 	return obj, kind, err
 }
 
-// Untyped returns a codec for storage whose objects don't say of what kind they are, as internal objects don't: their Go
-// type says it.
+// Untyped returns a codec for storage that clears an object's kind. Internal objects have none: their Go type determines it.
 func Untyped(codec runtime.Codec) runtime.Codec { return untyped{codec} }
 
 type untyped struct{ runtime.Codec }

@@ -11,9 +11,9 @@ import (
 // defaultExpirationSeconds is the life of a token when the request names none: one hour.
 const defaultExpirationSeconds = 60 * 60
 
-// addDefaults registers what a field left out by the client means. The codecs run these functions on everything they
-// decode, from a client as well as from etcd. Fields that exist twice under an old and a new name are made equal here
-// too, since there is no conversion in which that could happen.
+// addDefaults registers the functions that fill in fields which a client left out. The codecs run them on each object that they
+// decode, from a client or from etcd. They also make fields equal that exist under an old and a new name: there is no
+// conversion that could do it.
 func addDefaults(s *runtime.Scheme) {
 	addDefault(s, setNamespaceDefaults)
 	addDefault(s, setSecretDefaults)
@@ -33,8 +33,8 @@ func addDefault[T any, P interface {
 	s.AddTypeDefaultingFunc(P(new(T)), func(obj any) { set(obj.(P)) })
 }
 
-// setNamespaceDefaults adds the label by which selectors find a namespace by name. An object whose name is yet to be
-// generated gets it when it is stored.
+// setNamespaceDefaults adds the label by which selectors find a namespace by name. An object with a generated name gets the
+// label when it is stored.
 func setNamespaceDefaults(ns *corev1.Namespace) {
 	if ns.Name == "" {
 		return
@@ -103,8 +103,7 @@ func setBindingDefaults(role *rbacv1.RoleRef, subjects []rbacv1.Subject) {
 	}
 }
 
-// setOAuthAuthorizeTokenDefaults has a code challenge be the verifier itself unless it says otherwise (RFC 7636 section
-// 4.3).
+// setOAuthAuthorizeTokenDefaults sets the default method of a code challenge, plain (RFC 7636 section 4.3).
 func setOAuthAuthorizeTokenDefaults(token *oauthv1.OAuthAuthorizeToken) {
 	if token.CodeChallenge != "" && token.CodeChallengeMethod == "" {
 		token.CodeChallengeMethod = "plain"

@@ -48,8 +48,8 @@ func addLabels(s *runtime.Scheme, kind string, old map[string]string, labels ...
 		}))
 }
 
-// addFurtherLabels lets objects of a kind be selected by the given labels besides those that the library provides, whose
-// error about an unknown one names only its own.
+// addFurtherLabels lets objects of a kind be selected by the given labels besides those that the library provides. The error
+// about an unknown label is the library's and names only the library's labels.
 func addFurtherLabels(s *runtime.Scheme, kind schema.GroupVersionKind, labels ...string) {
 	utilruntime.Must(s.AddFieldLabelConversionFunc(kind, func(label, value string) (string, string, error) {
 		if slices.Contains(labels, label) {

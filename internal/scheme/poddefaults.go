@@ -7,8 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// setPodDefaults fills in what the documentation of the pod's fields promises, as far as a client sees it without
-// anything that runs pods.
+// setPodDefaults fills in the documented defaults of a pod's fields.
 func setPodDefaults(pod *corev1.Pod) {
 	setPodSpecDefaults(&pod.Spec)
 	// podIP is the first of podIPs; where they differ, the older field was written by a client that knows no other.
@@ -65,7 +64,7 @@ func setContainerDefaults(c *corev1.Container, hostNetwork bool) {
 	}
 	roundUp(c.Resources.Limits)
 	roundUp(c.Resources.Requests)
-	// Whoever sets a limit without a request asks for as much as the limit.
+	// The request of a resource defaults to its limit.
 	for name, limit := range c.Resources.Limits {
 		if _, ok := c.Resources.Requests[name]; ok {
 			continue
@@ -87,8 +86,7 @@ func setContainerDefaults(c *corev1.Container, hostNetwork bool) {
 	}
 }
 
-// pullPolicy is Always for an image whose content may change under its name: one with the tag latest, or with neither
-// tag nor digest.
+// pullPolicy is Always for an image with the tag latest, or with neither tag nor digest: its content may change under its name.
 func pullPolicy(image string) corev1.PullPolicy {
 	name, _, digested := strings.Cut(image, "@")
 	_, tag, _ := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
@@ -164,7 +162,7 @@ func setProjectionDefaults(projection *corev1.VolumeProjection) {
 	}
 }
 
-// roundUp rounds quantities up to thousandths, the finest unit that is stored.
+// roundUp rounds quantities up to thousandths, the smallest unit that is stored.
 func roundUp(list corev1.ResourceList) {
 	for name, quantity := range list {
 		quantity.RoundUp(resource.Milli)

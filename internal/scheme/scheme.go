@@ -1,6 +1,8 @@
 package scheme
 
 import (
+	"slices"
+
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -14,37 +16,36 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 )
 
-// Served lists the group versions with an API of their own, in the order in which discovery names them. OpenShift's are
-// served where that is asked for.
-var Served = []schema.GroupVersion{
-	corev1.SchemeGroupVersion,
-	authenticationv1.SchemeGroupVersion,
-	authorizationv1.SchemeGroupVersion,
-	rbacv1.SchemeGroupVersion,
-	oauthv1.GroupVersion,
-	userv1.GroupVersion,
-}
+// Served lists the group versions with an API of their own, in the order in which discovery lists them. OpenShift's are
+// served with --openshift-api only.
+var Served = append(slices.Clone(kubernetes), openShift...)
+
+var (
+	kubernetes = []schema.GroupVersion{
+		corev1.SchemeGroupVersion,
+		authenticationv1.SchemeGroupVersion,
+		authorizationv1.SchemeGroupVersion,
+		rbacv1.SchemeGroupVersion,
+	}
+	openShift = []schema.GroupVersion{oauthv1.GroupVersion, userv1.GroupVersion}
+)
 
 var (
 	// Scheme knows every type that is served, in its published and its internal version.
-	Scheme = newScheme()
+	Scheme = newScheme(Served...)
 	// Codecs reads and writes those types as JSON, YAML and protobuf.
 	Codecs = serializer.NewCodecFactory(Scheme)
 	// ParameterCodec reads query parameters into the options types.
 	ParameterCodec = runtime.NewParameterCodec(Scheme)
 )
 
-func newScheme() *runtime.Scheme {
+// newScheme returns a scheme of the types of some group versions.
+func newScheme(served ...schema.GroupVersion) *runtime.Scheme {
 	s := runtime.NewScheme()
 	metav1.AddToGroupVersion(s, metav1.Unversioned)
 	utilruntime.Must(metav1.AddMetaToScheme(s))
-	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, authenticationv1.AddToScheme, authorizationv1.AddToScheme, rbacv1.AddToScheme,
-		oauthv1.Install, userv1.Install,
-	} {
-		utilruntime.Must(add(s))
-	}
-	for _, gv := range Served {
+	for _, gv := range served {
+		utilruntime.Must(types[gv](s))
 		addInternal(s, gv)
 		utilruntime.Must(s.SetVersionPriority(gv))
 	}
@@ -53,8 +54,18 @@ func newScheme() *runtime.Scheme {
 	return s
 }
 
-// addInternal registers every kind of gv under the group's internal version as well. Options, watch events and the
-// like are the library's own: it converts between them itself.
+// types holds the function that registers the published types of each group version.
+var types = map[schema.GroupVersion]func(*runtime.Scheme) error{
+	corev1.SchemeGroupVersion:           corev1.AddToScheme,
+	authenticationv1.SchemeGroupVersion: authenticationv1.AddToScheme,
+	authorizationv1.SchemeGroupVersion:  authorizationv1.AddToScheme,
+	rbacv1.SchemeGroupVersion:           rbacv1.AddToScheme,
+	oauthv1.GroupVersion:                oauthv1.Install,
+	userv1.GroupVersion:                 userv1.Install,
+}
+
+// addInternal registers every kind of gv under the group's internal version as well. It leaves out options, watch events and
+// other kinds of the library, which converts these itself.
 func addInternal(s *runtime.Scheme, gv schema.GroupVersion) {
 	internal := schema.GroupVersion{Group: gv.Group, Version: runtime.APIVersionInternal}
 	library := runtime.NewScheme()

@@ -3,23 +3,26 @@ package scheme
 import (
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// minSecret is how many letters in a row may be a token, or the beginning of one. No word of a request is that long but
-// the names of API groups.
+// minSecret is the length from which a run of token letters is taken for a token or the beginning of one. Of the words in a request
+// only the names of API groups are that long.
 const minSecret = 12
 
 var groupVersions = func() sets.Set[string] {
 	names := sets.New[string]()
-	for _, gv := range Scheme.PrioritizedVersionsAllGroups() {
-		names.Insert(gv.String())
+	for _, known := range []*runtime.Scheme{kubernetesWire, openShiftWire} {
+		for _, gv := range known.PrioritizedVersionsAllGroups() {
+			names.Insert(gv.String())
+		}
 	}
 	return names
 }()
 
-// scrub overwrites what may be a token in a body that can't be read. The library quotes the beginning of such a body in
-// the answer, and so in the audit log.
+// scrub overwrites anything in an unreadable body that may be a token. The library quotes the beginning of such a body in its
+// answer, which reaches the audit log.
 func scrub(body []byte) {
 	for at := 0; at < len(body); {
 		end := at

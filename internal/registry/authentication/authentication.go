@@ -1,6 +1,6 @@
 // Package authentication provides the REST storage of authentication.k8s.io: TokenReview and SelfSubjectReview, which are
-// answered and not stored. POST /authenticate, the token webhook of a kube-apiserver, is here too: it takes and gives the
-// same TokenReview under another path.
+// answered and not stored. It also provides POST /authenticate, the token webhook of a kube-apiserver, which reviews the same
+// TokenReview under another path.
 package authentication
 
 import (

@@ -15,7 +15,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// SelfSubjectReviews is selfsubjectreviews: who the caller is, answered and not stored (KEP-3325).
+// SelfSubjectReviews serves selfsubjectreviews, which tells a caller its own user and groups (KEP-3325).
 type SelfSubjectReviews struct{ registry.Unstored }
 
 // NewSelfSubjectReviews returns the storage of selfsubjectreviews.
@@ -25,7 +25,7 @@ func NewSelfSubjectReviews() SelfSubjectReviews {
 
 var _ rest.Creater = SelfSubjectReviews{}
 
-// Create tells the caller who it is. Nothing of what it sent is in the answer.
+// Create answers with the caller's user. The answer holds nothing of the request.
 func (SelfSubjectReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
 	if validate != nil {
 		if err := validate(ctx, obj.DeepCopyObject()); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// TokenReviews is tokenreviews: a review is answered and not stored.
+// TokenReviews serves tokenreviews. A review is answered and not stored.
 type TokenReviews struct {
 	registry.Unstored
 	reviewer *tokenreview.Reviewer
@@ -47,12 +47,12 @@ func (t *TokenReviews) Create(ctx context.Context, obj runtime.Object, validate 
 	if err != nil {
 		return nil, err
 	}
-	// A verdict that comes too late is none: it may be that somebody couldn't be asked any more.
+	// Past the deadline an authenticator may have been skipped, so the verdict doesn't count.
 	if ctx.Err() != nil {
 		return nil, apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)
 	}
 	review.Status = status
-	// Nothing of a review is kept, so nothing is managed.
+	// A review isn't stored, so no manager owns its fields.
 	review.ManagedFields = nil
 	return review, nil
 }

@@ -21,11 +21,11 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// WebhookPath is where a kube-apiserver's token webhook finds its reviews, in the version that it was told to use. The
-// API has them in one version only, as a kube-apiserver's own has.
+// WebhookPath is the path that a kube-apiserver's token webhook is configured with. It takes v1 and v1beta1; the API itself has
+// only v1, as a kube-apiserver's.
 const WebhookPath = "/authenticate"
 
-// maxReview is the longest review that is read, as for every object of the API.
+// maxReview is the longest body that is read. The limit is that of all objects of the API.
 const maxReview = 3 << 20
 
 // Webhook answers the webhook calls of a kube-apiserver: TokenReview in v1 or v1beta1, answered in the version received.
@@ -76,7 +76,7 @@ func (h *Webhook) review(w http.ResponseWriter, r *http.Request) (runtime.Object
 	return nil, schema.GroupVersion{}, apierrors.NewBadRequest(fmt.Sprintf("not a TokenReview: %T", obj))
 }
 
-// read reads the object in the body. Errors don't repeat the body, which has a token in it.
+// read reads the object in the body. Errors don't repeat the body, which holds a token.
 func (h *Webhook) read(r *http.Request) (runtime.Object, error) {
 	info, err := negotiation.NegotiateInputSerializer(r, false, h.codecs)
 	if err != nil {
@@ -102,8 +102,8 @@ func (h *Webhook) read(r *http.Request) (runtime.Object, error) {
 	return nil, apierrors.NewBadRequest(err.Error())
 }
 
-// verdict reviews a token. A refusal is marked as being for the audiences that were asked for: the webhook client looks
-// at these first, and drops the reason of a refusal that is for none of them.
+// verdict reviews a token. A refusal names the audiences that were asked for: the webhook client compares audiences first and
+// drops the reason of a refusal without them.
 func (h *Webhook) verdict(r *http.Request, spec *authenticationv1.TokenReviewSpec) (authenticationv1.TokenReviewStatus, error) {
 	status, err := h.reviewer.Review(r.Context(), spec)
 	if err == nil && !status.Authenticated {
@@ -112,7 +112,7 @@ func (h *Webhook) verdict(r *http.Request, spec *authenticationv1.TokenReviewSpe
 	return status, err
 }
 
-// older is a status in v1beta1.
+// older returns a status in v1beta1.
 func older(status authenticationv1.TokenReviewStatus) authenticationv1beta1.TokenReviewStatus {
 	out := authenticationv1beta1.TokenReviewStatus{
 		Authenticated: status.Authenticated,
@@ -133,13 +133,13 @@ func older(status authenticationv1.TokenReviewStatus) authenticationv1beta1.Toke
 	return out
 }
 
-// WebhookRequests has requests to WebhookPath treated as what they are, reviews of tokens: authorized, audited and
-// limited as create of tokenreviews.authentication.k8s.io.
+// WebhookRequests makes requests to WebhookPath count as create of tokenreviews.authentication.k8s.io, so that they are
+// authorized, audited and limited as reviews of tokens.
 type WebhookRequests struct {
 	genericapirequest.RequestInfoResolver
 }
 
-// NewRequestInfo says what a request is about.
+// NewRequestInfo returns the resource and the verb of a request.
 func (w WebhookRequests) NewRequestInfo(r *http.Request) (*genericapirequest.RequestInfo, error) {
 	if r.Method != http.MethodPost || r.URL.Path != WebhookPath {
 		return w.RequestInfoResolver.NewRequestInfo(r)

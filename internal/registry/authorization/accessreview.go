@@ -36,12 +36,12 @@ func Storage(z *authz.Authorizer) registry.Group {
 	}}
 }
 
-// decide checks a review, has it admitted, and decides.
+// decide validates a review, has it admitted, and asks the authorizer.
 func decide(ctx context.Context, z authorizer.UnconditionalAuthorizer, q authz.Question, errs field.ErrorList,
 	obj runtime.Object, validate rest.ValidateObjectFunc,
 ) (status authorizationv1.SubjectAccessReviewStatus, err error) {
 	if len(errs) > 0 {
-		// The group without a kind is what kube-apiserver says.
+		// kube-apiserver names the group without a kind.
 		return status, apierrors.NewInvalid(schema.GroupKind{Group: authorizationv1.GroupName}, "", errs)
 	}
 	if validate != nil {
@@ -66,7 +66,7 @@ var (
 	nonResourcePath = specPath.Child("nonResourceAttributes")
 )
 
-// shownPath is the non-resource attributes as errors show them: the names are those of kube-apiserver's internal type.
+// shownPath has the non-resource attributes as errors show them, with the field names of kube-apiserver's internal type.
 type shownPath struct{ Path, Verb string }
 
 func shown(a *authorizationv1.NonResourceAttributes) shownPath { return shownPath{a.Path, a.Verb} }
@@ -82,7 +82,7 @@ func validateQuestion(resource *authorizationv1.ResourceAttributes, nonResource 
 	return nil
 }
 
-// validateReviewSpec checks a review of somebody.
+// validateReviewSpec checks the spec of a review about any user.
 func validateReviewSpec(spec *authorizationv1.SubjectAccessReviewSpec) field.ErrorList {
 	errs := validateQuestion(spec.ResourceAttributes, spec.NonResourceAttributes)
 	if spec.User == "" && len(spec.Groups) == 0 {
@@ -91,8 +91,8 @@ func validateReviewSpec(spec *authorizationv1.SubjectAccessReviewSpec) field.Err
 	return append(errs, validateSelectors(spec.ResourceAttributes)...)
 }
 
-// validateNoMetadata checks that a review has none, but for what the server itself puts in, and a namespace if it is in
-// one.
+// validateNoMetadata checks that a review has no metadata. Fields that the server sets are allowed, and so is the namespace of a
+// review in a namespace.
 func validateNoMetadata(meta metav1.ObjectMeta, text string) field.ErrorList {
 	sent := meta
 	sent.ManagedFields = nil
@@ -135,7 +135,7 @@ func validateSelector(raw string, requirements int, at *field.Path) field.ErrorL
 	return nil
 }
 
-// validateFieldRequirement leaves unknown operators alone: the selector is then left aside, and the answer says so.
+// validateFieldRequirement accepts unknown operators. A selector with one is ignored, and the answer says so.
 func validateFieldRequirement(r metav1.FieldSelectorRequirement, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if r.Key == "" {

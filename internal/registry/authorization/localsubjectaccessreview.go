@@ -15,8 +15,8 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// LocalSubjectAccessReviews is localsubjectaccessreviews: whether somebody may do something in the namespace of the review, so that who
-// may ask can be a matter of the namespace.
+// LocalSubjectAccessReviews serves localsubjectaccessreviews: whether a user may do something in the review's namespace. The right
+// to ask can be granted in that namespace.
 type LocalSubjectAccessReviews struct {
 	registry.Unstored
 	authorizer *authz.Authorizer

@@ -14,7 +14,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// SelfSubjectAccessReviews is selfsubjectaccessreviews: whether the caller may do something.
+// SelfSubjectAccessReviews serves selfsubjectaccessreviews: whether the caller may do something.
 type SelfSubjectAccessReviews struct {
 	registry.Unstored
 	authorizer *authz.Authorizer

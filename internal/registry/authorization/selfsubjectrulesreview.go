@@ -14,8 +14,8 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// SelfSubjectRulesReviews is selfsubjectrulesreviews: what the caller may do in a namespace, as far as it can be told
-// as rules.
+// SelfSubjectRulesReviews serves selfsubjectrulesreviews: the rules that allow the caller something in a namespace, as far
+// as the authorizers can list them.
 type SelfSubjectRulesReviews struct {
 	registry.Unstored
 	authorizer *authz.Authorizer

@@ -14,7 +14,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// SubjectAccessReviews is subjectaccessreviews: whether somebody may do something.
+// SubjectAccessReviews serves subjectaccessreviews: whether a user may do something.
 type SubjectAccessReviews struct {
 	registry.Unstored
 	authorizer *authz.Authorizer

@@ -63,7 +63,7 @@ func staysUp(c *corev1.Container) bool {
 	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
-// validateContainer checks what all kinds of containers share, and adds the name to names.
+// validateContainer checks the fields that all kinds of containers have, and adds the container's name to names.
 func validateContainer(c *corev1.Container, names, volumes map[string]bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if c.Name == "" {
@@ -146,10 +146,10 @@ func validateMounts(mounts []corev1.VolumeMount, volumes map[string]bool, path *
 	taken := map[string]bool{}
 	for i, mount := range mounts {
 		at := path.Index(i)
-		switch {
-		case mount.Name == "":
+		if mount.Name == "" {
 			errs = append(errs, field.Required(at.Child("name"), ""))
-		case !volumes[mount.Name]:
+		}
+		if !volumes[mount.Name] {
 			errs = append(errs, field.NotFound(at.Child("name"), mount.Name))
 		}
 		if mount.MountPath == "" {
@@ -159,6 +159,11 @@ func validateMounts(mounts []corev1.VolumeMount, volumes map[string]bool, path *
 			errs = append(errs, field.Invalid(at.Child("mountPath"), mount.MountPath, "must be unique"))
 		}
 		taken[mount.MountPath] = true
+		errs = append(errs, validateDescendingPath(mount.SubPath, path.Child("subPath"))...)
+		if mount.SubPath != "" && mount.SubPathExpr != "" {
+			errs = append(errs, field.Invalid(at.Child("subPathExpr"), mount.SubPathExpr, "subPathExpr and subPath are mutually exclusive"))
+		}
+		errs = append(errs, validateDescendingPath(mount.SubPathExpr, path.Child("subPathExpr"))...)
 	}
 	return errs
 }

@@ -3,8 +3,8 @@
 //
 // Each resource has a file with its storage, its strategy (which fields are set, kept and refused when an object is
 // created or changed) and its table. Validation errors are part of the API and have Kubernetes' text to the letter.
-// Pods and nodes only record that a workload or a machine exists: they are checked for what clients commonly get wrong,
-// and Mintmark runs nothing.
+// Pod and Node objects only record that a workload or a machine exists; Mintmark doesn't run or schedule anything. Their
+// validation covers common mistakes, and whatever concerns tokens.
 package core
 
 import (

@@ -76,7 +76,7 @@ func (s namespaceStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.
 	return append(errs, registry.ValidateMetadataUpdate(&obj.(*corev1.Namespace).ObjectMeta, &old.(*corev1.Namespace).ObjectMeta)...)
 }
 
-// Canonicalize labels the namespace with its name, which may have been generated only now.
+// Canonicalize labels the namespace with its name. A generated name is not known before.
 func (namespaceStrategy) Canonicalize(obj runtime.Object) {
 	ns := obj.(*corev1.Namespace)
 	if ns.Labels == nil {
@@ -113,7 +113,7 @@ func (namespaceStatusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldp
 	return registry.ResetFields(fieldpath.MakePathOrDie("spec"))
 }
 
-// namespaceFinalizeStrategy serves namespaces/finalize, the one place where spec.finalizers changes.
+// namespaceFinalizeStrategy serves namespaces/finalize, the only path under which spec.finalizers changes.
 type namespaceFinalizeStrategy struct{ namespaceStrategy }
 
 func (namespaceFinalizeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {

@@ -83,9 +83,9 @@ func (s *namespaceStorage) Update(ctx context.Context, name string, info rest.Up
 	return s.store.Update(ctx, name, info, create, update, forceAllowCreate, options)
 }
 
-// Delete takes two steps. The first only marks the namespace as terminating, so that nothing new is created in it
-// while its content is deleted. Whoever does that then empties spec.finalizers, upon which it vanishes; a deletion in
-// between changes nothing.
+// Delete takes two steps. The first marks the namespace as terminating, so that no object is created in it while its content is
+// deleted. The namespace controller then empties spec.finalizers, and the namespace is removed. A deletion in between changes
+// nothing.
 func (s *namespaceStorage) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions,
 ) (runtime.Object, bool, error) {
 	obj, err := s.store.Get(ctx, name, &metav1.GetOptions{})
@@ -109,7 +109,7 @@ func (s *namespaceStorage) Delete(ctx context.Context, name string, validate res
 	return s.store.Delete(ctx, name, validate, options)
 }
 
-// pinToUID sees to it that no namespace but this is deleted, even if another takes its name meanwhile.
+// pinToUID limits a deletion to this namespace, in case another takes its name meanwhile.
 func pinToUID(ns *corev1.Namespace, options *metav1.DeleteOptions) error {
 	if options.Preconditions == nil {
 		options.Preconditions = &metav1.Preconditions{}
@@ -161,7 +161,7 @@ func (s *namespaceStorage) terminate(ctx context.Context, name string, validate 
 	return out, nil
 }
 
-// updateError is what a client is told of an update that the storage refused; other wraps what isn't an API error yet.
+// updateError returns the API error for an update that the storage refused. Errors of other kinds are wrapped by other.
 func updateError[E error](err error, resource, name string, other func(error) E) error {
 	err = storeerr.InterpretGetError(err, corev1.Resource(resource), name)
 	err = storeerr.InterpretUpdateError(err, corev1.Resource(resource), name)

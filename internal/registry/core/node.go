@@ -54,12 +54,22 @@ func addNodes(getter generic.RESTOptionsGetter, served map[string]rest.Storage) 
 
 func (*nodeStorage) ShortNames() []string { return []string{"no"} }
 
-// nodeStrategy serves the resource itself. Its status can be set when the node is created, for then there is nobody
-// else to ask.
+// nodeStrategy serves the resource itself. A create sets the status as well; an update keeps it.
 type nodeStrategy struct{ registry.CommonStrategy }
 
+func (nodeStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	dropConfigSource(obj.(*corev1.Node))
+}
+
 func (nodeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
-	obj.(*corev1.Node).Status = old.(*corev1.Node).Status
+	node := obj.(*corev1.Node)
+	node.Status = old.(*corev1.Node).Status
+	dropConfigSource(node)
+}
+
+// dropConfigSource drops a field that no kubelet reads any more.
+func dropConfigSource(node *corev1.Node) {
+	node.Spec.ConfigSource = nil //nolint:staticcheck // clients may still send it
 }
 
 func (nodeStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
@@ -81,9 +91,6 @@ func (nodeStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) [
 
 func warnOfNodeFields(node *corev1.Node) []string {
 	var warnings []string
-	if node.Spec.ConfigSource != nil { //nolint:staticcheck // clients may still send it
-		warnings = append(warnings, "spec.configSource: the feature is no longer supported")
-	}
 	if node.Spec.DoNotUseExternalID != "" {
 		warnings = append(warnings, "spec.externalID: this field is deprecated, and is unused by Kubernetes")
 	}
@@ -145,7 +152,7 @@ var nodeTable = &registry.Table[*corev1.Node]{
 	},
 }
 
-// nodeCondition says in a word or two whether pods can run on the node.
+// nodeCondition returns the text of the column Status.
 func nodeCondition(node *corev1.Node) string {
 	text := "Unknown"
 	for _, condition := range node.Status.Conditions {
@@ -163,7 +170,7 @@ func nodeCondition(node *corev1.Node) string {
 	return text
 }
 
-// nodeRoles are what the node's labels say it is for, in either of the two ways in use.
+// nodeRoles returns the roles in a node's labels, which have two forms.
 func nodeRoles(node *corev1.Node) []string {
 	const rolePrefix, roleLabel = "node-role.kubernetes.io/", "kubernetes.io/role"
 	roles := map[string]struct{}{}

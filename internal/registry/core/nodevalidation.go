@@ -47,7 +47,7 @@ func validateNodeUpdate(node, old *corev1.Node) field.ErrorList {
 	return errs
 }
 
-// validateTaints names the taints as part of the metadata, which is wrong, but what clients are told.
+// validateTaints reports taints under metadata, which is not where they are but is upstream's text.
 func validateTaints(taints []corev1.Taint) field.ErrorList {
 	var errs field.ErrorList
 	type identity struct {
@@ -109,7 +109,7 @@ func validateNodeResources(node *corev1.Node) field.ErrorList {
 	return errs
 }
 
-// validateQuantity checks an amount that somebody has or wants.
+// validateQuantity checks the amount of a resource.
 func validateQuantity(name corev1.ResourceName, quantity resource.Quantity, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if quantity.Sign() < 0 {
@@ -121,7 +121,7 @@ func validateQuantity(name corev1.ResourceName, quantity resource.Quantity, path
 	return errs
 }
 
-// wholeOnly holds for what can't be divided: pods, and everything that others than Kubernetes define.
+// wholeOnly reports whether a resource is counted in whole numbers: pods and extended resources are.
 func wholeOnly(name corev1.ResourceName) bool {
 	extended := strings.Contains(string(name), "/") && !strings.Contains(string(name), corev1.ResourceDefaultNamespacePrefix)
 	return name == corev1.ResourcePods || extended

@@ -44,7 +44,7 @@ func addPods(getter generic.RESTOptionsGetter, served map[string]rest.Storage) e
 		Table:          podTable,
 		Attrs:          registry.Selectable(addPodFields),
 		ReturnsDeleted: true,
-		// Every node agent asks for the pods of its node.
+		// Each node's agent lists and watches the pods of its node.
 		Index:     "spec.nodeName",
 		IndexFunc: func(obj runtime.Object) string { return obj.(*corev1.Pod).Spec.NodeName },
 	})
@@ -71,13 +71,14 @@ func addPodFields(pod *corev1.Pod, set fields.Set) {
 	set["status.podIP"] = pod.Status.PodIP
 }
 
-// podStrategy serves the resource itself. Of a pod that exists little can be changed: see validatePodUpdate.
+// podStrategy serves the resource itself. An update can change few fields: see validatePodUpdate.
 type podStrategy struct{ registry.CommonStrategy }
 
 var _ rest.RESTGracefulDeleteStrategy = podStrategy{}
 
 func (podStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	pod := obj.(*corev1.Pod)
+	dropGatedSources(&pod.Spec)
 	pod.Generation = 1
 	// Admission may have given the pod an account.
 	pod.Spec.DeprecatedServiceAccount = pod.Spec.ServiceAccountName
@@ -93,6 +94,7 @@ func (podStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 func (podStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	pod, oldPod := obj.(*corev1.Pod), old.(*corev1.Pod)
 	pod.Status = oldPod.Status
+	dropGatedSources(&pod.Spec)
 	if !equality.Semantic.DeepEqual(pod.Spec, oldPod.Spec) {
 		pod.Generation = oldPod.Generation + 1
 	}
@@ -108,28 +110,19 @@ func (podStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) fi
 
 func (podStrategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
 	pod := obj.(*corev1.Pod)
-	warnings := warnOfGracePeriod(pod)
+	var warnings []string
 	if wrong := utilvalidation.IsDNS1123Label(pod.Name); len(wrong) > 0 {
 		warnings = append(warnings, fmt.Sprintf("metadata.name: this is used in the Pod's hostname, "+
 			"which can result in surprising behavior; a DNS label is recommended: [%s]", strings.Join(wrong, ", ")))
 	}
+	warnings = append(warnings, warnOfOverlaps(pod.Spec.Volumes)...)
+	if seconds := pod.Spec.TerminationGracePeriodSeconds; seconds != nil && *seconds < 0 {
+		warnings = append(warnings, "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
+	}
 	return warnings
 }
 
-// WarningsOnUpdate doesn't mention the name, which can't be mended any more.
-func (podStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
-	return warnOfGracePeriod(obj.(*corev1.Pod))
-}
-
-func warnOfGracePeriod(pod *corev1.Pod) []string {
-	if seconds := pod.Spec.TerminationGracePeriodSeconds; seconds == nil || *seconds >= 0 {
-		return nil
-	}
-	return []string{"spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"}
-}
-
-// CheckGracefulDelete settles how long the pod has to stop. Nothing runs of a pod without a node, or of one that has
-// ended, so these go at once.
+// CheckGracefulDelete sets the grace period. A pod without a node, or one that has ended, runs nothing and is removed at once.
 func (podStrategy) CheckGracefulDelete(_ context.Context, obj runtime.Object, options *metav1.DeleteOptions) bool {
 	if options == nil {
 		return false
@@ -168,16 +161,12 @@ func (podStatusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Ob
 	pod.Spec = oldPod.Spec
 	pod.OwnerReferences = oldPod.OwnerReferences
 	pod.DeletionTimestamp = nil
-	// The class follows from the spec, which can't have changed.
+	// The class follows from the spec, which doesn't change here.
 	pod.Status.QOSClass = oldPod.Status.QOSClass
 }
 
 func (podStatusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validatePodStatusUpdate(obj.(*corev1.Pod), old.(*corev1.Pod))
-}
-
-func (podStatusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
 }
 
 func (podStatusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {

@@ -59,7 +59,8 @@ func TestPodCreate(t *testing.T) {
 			"volumes", `{containers: [{name: a, image: i, volumeMounts: [{name: v, mountPath: /a}, {name: w, mountPath: /a}, {}]}], volumes: [{name: v}, {name: v}]}`,
 			invalid + `[spec.volumes[1].name: Duplicate value: "v", spec.containers[0].volumeMounts[1].name: Not found: "w", ` +
 				`spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/a": must be unique, ` +
-				`spec.containers[0].volumeMounts[2].name: Required value, spec.containers[0].volumeMounts[2].mountPath: Required value]`,
+				`spec.containers[0].volumeMounts[2].name: Required value, spec.containers[0].volumeMounts[2].name: Not found: "", ` +
+				`spec.containers[0].volumeMounts[2].mountPath: Required value]`,
 		},
 		{
 			"resources", `{containers: [{name: a, image: i, resources: {limits: {cpu: "1"}, requests: {cpu: "2", memory: "-1"}}}]}`,
@@ -124,8 +125,8 @@ func TestPodWarnings(t *testing.T) {
 	pod.Name = "a.b"
 	_, got := create(pods, pod)
 	want := []string{
-		"spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
 		"metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]",
+		"spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("warnings (-want +got):\n%s", d)

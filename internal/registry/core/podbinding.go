@@ -97,7 +97,7 @@ func (s *podBindingStorage) bind(ctx context.Context, binding *corev1.Binding, d
 				return nil, err
 			}
 			pod.Spec.NodeName = binding.Target.Name
-			// Where the pod might have gone is of no interest any more.
+			// The nominated node no longer matters.
 			pod.Status.NominatedNodeName = ""
 			pod.Labels = merged(pod.Labels, binding.Labels)
 			pod.Annotations = merged(pod.Annotations, binding.Annotations)
@@ -124,7 +124,7 @@ func mayBeBound(pod *corev1.Pod) error {
 	return nil
 }
 
-// merged is to with all of from in it.
+// merged adds the entries of from to to.
 func merged(to, from map[string]string) map[string]string {
 	if to == nil && len(from) > 0 {
 		to = make(map[string]string, len(from))

@@ -6,8 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// qosClass says how well a pod is guarded when its node runs short: Guaranteed if every container gets exactly what it
-// may use, BestEffort if none asks for anything, Burstable otherwise. Only processor and memory count.
+// qosClass returns a pod's quality of service: Guaranteed if the requests of all containers equal their limits, BestEffort if no
+// container has either, Burstable otherwise. Only cpu and memory count.
 // See https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/.
 func qosClass(spec *corev1.PodSpec) corev1.PodQOSClass {
 	if spec.Resources != nil {
@@ -33,7 +33,7 @@ func qosClass(spec *corev1.PodSpec) corev1.PodQOSClass {
 	return corev1.PodQOSBurstable
 }
 
-// demands says whether there is any request or limit, and whether both resources have a limit that is also the request.
+// demands reports whether there is any request or limit, and whether the limits of both resources equal the requests.
 func demands(r corev1.ResourceRequirements) (asks, fixed bool) {
 	fixed = true
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {

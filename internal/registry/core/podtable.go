@@ -49,7 +49,7 @@ var podTable = &registry.Table[*corev1.Pod]{
 	},
 }
 
-// podSummary is what a row says about all containers of a pod together.
+// podSummary holds the cells of a row that sum up the containers of a pod.
 type podSummary struct {
 	status        string
 	ready, total  int
@@ -57,8 +57,8 @@ type podSummary struct {
 	lastRestarted metav1.Time
 }
 
-// summarize finds the word that tells best how a pod is doing. Later and more specific facts win: the phase, the
-// reason given for it, an init container that isn't through, the regular containers, and that the pod is going.
+// summarize finds the text of the column Status. More specific facts override earlier ones, in this order: the phase, its reason,
+// an unfinished init container, the regular containers, the deletion of the pod.
 func summarize(pod *corev1.Pod) podSummary {
 	s := podSummary{status: string(pod.Status.Phase), total: len(pod.Spec.Containers)}
 	if pod.Status.Reason != "" {
@@ -103,8 +103,8 @@ func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) corev1.PodCondi
 	return pod.Status.Conditions[i]
 }
 
-// addInitContainers reports whether the pod is still waiting for an init container. They run one after the other, so
-// the first that isn't through is the one to name.
+// addInitContainers reports whether the pod still waits for an init container. They run one after the other, so the first
+// unfinished one is shown.
 func (s *podSummary) addInitContainers(pod *corev1.Pod, sidecars map[string]bool) (initializing bool) {
 	for i, c := range pod.Status.InitContainerStatuses {
 		s.addRestarts(&c)
@@ -129,7 +129,7 @@ func (s *podSummary) addInitContainers(pod *corev1.Pod, sidecars map[string]bool
 	return false
 }
 
-// addContainers looks at the last container first, so that the first one with something to say has the last word.
+// addContainers goes from the last container to the first, so that the reason of the first one is shown.
 func (s *podSummary) addContainers(pod *corev1.Pod) {
 	anyRunning := false
 	for _, c := range slices.Backward(pod.Status.ContainerStatuses) {

@@ -15,7 +15,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// changeable is what may change of the spec of a pod that exists, as the error says it.
+// changeable lists the fields of a pod's spec that may change, in the words of the error.
 var changeable = strings.Join([]string{
 	"`spec.containers[*].image`",
 	"`spec.initContainers[*].image`",
@@ -24,11 +24,11 @@ var changeable = strings.Join([]string{
 	"`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
 }, ",")
 
-// validatePodUpdate checks that of a pod that exists no more is changed than may be. In particular it keeps its
-// service account and its node, which is what tokens depend on.
+// validatePodUpdate checks that only fields change which may. Service account and node, on which tokens depend, never change.
 func validatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := registry.ValidateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
-	errs = append(errs, validatePod(pod)...)
+	errs = append(errs, validatePod(pod, old)...)
+	errs = append(errs, validateMirrorAnnotationUpdate(pod, old)...)
 	for _, list := range []struct {
 		field    string
 		new, old []corev1.Container
@@ -52,7 +52,7 @@ func validatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	return errs
 }
 
-// withoutChanges returns spec with all that may change set back to how it was.
+// withoutChanges returns spec with the changeable fields set back to the values in old.
 func withoutChanges(spec, old *corev1.PodSpec) *corev1.PodSpec {
 	rest := spec.DeepCopy()
 	for i := range rest.Containers {
@@ -116,6 +116,7 @@ func validateGatesUpdate(gates, old []corev1.PodSchedulingGate) field.ErrorList 
 
 func validatePodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := registry.ValidateMetadataUpdate(&pod.ObjectMeta, &old.ObjectMeta)
+	errs = append(errs, validateMirrorAnnotationUpdate(pod, old)...)
 	status := field.NewPath("status")
 	if name := pod.Status.NominatedNodeName; name != old.Status.NominatedNodeName && name != "" {
 		errs = append(errs, registry.Problems(status.Child("nominatedNodeName"), name, utilvalidation.IsDNS1123Subdomain)...)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
@@ -13,11 +14,11 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// specPath is where nearly everything that can be wrong with a pod is found.
+// specPath is the path of a pod's spec in errors.
 var specPath = field.NewPath("spec")
 
 func validatePodCreate(pod *corev1.Pod) field.ErrorList {
-	errs := validatePod(pod)
+	errs := validatePod(pod, nil)
 	if len(pod.Spec.EphemeralContainers) > 0 {
 		errs = append(errs, field.Forbidden(specPath.Child("ephemeralContainers"), "cannot be set on create"))
 	}
@@ -27,9 +28,14 @@ func validatePodCreate(pod *corev1.Pod) field.ErrorList {
 	return errs
 }
 
-// validatePod checks a pod on its own.
-func validatePod(pod *corev1.Pod) field.ErrorList {
+// validatePod checks a pod on its own. A spec that equals the stored one isn't checked: labels and finalizers of a pod can change
+// even if the pod was stored before a check existed.
+func validatePod(pod, stored *corev1.Pod) field.ErrorList {
 	errs := registry.ValidateMetadata(&pod.ObjectMeta, true, validation.NameIsDNSSubdomain)
+	errs = append(errs, validateMirrorAnnotation(pod)...)
+	if stored != nil && equality.Semantic.DeepEqual(pod.Spec, stored.Spec) {
+		return errs
+	}
 	errs = append(errs, validatePodSpec(&pod.Spec)...)
 	if pod.Spec.ServiceAccountName == "" {
 		errs = append(errs, forbidTokenVolumes(pod.Spec.Volumes)...)
@@ -64,7 +70,7 @@ func validatePodSpec(spec *corev1.PodSpec) field.ErrorList {
 	return errs
 }
 
-// validatePodNames checks the fields that name something else, or the pod on its network.
+// validatePodNames checks the fields that name other objects, and the pod's names on its network.
 func validatePodNames(spec *corev1.PodSpec) field.ErrorList {
 	var runtimeClass string
 	if spec.RuntimeClassName != nil {
@@ -137,44 +143,7 @@ func validateTolerations(tolerations []corev1.Toleration) field.ErrorList {
 	return errs
 }
 
-// validateVolumes returns the volumes' names, too, since containers mount by name.
-func validateVolumes(volumes []corev1.Volume) (map[string]bool, field.ErrorList) {
-	var errs field.ErrorList
-	names := map[string]bool{}
-	for i, volume := range volumes {
-		path := specPath.Child("volumes").Index(i).Child("name")
-		switch {
-		case volume.Name == "":
-			errs = append(errs, field.Required(path, ""))
-		case names[volume.Name]:
-			errs = append(errs, field.Duplicate(path, volume.Name))
-		default:
-			errs = append(errs, registry.Problems(path, volume.Name, utilvalidation.IsDNS1123Label)...)
-		}
-		names[volume.Name] = true
-	}
-	return names, errs
-}
-
-// forbidTokenVolumes refuses volumes with a service account's token in a pod that has no account.
-func forbidTokenVolumes(volumes []corev1.Volume) field.ErrorList {
-	var errs field.ErrorList
-	for i, volume := range volumes {
-		if volume.Projected == nil {
-			continue
-		}
-		sources := specPath.Child("volumes").Index(i).Child("projected", "sources")
-		for j, source := range volume.Projected.Sources {
-			if source.ServiceAccountToken != nil {
-				errs = append(errs, field.Forbidden(sources.Index(j).Child("serviceAccountToken"),
-					"must not be specified when serviceAccountName is not set"))
-			}
-		}
-	}
-	return errs
-}
-
-// validateImageSpaces is apart from the check that there is an image, as it comes last.
+// validateImageSpaces checks images for white space around them. Upstream reports these errors last.
 func validateImageSpaces(containers []corev1.Container, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, c := range containers {

@@ -78,7 +78,7 @@ func (s secretStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Obj
 
 var dataPath = field.NewPath("data")
 
-// validateSecretType checks that a secret of a well-known type has the parts that make it one.
+// validateSecretType checks that a secret of a well-known type has the keys of that type.
 func validateSecretType(secret *corev1.Secret) field.ErrorList {
 	required := func(key string) *field.Error { return field.Required(dataPath.Key(key), "") }
 	has := func(key string) bool { _, ok := secret.Data[key]; return ok }

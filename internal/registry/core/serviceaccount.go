@@ -58,7 +58,7 @@ func (serviceAccountStrategy) PrepareForUpdate(_ context.Context, obj, _ runtime
 	keepSecretNames(obj.(*corev1.ServiceAccount))
 }
 
-// keepSecretNames drops all of a reference to a secret but the name: it is in the account's namespace.
+// keepSecretNames reduces references to secrets to the names. The secrets are in the account's namespace.
 func keepSecretNames(sa *corev1.ServiceAccount) {
 	for i, secret := range sa.Secrets {
 		sa.Secrets[i] = corev1.ObjectReference{Name: secret.Name}

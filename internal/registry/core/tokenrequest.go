@@ -16,7 +16,7 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 )
 
-// TokenRequests is serviceaccounts/token: the creation of tokens.
+// TokenRequests serves serviceaccounts/token, the creation of tokens.
 type TokenRequests struct {
 	registry.Unstored
 	issuer *tokenrequest.Issuer
@@ -57,7 +57,7 @@ func (t *TokenRequests) Create(ctx context.Context, name string, obj runtime.Obj
 	if err != nil {
 		return nil, err
 	}
-	// Nothing of a request is kept, so nothing is managed.
+	// A request isn't stored, so no manager owns its fields.
 	request.ManagedFields = nil
 	return request, nil
 }

@@ -47,7 +47,7 @@ func (s clusterRoleBindingStrategy) ValidateUpdate(ctx context.Context, obj, old
 	return append(errs, validateRoleRefUpdate(binding.RoleRef, before.RoleRef)...)
 }
 
-var clusterRoleBindingTable = bindingTable("clusterRoleBinding", "ClusterRole",
+var clusterRoleBindingTable = bindingTable("clusterRoleBinding", "only reference a ClusterRole",
 	func(b *rbacv1.ClusterRoleBinding) (metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject) {
 		return b.ObjectMeta, b.RoleRef, b.Subjects
 	})

@@ -124,7 +124,7 @@ func onlyLetsGo(obj, old runtime.Object) bool {
 }
 
 // roleDoc describes the role of a binding.
-const roleDoc = "RoleRef can reference a %s in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error."
+const roleDoc = "RoleRef can %s in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error."
 
 // bindingTable shows bindings; the words are those of kube-apiserver's table for the kind.
 func bindingTable[T runtime.Object](kind, roles string, parts func(T) (metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject)) *registry.Table[T] {

@@ -47,7 +47,7 @@ func (s roleBindingStrategy) ValidateUpdate(ctx context.Context, obj, old runtim
 	return append(errs, validateRoleRefUpdate(binding.RoleRef, before.RoleRef)...)
 }
 
-var roleBindingTable = bindingTable("roleBinding", "Role in the current namespace or a ClusterRole",
+var roleBindingTable = bindingTable("roleBinding", "reference a Role in the current namespace or a ClusterRole",
 	func(b *rbacv1.RoleBinding) (metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject) {
 		return b.ObjectMeta, b.RoleRef, b.Subjects
 	})
