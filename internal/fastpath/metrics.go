@@ -9,7 +9,6 @@ import (
 	handlermetrics "k8s.io/apiserver/pkg/endpoints/handlers/metrics"
 	endpointmetrics "k8s.io/apiserver/pkg/endpoints/metrics"
 	k8smetrics "k8s.io/component-base/metrics"
-	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/mintmark/mintmark/internal/collectors"
 )
@@ -28,15 +27,18 @@ type metrics struct {
 	answered, handedOver k8smetrics.CounterMetric
 }
 
-// requestsTotal says which way requests went that came in the shape for the fast path. The others are what apiserver_request_total
-// counts beyond these.
-var requestsTotal = k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
-	Namespace: "mintmark", Subsystem: "fastpath", Name: "requests_total", StabilityLevel: k8smetrics.ALPHA,
-	Help: "Token reviews and token requests of the common shape: those that were answered on the fast path, and those that were handed over to the library's chain of handlers, since they are to be refused or need something else.",
-}, []string{"outcome"})
+// ownMetrics are the collectors that this package adds to the library's.
+type ownMetrics struct{ Requests *k8smetrics.CounterVec }
 
-// registerTaken makes the counter visible; the registry is the process's.
-var registerTaken = sync.OnceFunc(func() { legacyregistry.MustRegister(requestsTotal) })
+// registered returns the collectors, of which the process has one set.
+var registered = sync.OnceValue(func() *ownMetrics {
+	return collectors.Register(&ownMetrics{
+		Requests: k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
+			Namespace: "mintmark", Subsystem: "fastpath", Name: "requests_total", StabilityLevel: k8smetrics.ALPHA,
+			Help: "Token reviews and token requests of the common shape: those that were answered on the fast path, and those that were handed over to the library's chain of handlers, since they are to be refused or need something else.",
+		}, []string{"outcome"}),
+	})
+})
 
 // series is what is measured of a route.
 type series struct {
@@ -48,19 +50,12 @@ func newMetrics() *metrics {
 	// The library's collectors must be there first: it insists on registering them itself.
 	genericapifilters.RegisterMetrics()
 	endpointmetrics.Register()
-	registerTaken()
+	library, own := collectors.Lookup(), registered()
 	const apiserver = endpointmetrics.APIServerComponent
-	total := counters(apiserver, "request_total",
-		"Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.",
-		k8smetrics.STABLE, "verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component", "code")
-	duration := histograms(apiserver, "request_duration_seconds",
-		"Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
-		k8smetrics.STABLE, "verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component")
-	sli := histograms(apiserver, "request_sli_duration_seconds",
-		"Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.",
-		k8smetrics.ALPHA, "verb", "group", "version", "resource", "subresource", "scope", "component")
-	filter := histograms(apiserver, "request_filter_duration_seconds",
-		"Request filter latency distribution in seconds, for each filter type", k8smetrics.ALPHA, "filter")
+	total := library.Counters("apiserver_request_total")
+	duration := library.Histograms("apiserver_request_duration_seconds")
+	sli := library.Histograms("apiserver_request_sli_duration_seconds")
+	filter := library.Histograms("apiserver_request_filter_duration_seconds")
 	of := func(t *route) series {
 		gvr := t.resource
 		return series{
@@ -74,20 +69,15 @@ func newMetrics() *metrics {
 		of:                   of,
 		authenticationFilter: filter.WithLabelValues("authentication"),
 		authorizeFilter:      filter.WithLabelValues("authorization"),
-		attempts: counters("", "authentication_attempts", "Counter of authenticated attempts.",
-			k8smetrics.ALPHA, "result").WithLabelValues("success"),
-		allowed: counters("", "authorization_attempts_total",
-			"Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
-			k8smetrics.ALPHA, "result").WithLabelValues("allowed"),
-		authenticated: histograms("", "authentication_duration_seconds", "Authentication duration in seconds broken out by result.",
-			k8smetrics.ALPHA, "result").WithLabelValues("success"),
-		authorized: histograms("", "authorization_duration_seconds", "Authorization duration in seconds broken out by result.",
-			k8smetrics.ALPHA, "result").WithLabelValues("allowed"),
-		users:      map[string]k8smetrics.CounterMetric{},
-		answered:   requestsTotal.WithLabelValues("answered"),
-		handedOver: requestsTotal.WithLabelValues("handed-over"),
+		attempts:             library.Counters("authentication_attempts").WithLabelValues("success"),
+		allowed:              library.Counters("authorization_attempts_total").WithLabelValues("allowed"),
+		authenticated:        library.Histograms("authentication_duration_seconds").WithLabelValues("success"),
+		authorized:           library.Histograms("authorization_duration_seconds").WithLabelValues("allowed"),
+		users:                map[string]k8smetrics.CounterMetric{},
+		answered:             own.Requests.WithLabelValues("answered"),
+		handedOver:           own.Requests.WithLabelValues("handed-over"),
 	}
-	users := counters("", "authenticated_user_requests", "Counter of authenticated requests broken out by username.", k8smetrics.ALPHA, "username")
+	users := library.Counters("authenticated_user_requests")
 	for _, name := range append(wellKnownUsers, otherUser, emailUser) {
 		m.users[name] = users.WithLabelValues(name)
 	}
@@ -130,12 +120,4 @@ func (h *Handler) measure(c *call) bool {
 	s.sli.Observe(elapsed)
 	s.body.Observe(float64(len(c.payload.body.read)))
 	return true
-}
-
-func counters(subsystem, name, help string, stability k8smetrics.StabilityLevel, labels ...string) *k8smetrics.CounterVec {
-	return collectors.Counters(&k8smetrics.CounterOpts{Subsystem: subsystem, Name: name, Help: help, StabilityLevel: stability}, labels...)
-}
-
-func histograms(subsystem, name, help string, stability k8smetrics.StabilityLevel, labels ...string) *k8smetrics.HistogramVec {
-	return collectors.Histograms(&k8smetrics.HistogramOpts{Subsystem: subsystem, Name: name, Help: help, StabilityLevel: stability}, labels...)
 }

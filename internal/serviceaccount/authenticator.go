@@ -244,7 +244,7 @@ func (a *Authenticator) audiences(ctx context.Context, of []string, subject stri
 	if len(of) == 0 {
 		// The audience makes a token old-style, not the issuer.
 		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token", subject)
-		metrics.legacy.WithContext(ctx).Inc()
+		metrics.LegacyTokens.WithContext(ctx).Inc()
 		of = a.APIAudiences
 	}
 	asked, ok := authenticator.AudiencesFrom(ctx)
@@ -288,10 +288,10 @@ func noteAge(ctx context.Context, c *Claims, now time.Time) {
 		return
 	}
 	if !after(now, threshold) {
-		metrics.valid.WithContext(ctx).Inc()
+		metrics.ValidTokens.WithContext(ctx).Inc()
 		return
 	}
 	audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token",
 		fmt.Sprintf("subject: %s, seconds after warning threshold: %.0f", c.Subject, now.Sub(time.Unix(threshold, 0)).Seconds()))
-	metrics.stale.WithContext(ctx).Inc()
+	metrics.StaleTokens.WithContext(ctx).Inc()
 }
