@@ -18,7 +18,7 @@ test: ## all tests, with the race detector
 conformance: ## replay the answers of a real kube-apiserver
 	go test ./internal/conformance/...
 
-# What is measured, and where the figures go: see docs/performance.md. ARGS=size measures what objects cost.
+# docs/performance.md says how it is measured. ARGS=size measures the cost of stored objects.
 ARGS = --write docs/performance.md
 
 bench: ## measure what requests cost, and write docs/performance.md
@@ -38,7 +38,7 @@ tidy: ## tidy both go.mod
 	go mod tidy
 	go -C tools mod tidy
 
-vuln: ## known vulnerabilities in what is called
+vuln: ## known vulnerabilities in called code
 	.ci/run vuln
 
 kubectl: ## bin/kubectl, the release that the tests use
