@@ -75,7 +75,7 @@ func binary(t *testing.T) string {
 	return self
 }
 
-// command runs the program, and looks for what it leaves behind.
+// command runs the program, and fails the test if it leaves files or processes behind.
 func command(ctx context.Context, t *testing.T, log io.Writer, args ...string) (string, error) {
 	t.Helper()
 	needProc(t)

@@ -7,7 +7,7 @@ import (
 )
 
 // benchstat writes the results in the format of Go benchmarks, one line for each round:
-// https://go.dev/design/14313-benchmark-format. It keeps out what wasn't measured.
+// https://go.dev/design/14313-benchmark-format. Results without a measurement have no line.
 func benchstat(r *report) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "goos: %s\ngoarch: %s\npkg: github.com/mintmark/mintmark/internal/bench\ncpu: %s\n", runtime.GOOS, runtime.GOARCH, r.Machine.CPU)

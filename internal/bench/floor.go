@@ -22,7 +22,7 @@ const floorCommand = "floor"
 // readHeaderTimeout is that of kube-apiserver.
 const readHeaderTimeout = 32 * time.Second
 
-// answer is what a server sent, and what the floor sends.
+// answer is a recorded answer of a server, which the floor sends.
 type answer struct {
 	Status int         `json:"status"`
 	Header http.Header `json:"header"`
@@ -68,7 +68,7 @@ func runFloor(ctx context.Context, args []string, s streams) error {
 		TLSConfig: &tls.Config{
 			Certificates: []tls.Certificate{certificate},
 			MinVersion:   tls.VersionTLS12,
-			// Like a kube-apiserver: certificates are asked for, and looked at later. Here, by nobody.
+			// As a kube-apiserver, the floor requests client certificates. It never verifies them.
 			ClientAuth: tls.RequestClientCert,
 		},
 	}

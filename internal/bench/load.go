@@ -28,7 +28,7 @@ var protocols = []protocol{http1, http2}
 
 // client sends the requests of one scenario to one server, over connections that it keeps.
 type client struct {
-	// request is what all requests have in common.
+	// request holds the parts that all requests have in common.
 	request    *http.Request
 	major      int
 	transports []*http.Transport // with one connection each
@@ -86,7 +86,7 @@ func (c *client) connect(ctx context.Context, body []byte) (last answer, err err
 	return last, nil
 }
 
-// window is what one measurement saw from the client's side.
+// window holds the figures of one measurement on the client's side.
 type window struct {
 	elapsed   time.Duration
 	latencies []time.Duration // sorted, one for each request

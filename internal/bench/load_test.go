@@ -123,7 +123,7 @@ func (f *fixed) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(f.Body)
 }
 
-// TestFloor sends what it was told to send.
+// TestFloor: the floor sends the answer that it was given.
 func TestFloor(t *testing.T) {
 	f := &floor{}
 	want := answer{Status: http.StatusCreated, Header: http.Header{"X": {"1"}, "Content-Type": {"application/json"}}, Body: []byte(`{"a":1}`)}

@@ -18,7 +18,7 @@ type machine struct {
 	Kernel     string
 }
 
-// describe reads what is told about the machine. What isn't told is left out.
+// describe reads the description of the machine from /proc. Missing facts are left out.
 func describe() machine {
 	read := func(name string) string {
 		text, err := os.ReadFile(filepath.Join(procDir, name))
@@ -39,7 +39,7 @@ func describe() machine {
 	return m
 }
 
-// program is what was built into a binary.
+// program is the build information of a binary.
 type program struct {
 	Go       string
 	Revision string // empty if it wasn't built in a checkout

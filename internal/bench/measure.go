@@ -49,7 +49,7 @@ type trial struct {
 type station struct {
 	name string
 	pids []int
-	// site is whose requests are sent.
+	// site is the server that gets the requests.
 	site   *site
 	client *client
 	bodies [][]byte
@@ -192,7 +192,7 @@ func (t *trial) prepare(ctx context.Context, length time.Duration) (err error) {
 
 // round gives a server its window.
 func (t *trial) round(ctx context.Context, st *station, length time.Duration) (round, error) {
-	runtime.GC() // of this process, which shares the processors with what is measured
+	runtime.GC() // of this process, which shares the processors with the servers under measurement
 	before, err := readClocks(st.pids)
 	if err != nil {
 		return round{}, err

@@ -70,7 +70,7 @@ func (s *site) makeOpaque(ctx context.Context) error {
 	return err
 }
 
-// post creates an object at a path. What is wrong with it is said without the object, which may have a token in it.
+// post creates an object at a path. Its errors do not hold the object, which may have a token in it.
 func (s *site) post(ctx context.Context, path string, kind schema.GroupVersionKind, object, into runtime.Object) error {
 	object.GetObjectKind().SetGroupVersionKind(kind)
 	body, err := json.Marshal(object)

@@ -21,7 +21,7 @@ const (
 	signedSize = 640
 )
 
-// prices is what the arithmetic of one token costs on this machine, as often as it was measured.
+// prices holds the time that the arithmetic of one token takes on this machine, one entry for each measurement.
 type prices struct{ verifications, signatures []time.Duration }
 
 // measure measures once more, with all processors at work, as they are under load: two that share a core are slower

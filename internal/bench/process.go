@@ -40,7 +40,7 @@ type process struct {
 // start runs a command until stop. The end of ctx stops it as well.
 func start(ctx context.Context, configure func(*exec.Cmd), program string, args ...string) (*process, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // G204: whoever runs the benchmark says what is measured
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // G204: the flags of the benchmark name the program
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopTimeout // and then it is killed
 	configure(cmd)
@@ -50,7 +50,7 @@ func start(ctx context.Context, configure func(*exec.Cmd), program string, args 
 	}
 	p := &process{pid: cmd.Process.Pid, cancel: cancel, done: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // what is wrong with it shows in its log
+		_ = cmd.Wait() // its log says more
 		close(p.done)
 	}()
 	return p, nil

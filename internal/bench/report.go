@@ -37,7 +37,7 @@ func newReport(binary string, opts *settings) (*report, error) {
 	return r, nil
 }
 
-// print writes the figures for whoever has started the run.
+// print writes the figures to the terminal.
 func (r *report) print(out io.Writer, format string) error {
 	if format == formatBenchstat {
 		_, err := io.WriteString(out, benchstat(r))

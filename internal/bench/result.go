@@ -22,7 +22,7 @@ func (r round) against(floor round) round {
 	return r
 }
 
-// result is what all rounds of a scenario with one server said.
+// result holds all rounds of a scenario with one server.
 type result struct {
 	scenario scenario
 	protocol protocol

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, s streams) error {
 	return r.write(opts.write)
 }
 
-// measureIn measures what the options say, with a server whose files are in dir. Whatever happens, no process is left.
+// measureIn measures the scenarios that the options select, with a server that has its files in dir. It leaves no process.
 func measureIn(ctx context.Context, dir string, opts *settings, log io.Writer) (r *report, err error) {
 	binary := opts.binary
 	if binary == "" {

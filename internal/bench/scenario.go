@@ -28,7 +28,7 @@ type scenario struct {
 	fresh bool
 	// bodies makes n bodies of requests: of one, if the scenario is not fresh.
 	bodies func(ctx context.Context, s *site, n int) ([][]byte, error)
-	// check says what is wrong with the body of an answer.
+	// check returns an error if the body of an answer is wrong.
 	check func(s *site, body []byte) error
 	// impossible says why a site can't be asked this, or nothing.
 	impossible func(*site) string
@@ -92,7 +92,7 @@ func scenarios() []scenario {
 	}
 }
 
-// header is what is sent along, to this site and to the floor.
+// header holds the headers of requests to this site and to the floor.
 func (sc scenario) header(s *site) http.Header {
 	header := http.Header{
 		"Accept":       {"application/json"},
@@ -199,7 +199,7 @@ func forged(edit func(*jwt)) func(context.Context, *site, int) ([][]byte, error)
 	}
 }
 
-// The checks don't repeat what they were answered: there are tokens in it.
+// The checks don't quote the answer: there are tokens in it.
 var (
 	errNoReview  = errors.New("the answer is no TokenReview")
 	errNoRequest = errors.New("the answer is no TokenRequest with a token")

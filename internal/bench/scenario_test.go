@@ -42,13 +42,13 @@ func TestBodies(t *testing.T) {
 		kid, iss     string
 		good, shaped bool
 	}{
-		"ReviewWarm":              {"k", "https://issuer", true, true},
-		"ReviewNew":               {"k", "https://issuer", true, true},
+		"ReviewWarm":              {kid: "k", iss: "https://issuer", good: true, shaped: true},
+		"ReviewNew":               {kid: "k", iss: "https://issuer", good: true, shaped: true},
 		"ReviewShapeless":         {},
-		"ReviewUnknownIssuer":     {"k", "https://issuer.example.com", false, true},
-		"ReviewUnknownKey":        {"*", "https://issuer", false, true},
-		"ReviewForged":            {"k", "https://issuer", false, true},
-		"ReviewWarmByCertificate": {"k", "https://issuer", true, true},
+		"ReviewUnknownIssuer":     {kid: "k", iss: "https://issuer.example.com", shaped: true},
+		"ReviewUnknownKey":        {kid: "*", iss: "https://issuer", shaped: true},
+		"ReviewForged":            {kid: "k", iss: "https://issuer", shaped: true},
+		"ReviewWarmByCertificate": {kid: "k", iss: "https://issuer", good: true, shaped: true},
 	} {
 		t.Run(id, func(t *testing.T) {
 			sc := find(t, id)

@@ -32,13 +32,13 @@ const (
 type site struct {
 	name string
 	pids []int
-	// temporary says that it does not outlive the run, and what is made there needn't be removed.
+	// temporary is true for a server that ends with the run, so that objects in it needn't be removed.
 	temporary bool
 	// admin is the connection of somebody who may make accounts, roles and tokens.
 	admin *rest.Config
 	// certificate is a caller's, and may be missing.
 	certificate *tls.Certificate
-	// signingKey is what the server signs tokens with. It may be missing: then new tokens are requested.
+	// signingKey is the key of the server's tokens. If it is nil, new tokens are requested from the server.
 	signingKey *ecdsa.PrivateKey
 
 	url       string
@@ -176,7 +176,7 @@ func (s *site) request(ctx context.Context, account string) (string, error) {
 	return made.Status.Token, nil
 }
 
-// username is whose the tokens under review are.
+// username is the user of the tokens under review.
 func (s *site) username() string {
 	return "system:serviceaccount:" + s.namespace + ":" + subjectName
 }

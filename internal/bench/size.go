@@ -59,14 +59,14 @@ func parseSizeFlags(args []string, out io.Writer) (*size, error) {
 	return o, nil
 }
 
-// state is what a server is like at one time.
+// state holds the figures of a server at one time.
 type state struct {
 	name string
 	// starts is the time until /readyz, and startCPU the CPU until then; 0 if it was not started for this.
 	starts, startCPU time.Duration
 	memory           memory
 	review           round
-	// objects are how many are stored beyond those of the first state.
+	// objects is the number of stored objects beyond those of the first state.
 	objects int
 }
 

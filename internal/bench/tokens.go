@@ -16,7 +16,7 @@ const (
 	coordinate = 32
 )
 
-// errNoJWT does not say what it is instead.
+// errNoJWT does not quote the text, which may be a token.
 var errNoJWT = errors.New("the token is no JWT that could be taken apart")
 
 // jwt is a service account token taken apart, for others to be made of it (RFC 7519, RFC 7515).
@@ -41,7 +41,7 @@ func parseJWT(token string) (*jwt, error) {
 	return j, nil
 }
 
-// algorithm is what the header says the signature is made with.
+// algorithm returns the alg of the header.
 func (j *jwt) algorithm() string {
 	var name string
 	if json.Unmarshal(j.header["alg"], &name) != nil {
@@ -55,10 +55,10 @@ func (j *jwt) renew() {
 	j.claims["jti"] = text(rand.Text())
 }
 
-// text is a JSON string. What is written here needs no escapes.
+// text returns a JSON string. Its callers pass texts that need no escapes.
 func text(s string) json.RawMessage { return json.RawMessage(`"` + s + `"`) }
 
-// signed is what a signature is made of: header and claims.
+// signed returns the signed part of a token: header and claims.
 func (j *jwt) signed() (string, error) {
 	header, err := json.Marshal(j.header)
 	if err != nil {

@@ -1,12 +1,11 @@
-// Package cache remembers values within a bound of bytes. What was not asked for again makes way first, then the least
-// recently used, so that a flood of values that are asked for once does not push out those that are in use.
+// Package cache provides a byte-bounded cache with S3-FIFO eviction (Yang et al., "FIFO queues are all you need for cache
+// eviction", SOSP 2023): new entries enter a small queue, a hit there moves them to the main queue, evicted ones leave a
+// fingerprint that lets them skip the small queue. So a flood of values that are asked for once does not evict the values in
+// use. A hit only adds to a count; a list ordered by use would move the entry each time.
 //
-// The way is that of S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): a new value is
-// on probation in a small queue. One that is asked for there moves on to the main queue, the others are forgotten soon,
-// but for a mark: whoever comes back while it is there needs no second probation. To be found costs a value nothing but a
-// count, whereas in a list ordered by use it would be moved each time.
+// Keys are SHA-256 sums, so the cache does not hold the tokens that its values are about.
 //
-// A value is known by a SHA-256: what it is about, a token for one, is not kept.
+// docs/decisions/cache.md says why this is no library.
 package cache
 
 import (
@@ -16,16 +15,16 @@ import (
 	"unsafe"
 )
 
-// Key names a value. Of all its bytes some must be as good as random, which those of a SHA-256 are.
+// Key names a value. Its bytes choose shard, place and slot, so they must be as good as random: a SHA-256 is.
 type Key [sha256.Size]byte
 
-// place is where a shard has a value, and slot where it has the mark of one that is forgotten.
+// place is the key of a value in its shard, slot the index of the fingerprint that an evicted value leaves.
 func (k *Key) place() uint64 { return binary.LittleEndian.Uint64(k[0:]) }
 func (k *Key) slot() uint32  { return binary.LittleEndian.Uint32(k[8:]) }
 func (k *Key) mark() uint32  { return binary.LittleEndian.Uint32(k[12:]) }
 func (k *Key) shard() uint32 { return binary.LittleEndian.Uint32(k[16:]) }
 
-// Cache remembers values. Its methods are safe for concurrent use.
+// Cache holds values. Its methods are safe for concurrent use.
 type Cache[V any] struct {
 	shards []shard[V] // a power of two
 }
@@ -40,7 +39,7 @@ const (
 // DefaultBytes is the bound of a cache of what was found out about tokens, unless a configuration names another.
 const DefaultBytes = 16 << 20
 
-// New returns a cache for values of limit bytes in all, with what the cache itself needs for each.
+// New returns a cache for limit bytes of values, the cache's own overhead for each value included.
 func New[V any](limit int) *Cache[V] {
 	n := 1
 	for n < maxShards && n*2*shardBytes <= limit {
@@ -60,17 +59,16 @@ func (c *Cache[V]) of(key *Key) *shard[V] {
 // Get returns a value.
 func (c *Cache[V]) Get(key Key) (V, bool) { return c.of(&key).get(&key) }
 
-// Add remembers a value, in place of one of the same key. Size is about how many bytes the value takes beyond its own
-// type: what it points to. A value larger than the whole cache, or its shard of a large one, is not remembered: it would
-// push out all the others.
+// Add keeps a value, in place of one of the same key. Size is about how many bytes the value points to, beyond its own
+// type. A value larger than its shard, which in a small cache is the whole cache, is not kept: it would evict all others.
 func (c *Cache[V]) Add(key Key, value V, size int) {
 	c.of(&key).add(&entry[V]{key: key, value: value, size: size + c.overhead()})
 }
 
-// overhead is what each value takes beside what it points to.
+// overhead is about how many bytes each entry takes by itself.
 func (c *Cache[V]) overhead() int { return classOf(int(unsafe.Sizeof(entry[V]{}))) + mapBytes }
 
-// Remove forgets a value.
+// Remove drops a value.
 func (c *Cache[V]) Remove(key Key) { c.of(&key).remove(&key) }
 
 // Size returns how many bytes the values take and how many values there are.
@@ -93,7 +91,7 @@ type shard[V any] struct {
 	entries   map[uint64]*entry[V] // by place
 	fresh     queue[V]
 	main      queue[V]
-	forgotten []uint32 // marks, by slot
+	forgotten []uint32 // fingerprints of evicted values, by slot
 
 	_ [64]byte // keeps the locks of neighbors apart
 }
@@ -139,7 +137,7 @@ func (s *shard[V]) add(e *entry[V]) {
 	defer s.mu.Unlock()
 	place := e.key.place()
 	if old := s.entries[place]; old != nil {
-		// Two keys don't share a place unless somebody takes great pains; then the latter has it.
+		// Two keys share a place only if somebody searched for such a pair; then the latter has it.
 		if old.key == e.key {
 			e.uses, e.proven = old.uses, old.proven
 		}
@@ -158,7 +156,7 @@ func (s *shard[V]) add(e *entry[V]) {
 	}
 }
 
-// evict makes room: it forgets a value, or gives one that was used another turn.
+// evict takes the oldest value of a queue: it drops the value, or moves it to the head of the main queue if it was used.
 func (s *shard[V]) evict() {
 	from := &s.main
 	if s.fresh.size > s.probation || s.main.size == 0 {
@@ -201,7 +199,7 @@ func (s *shard[V]) remove(key *Key) {
 	}
 }
 
-// drop forgets an entry. The lock is held.
+// drop removes an entry. The caller holds the lock.
 func (s *shard[V]) drop(e *entry[V]) {
 	s.queueOf(e).remove(e)
 	delete(s.entries, e.key.place())

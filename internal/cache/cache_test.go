@@ -16,7 +16,7 @@ func keyOf(n uint64) cache.Key {
 	return sha256.Sum256(binary.LittleEndian.AppendUint64(nil, n))
 }
 
-// overhead is what a value that points to nothing takes.
+// overhead is the size of a value that points to nothing.
 func overhead() int {
 	cached := cache.New[int](1000)
 	cached.Add(keyOf(0), 0, 0)
@@ -72,7 +72,7 @@ func TestAgainstAModel(t *testing.T) {
 		}
 		if held > limit {
 			full++
-			// What the cache has forgotten for want of room, the model may forget as well.
+			// The model drops the values that the cache has evicted.
 			for key := range model {
 				if _, ok := cached.Get(key); !ok {
 					forget(key)
@@ -130,7 +130,7 @@ func TestFloodOfOthers(t *testing.T) {
 	}
 }
 
-// TestWorkingSetMoves: what was in use long ago makes way for what is in use now, flood or not.
+// TestWorkingSetMoves: a new working set replaces the old one, even during a flood.
 func TestWorkingSetMoves(t *testing.T) {
 	const limit = 2 << 20
 	const size = 800
@@ -228,7 +228,7 @@ func TestNothingFits(t *testing.T) {
 	}
 }
 
-// TestGetAllocatesNothing guards the price of what is asked for most.
+// TestGetAllocatesNothing: Get is called for every token of every review.
 func TestGetAllocatesNothing(t *testing.T) {
 	cached := cache.New[*int](1 << 20)
 	key := keyOf(1)
