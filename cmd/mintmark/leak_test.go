@@ -154,15 +154,30 @@ func newLeaks(t *testing.T) *leaks {
 	})
 	t.Cleanup(l.stop)
 	kubeconfig := filepath.Join(data, "admin.kubeconfig")
-	deadline := time.Now().Add(startTimeout)
-	for !ready(t.Context(), kubeconfig) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no server: %s", l.logs.String())
-		}
-		time.Sleep(20 * time.Millisecond)
+	if !awaitReady(t.Context(), kubeconfig) {
+		t.Fatalf("no server: %s", l.logs.String())
 	}
 	l.connect(kubeconfig)
 	return l
+}
+
+// filled waits until the controller has put a token into a secret, and returns it.
+func (l *leaks) filled(secret string) (token string) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), startTimeout)
+	defer cancel()
+	changes, err := l.client.CoreV1().Secrets("default").Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + secret})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer changes.Stop()
+	for change := range changes.ResultChan() {
+		if now, ok := change.Object.(*corev1.Secret); ok && len(now.Data[corev1.ServiceAccountTokenKey]) > 0 {
+			return string(now.Data[corev1.ServiceAccountTokenKey])
+		}
+	}
+	l.t.Fatal("no token in the secret")
+	return ""
 }
 
 func (l *leaks) connect(kubeconfig string) {
@@ -231,14 +246,7 @@ func (l *leaks) plant() map[string]string {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	var legacy string
-	for deadline := time.Now().Add(startTimeout); legacy == ""; time.Sleep(20 * time.Millisecond) {
-		secret, err := core.Secrets("default").Get(ctx, "app-token", metav1.GetOptions{})
-		if err != nil || time.Now().After(deadline) {
-			l.t.Fatal("no token in the secret: ", err)
-		}
-		legacy = string(secret.Data[corev1.ServiceAccountTokenKey])
-	}
+	legacy := l.filled("app-token")
 	bound := request.Status.Token
 	opaque := l.plantOpaque()
 	return map[string]string{

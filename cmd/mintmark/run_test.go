@@ -21,21 +21,21 @@ func TestCommandLine(t *testing.T) {
 		out  string
 		err  string
 	}{
-		"nothing":                        {nil, 0, "Usage:", ""},
-		"a group":                        {[]string{"token"}, 0, "Available Commands:", ""},
-		"help":                           {[]string{"help", "token", "review"}, 0, "1  the token is refused", ""},
-		"a command that isn't":           {[]string{"mint"}, 2, "", "there is no such command under 'mintmark'\nSee 'mintmark --help'"},
-		"a command nearly":               {[]string{"token", "reveiw"}, 2, "", "did you mean 'mintmark token review'?"},
-		"a token for a command":          {[]string{"token", secret}, 2, "", "there is no such command under 'mintmark token'"},
-		"an argument for version":        {[]string{"version", secret}, 2, "", "'mintmark version' takes no arguments"},
-		"version":                        {[]string{"version"}, 0, "Kubernetes API v1.37\n", ""},
-		"version in yaml":                {[]string{"version", "-o", "yaml"}, 0, "kubernetes: v1.37\n", ""},
-		"completion":                     {[]string{"completion", "bash"}, 0, "# bash completion", ""},
-		"completion's help":              {[]string{"completion"}, 0, "Generate the autocompletion script", ""},
-		"completion of a command":        {[]string{"__complete", "token", "i"}, 0, "inspect\tShow", ""},
-		"completion of a flag":           {[]string{"__complete", "token", "create", "-o", ""}, 0, "json\nyaml\n", ""},
-		"completion of a kind":           {[]string{"__complete", "token", "create", "--bound-object-kind", ""}, 0, "Node\nPod\nSecret\n", ""},
-		"completion of no token, please": {[]string{"__complete", "token", "review", ""}, 0, ":4\n", ""},
+		"nothing":                        {args: nil, out: "Usage:"},
+		"a group":                        {args: []string{"token"}, out: "Available Commands:"},
+		"help":                           {args: []string{"help", "token", "review"}, out: "1  the token is refused"},
+		"a command that isn't":           {args: []string{"mint"}, code: 2, err: "there is no such command under 'mintmark'\nSee 'mintmark --help'"},
+		"a command nearly":               {args: []string{"token", "reveiw"}, code: 2, err: "did you mean 'mintmark token review'?"},
+		"a token for a command":          {args: []string{"token", secret}, code: 2, err: "there is no such command under 'mintmark token'"},
+		"an argument for version":        {args: []string{"version", secret}, code: 2, err: "'mintmark version' takes no arguments"},
+		"version":                        {args: []string{"version"}, out: "Kubernetes API v1.37\n"},
+		"version in yaml":                {args: []string{"version", "-o", "yaml"}, out: "kubernetes: v1.37\n"},
+		"completion":                     {args: []string{"completion", "bash"}, out: "# bash completion"},
+		"completion's help":              {args: []string{"completion"}, out: "Generate the autocompletion script"},
+		"completion of a command":        {args: []string{"__complete", "token", "i"}, out: "inspect\tShow"},
+		"completion of a flag":           {args: []string{"__complete", "token", "create", "-o", ""}, out: "json\nyaml\n"},
+		"completion of a kind":           {args: []string{"__complete", "token", "create", "--bound-object-kind", ""}, out: "Node\nPod\nSecret\n"},
+		"completion of no token, please": {args: []string{"__complete", "token", "review", ""}, out: ":4\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := mintmark(t, "", test.args...)

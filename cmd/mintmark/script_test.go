@@ -63,18 +63,25 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: serving DATA-DIR")
 	}
-	kubeconfig := filepath.Join(ts.MkAbs(args[0]), "admin.kubeconfig")
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	if !awaitReady(context.Background(), filepath.Join(ts.MkAbs(args[0]), "admin.kubeconfig")) {
+		ts.Fatalf("no server is ready in %s", args[0])
+	}
+}
+
+// awaitReady waits until the server that a kubeconfig leads to is ready. It reports false after startTimeout.
+func awaitReady(ctx context.Context, kubeconfig string) bool {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !ready(ctx, kubeconfig) {
 		select {
 		case <-ctx.Done():
-			ts.Fatalf("no server is ready in %s", args[0])
+			return false
 		case <-tick.C:
 		}
 	}
+	return true
 }
 
 // ready asks the server that a kubeconfig leads to.

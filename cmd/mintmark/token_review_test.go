@@ -49,23 +49,40 @@ func TestTokenReviewAnswers(t *testing.T) {
 		out  string
 		err  string
 	}{
-		"good":                          {[]string{token}, 0, "AUTHENTICATED  yes", ""},
-		"good for one of the audiences": {[]string{token, "--audience", "other", "--audience", "vault"}, 0, "AUDIENCES      vault", ""},
-		"good for none":                 {[]string{token, "--audience", "other"}, 1, "AUTHENTICATED  no\nERROR          [invalid bearer token, cannot parse [token]]\n", ""},
-		"unknown":                       {[]string{"made-up-token"}, 1, "AUTHENTICATED  no", ""},
-		"unknown, as an object":         {[]string{"made-up-token", "-o", "json"}, 1, `"error": "[invalid bearer token, cannot parse [token]]"`, "error: the token is refused: [invalid bearer token"},
-		"audiences not understood":      {[]string{noAudiences, "--audience", "vault"}, 1, "AUTHENTICATED  yes", ""},
-		"audiences of no interest":      {[]string{noAudiences}, 0, "AUTHENTICATED  yes", ""},
-		"no permission":                 {[]string{token, "--context", "stranger"}, 2, "", "does not accept the credentials in kubeconfig: Unauthorized"},
-		"a server error":                {[]string{"break-the-server"}, 2, "", "error: failed to review token: Internal error occurred: no idea what [token] is"},
-		"no server":                     {[]string{token, "--server", "https://127.0.0.1:1"}, 2, "", "nothing listens at https://127.0.0.1:1 (from kubeconfig): start a server with 'mintmark serve'"},
-		"no token":                      {nil, 2, "", "no token given: use - to read it from standard input"},
-		"two tokens":                    {[]string{token, token}, 2, "", "more than one token given"},
-		"nothing on standard input":     {[]string{"-"}, 2, "", "the token is empty"},
-		"a whole header":                {[]string{"bearer " + token}, 2, "", "leave out the word in front of the token"},
-		"an empty audience":             {[]string{token, "--audience="}, 2, "", "--audience must not be empty"},
-		"a token that begins with -":    {[]string{"-" + token}, 2, "", "unknown flag -e\nSee 'mintmark token review --help'"},
-		"another format":                {[]string{token, "-o", "table"}, 2, "", "must be json or yaml"},
+		"good":                          {args: []string{token}, out: "AUTHENTICATED  yes"},
+		"good for one of the audiences": {args: []string{token, "--audience", "other", "--audience", "vault"}, out: "AUDIENCES      vault"},
+		"good for none": {
+			args: []string{token, "--audience", "other"},
+			code: 1,
+			out:  "AUTHENTICATED  no\nERROR          [invalid bearer token, cannot parse [token]]\n",
+		},
+		"unknown": {args: []string{"made-up-token"}, code: 1, out: "AUTHENTICATED  no"},
+		"unknown, as an object": {
+			args: []string{"made-up-token", "-o", "json"},
+			code: 1,
+			out:  `"error": "[invalid bearer token, cannot parse [token]]"`,
+			err:  "error: the token is refused: [invalid bearer token",
+		},
+		"audiences not understood": {args: []string{noAudiences, "--audience", "vault"}, code: 1, out: "AUTHENTICATED  yes"},
+		"audiences of no interest": {args: []string{noAudiences}, out: "AUTHENTICATED  yes"},
+		"no permission":            {args: []string{token, "--context", "stranger"}, code: 2, err: "does not accept the credentials in kubeconfig: Unauthorized"},
+		"a server error": {
+			args: []string{"break-the-server"},
+			code: 2,
+			err:  "error: failed to review token: Internal error occurred: no idea what [token] is",
+		},
+		"no server": {
+			args: []string{token, "--server", "https://127.0.0.1:1"},
+			code: 2,
+			err:  "nothing listens at https://127.0.0.1:1 (from kubeconfig): start a server with 'mintmark serve'",
+		},
+		"no token":                   {args: nil, code: 2, err: "no token given: use - to read it from standard input"},
+		"two tokens":                 {args: []string{token, token}, code: 2, err: "more than one token given"},
+		"nothing on standard input":  {args: []string{"-"}, code: 2, err: "the token is empty"},
+		"a whole header":             {args: []string{"bearer " + token}, code: 2, err: "leave out the word in front of the token"},
+		"an empty audience":          {args: []string{token, "--audience="}, code: 2, err: "--audience must not be empty"},
+		"a token that begins with -": {args: []string{"-" + token}, code: 2, err: "unknown flag -e\nSee 'mintmark token review --help'"},
+		"another format":             {args: []string{token, "-o", "table"}, code: 2, err: "must be json or yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := mintmark(t, " \n", append([]string{"token", "review", "--kubeconfig", "kubeconfig"}, test.args...)...)

@@ -75,18 +75,33 @@ func TestReasons(t *testing.T) {
 		reason string
 		want   authorizer.Decision
 	}{
-		{user.DefaultInfo{Name: "alice"}, "ns", `RBAC: allowed by RoleBinding "a/ns" of Role "issue" to User "alice"`, authorizer.DecisionAllow},
-		{user.DefaultInfo{Name: "alice", Groups: []string{"dev"}}, "ns", `RBAC: allowed by RoleBinding "a/ns" of Role "issue" to Group "dev"`, authorizer.DecisionAllow},
-		{user.DefaultInfo{Name: "alice", Groups: []string{"ops"}}, "ns", `RBAC: allowed by ClusterRoleBinding "everywhere" of ClusterRole "issue" to Group "ops"`, authorizer.DecisionAllow},
-		{user.DefaultInfo{Name: "system:serviceaccount:ns:app"}, "ns", `RBAC: allowed by RoleBinding "own/ns" of Role "issue" to ServiceAccount "app/ns"`, authorizer.DecisionAllow},
-		{user.DefaultInfo{Name: "bob"}, "ns", `RBAC: allowed by RoleBinding "one/ns" of Role "one" to User "bob"`, authorizer.DecisionAllow},
-		{user.DefaultInfo{Name: "alice"}, "other", "", authorizer.DecisionNoOpinion},
-		{user.DefaultInfo{Name: "alice"}, "", "", authorizer.DecisionNoOpinion},
-		{user.DefaultInfo{Name: "dev"}, "ns", "", authorizer.DecisionNoOpinion},
+		{user: user.DefaultInfo{Name: "alice"}, ns: "ns", reason: `RBAC: allowed by RoleBinding "a/ns" of Role "issue" to User "alice"`, want: authorizer.DecisionAllow},
 		{
-			user.DefaultInfo{Name: "carol", Groups: []string{"lost"}},
-			"ns",
-			`RBAC: [clusterrole.rbac.authorization.k8s.io "vanished" not found, role.rbac.authorization.k8s.io "gone" not found]`, authorizer.DecisionNoOpinion,
+			user:   user.DefaultInfo{Name: "alice", Groups: []string{"dev"}},
+			ns:     "ns",
+			reason: `RBAC: allowed by RoleBinding "a/ns" of Role "issue" to Group "dev"`,
+			want:   authorizer.DecisionAllow,
+		},
+		{
+			user:   user.DefaultInfo{Name: "alice", Groups: []string{"ops"}},
+			ns:     "ns",
+			reason: `RBAC: allowed by ClusterRoleBinding "everywhere" of ClusterRole "issue" to Group "ops"`,
+			want:   authorizer.DecisionAllow,
+		},
+		{
+			user:   user.DefaultInfo{Name: "system:serviceaccount:ns:app"},
+			ns:     "ns",
+			reason: `RBAC: allowed by RoleBinding "own/ns" of Role "issue" to ServiceAccount "app/ns"`,
+			want:   authorizer.DecisionAllow,
+		},
+		{user: user.DefaultInfo{Name: "bob"}, ns: "ns", reason: `RBAC: allowed by RoleBinding "one/ns" of Role "one" to User "bob"`, want: authorizer.DecisionAllow},
+		{user: user.DefaultInfo{Name: "alice"}, ns: "other", want: authorizer.DecisionNoOpinion},
+		{user: user.DefaultInfo{Name: "alice"}, want: authorizer.DecisionNoOpinion},
+		{user: user.DefaultInfo{Name: "dev"}, ns: "ns", want: authorizer.DecisionNoOpinion},
+		{
+			user:   user.DefaultInfo{Name: "carol", Groups: []string{"lost"}},
+			ns:     "ns",
+			reason: `RBAC: [clusterrole.rbac.authorization.k8s.io "vanished" not found, role.rbac.authorization.k8s.io "gone" not found]`, want: authorizer.DecisionNoOpinion,
 		},
 	} {
 		decision, reason, err := x.authorize(t.Context(), token(&test.user, test.ns, "app"))

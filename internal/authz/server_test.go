@@ -128,9 +128,9 @@ func TestDelegatingAuthorizer(t *testing.T) {
 		want          authorizer.Decision
 		reason        string
 	}{
-		{"jane", "app", authorizer.DecisionAllow, `RBAC: allowed by RoleBinding "issue-app/default" of Role "issue-app" to User "jane"`},
-		{"jane", "other", authorizer.DecisionNoOpinion, ""},
-		{"joe", "app", authorizer.DecisionNoOpinion, ""},
+		{user: "jane", account: "app", want: authorizer.DecisionAllow, reason: `RBAC: allowed by RoleBinding "issue-app/default" of Role "issue-app" to User "jane"`},
+		{user: "jane", account: "other", want: authorizer.DecisionNoOpinion},
+		{user: "joe", account: "app", want: authorizer.DecisionNoOpinion},
 	} {
 		decision, reason, err := delegating.Authorize(t.Context(), authorizer.AttributesRecord{
 			User: &user.DefaultInfo{Name: test.user}, Verb: "create", APIVersion: "v1", Resource: "serviceaccounts", Subresource: "token",

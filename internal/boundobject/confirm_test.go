@@ -33,7 +33,7 @@ type objects struct {
 }
 
 func newObjects() objects {
-	o := objects{teststore.Account("ns", "app", "u1"), &corev1.Secret{}, &corev1.Pod{}, &corev1.Node{}}
+	o := objects{account: teststore.Account("ns", "app", "u1"), secret: &corev1.Secret{}, pod: &corev1.Pod{}, node: &corev1.Node{}}
 	o.secret.ObjectMeta = metav1.ObjectMeta{Namespace: "ns", Name: "s", UID: "u2"}
 	o.pod.ObjectMeta = metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u3"}
 	o.pod.Spec = corev1.PodSpec{ServiceAccountName: "app", NodeName: "n"}
@@ -68,55 +68,117 @@ func TestConfirm(t *testing.T) {
 		change  func(*teststore.Store, objects)
 		want    string
 	}{
-		{"account", bare, nil, ""},
-		{"no account", bare, func(s *teststore.Store, o objects) { s.Delete(o.account) }, `serviceaccounts "app" not found`},
-		{"an account of another namespace", with(bare, func(b *boundobject.Binding) { b.Namespace = "other" }), nil, `serviceaccounts "app" not found`},
-		{"another account of the name", bare, func(s *teststore.Store, o objects) { o.account.UID = "u9"; s.Put(o.account) }, "service account UID (u9) does not match claim (u1)"},
-		{"no account in the token", with(bare, func(b *boundobject.Binding) { b.ServiceAccount = boundobject.Ref{} }), nil, "resource name may not be empty"},
-		{"an account without a name", with(bare, func(b *boundobject.Binding) { b.ServiceAccount.Name = "" }), nil, "resource name may not be empty"},
-		{"an account without a UID", with(bare, func(b *boundobject.Binding) { b.ServiceAccount.UID = "" }), nil, "service account UID (u1) does not match claim ()"},
-		{"no namespace", with(bare, func(b *boundobject.Binding) { b.Namespace = "" }), nil, "an empty namespace may not be set when a resource name is provided"},
+		{name: "account", binding: bare},
+		{name: "no account", binding: bare, change: func(s *teststore.Store, o objects) { s.Delete(o.account) }, want: `serviceaccounts "app" not found`},
+		{name: "an account of another namespace", binding: with(bare, func(b *boundobject.Binding) { b.Namespace = "other" }), want: `serviceaccounts "app" not found`},
+		{
+			name:    "another account of the name",
+			binding: bare,
+			change:  func(s *teststore.Store, o objects) { o.account.UID = "u9"; s.Put(o.account) },
+			want:    "service account UID (u9) does not match claim (u1)",
+		},
+		{
+			name:    "no account in the token",
+			binding: with(bare, func(b *boundobject.Binding) { b.ServiceAccount = boundobject.Ref{} }),
+			want:    "resource name may not be empty",
+		},
+		{name: "an account without a name", binding: with(bare, func(b *boundobject.Binding) { b.ServiceAccount.Name = "" }), want: "resource name may not be empty"},
+		{
+			name:    "an account without a UID",
+			binding: with(bare, func(b *boundobject.Binding) { b.ServiceAccount.UID = "" }),
+			want:    "service account UID (u1) does not match claim ()",
+		},
+		{
+			name:    "no namespace",
+			binding: with(bare, func(b *boundobject.Binding) { b.Namespace = "" }),
+			want:    "an empty namespace may not be set when a resource name is provided",
+		},
 
-		{"secret", toSecret, nil, ""},
-		{"no secret", toSecret, func(s *teststore.Store, o objects) { s.Delete(o.secret) }, invalidated},
-		{"another secret of the name", toSecret, func(s *teststore.Store, o objects) { o.secret.UID = "u9"; s.Put(o.secret) }, "secret UID (u9) does not match service account secret ref claim (u2)"},
-		{"a secret without a UID", with(bare, func(b *boundobject.Binding) { b.Secret = ref("s", "") }), nil, "secret UID (u2) does not match service account secret ref claim ()"},
-		{"a secret without a name", with(bare, func(b *boundobject.Binding) { b.Secret = ref("", "u2") }), nil, invalidated},
-		{"pod", toPod, nil, ""},
-		{"no pod", toPod, func(s *teststore.Store, o objects) { s.Delete(o.pod) }, invalidated},
-		{"another pod of the name", toPod, func(s *teststore.Store, o objects) { o.pod.UID = "u9"; s.Put(o.pod) }, "pod UID (u9) does not match service account pod ref claim (u3)"},
-		{"a pod without a UID", with(bare, func(b *boundobject.Binding) { b.Pod = ref("p", "") }), nil, "pod UID (u3) does not match service account pod ref claim ()"},
-		{"a pod of another account now", toPod, func(s *teststore.Store, o objects) { o.pod.Spec.ServiceAccountName = "other"; s.Put(o.pod) }, ""},
-		{"a pod that has ended", toPod, func(s *teststore.Store, o objects) { o.pod.Status.Phase = corev1.PodSucceeded; s.Put(o.pod) }, ""},
-		{"node", toNode, nil, ""},
-		{"no node", toNode, func(s *teststore.Store, o objects) { s.Delete(o.node) }, invalidated},
-		{"another node of the name", toNode, func(s *teststore.Store, o objects) { o.node.UID = "u9"; s.Put(o.node) }, "node UID (u9) does not match service account node ref claim (u4)"},
-		{"a node without a UID", with(bare, func(b *boundobject.Binding) { b.Node = ref("n", "") }), nil, "node UID (u4) does not match service account node ref claim ()"},
+		{name: "secret", binding: toSecret},
+		{name: "no secret", binding: toSecret, change: func(s *teststore.Store, o objects) { s.Delete(o.secret) }, want: invalidated},
+		{
+			name:    "another secret of the name",
+			binding: toSecret,
+			change:  func(s *teststore.Store, o objects) { o.secret.UID = "u9"; s.Put(o.secret) },
+			want:    "secret UID (u9) does not match service account secret ref claim (u2)",
+		},
+		{
+			name:    "a secret without a UID",
+			binding: with(bare, func(b *boundobject.Binding) { b.Secret = ref("s", "") }),
+			want:    "secret UID (u2) does not match service account secret ref claim ()",
+		},
+		{name: "a secret without a name", binding: with(bare, func(b *boundobject.Binding) { b.Secret = ref("", "u2") }), want: invalidated},
+		{name: "pod", binding: toPod},
+		{name: "no pod", binding: toPod, change: func(s *teststore.Store, o objects) { s.Delete(o.pod) }, want: invalidated},
+		{
+			name:    "another pod of the name",
+			binding: toPod,
+			change:  func(s *teststore.Store, o objects) { o.pod.UID = "u9"; s.Put(o.pod) },
+			want:    "pod UID (u9) does not match service account pod ref claim (u3)",
+		},
+		{
+			name:    "a pod without a UID",
+			binding: with(bare, func(b *boundobject.Binding) { b.Pod = ref("p", "") }),
+			want:    "pod UID (u3) does not match service account pod ref claim ()",
+		},
+		{name: "a pod of another account now", binding: toPod, change: func(s *teststore.Store, o objects) { o.pod.Spec.ServiceAccountName = "other"; s.Put(o.pod) }},
+		{name: "a pod that has ended", binding: toPod, change: func(s *teststore.Store, o objects) { o.pod.Status.Phase = corev1.PodSucceeded; s.Put(o.pod) }},
+		{name: "node", binding: toNode},
+		{name: "no node", binding: toNode, change: func(s *teststore.Store, o objects) { s.Delete(o.node) }, want: invalidated},
+		{
+			name:    "another node of the name",
+			binding: toNode,
+			change:  func(s *teststore.Store, o objects) { o.node.UID = "u9"; s.Put(o.node) },
+			want:    "node UID (u9) does not match service account node ref claim (u4)",
+		},
+		{
+			name:    "a node without a UID",
+			binding: with(bare, func(b *boundobject.Binding) { b.Node = ref("n", "") }),
+			want:    "node UID (u4) does not match service account node ref claim ()",
+		},
 
 		// The node of a pod is there for information.
-		{"a pod on a node", toBoth, nil, ""},
-		{"a pod on no node any more", toBoth, func(s *teststore.Store, o objects) { s.Delete(o.node) }, ""},
-		{"a pod on another node of the name", toBoth, func(s *teststore.Store, o objects) { o.node.UID = "u9"; s.Put(o.node) }, ""},
-		{"a pod on a node that is being deleted", toBoth, func(s *teststore.Store, o objects) { mark(&o.node.ObjectMeta, -time.Hour); s.Put(o.node) }, ""},
-		{"no pod on a node", toBoth, func(s *teststore.Store, o objects) { s.Delete(o.pod) }, invalidated},
+		{name: "a pod on a node", binding: toBoth},
+		{name: "a pod on no node any more", binding: toBoth, change: func(s *teststore.Store, o objects) { s.Delete(o.node) }},
+		{name: "a pod on another node of the name", binding: toBoth, change: func(s *teststore.Store, o objects) { o.node.UID = "u9"; s.Put(o.node) }},
+		{
+			name:    "a pod on a node that is being deleted",
+			binding: toBoth,
+			change:  func(s *teststore.Store, o objects) { mark(&o.node.ObjectMeta, -time.Hour); s.Put(o.node) },
+		},
+		{name: "no pod on a node", binding: toBoth, change: func(s *teststore.Store, o objects) { s.Delete(o.pod) }, want: invalidated},
 
-		{"order: account before secret", toAll, func(s *teststore.Store, o objects) { o.account.UID = "u9"; s.Put(o.account); s.Delete(o.secret, o.pod) }, "service account UID (u9) does not match claim (u1)"},
-		{"order: UID before deletion", bare, func(s *teststore.Store, o objects) {
+		{
+			name:    "order: account before secret",
+			binding: toAll,
+			change:  func(s *teststore.Store, o objects) { o.account.UID = "u9"; s.Put(o.account); s.Delete(o.secret, o.pod) },
+			want:    "service account UID (u9) does not match claim (u1)",
+		},
+		{name: "order: UID before deletion", binding: bare, change: func(s *teststore.Store, o objects) {
 			o.account.UID = "u9"
 			mark(&o.account.ObjectMeta, -time.Hour)
 			s.Put(o.account)
-		}, "service account UID (u9) does not match claim (u1)"},
-		{"order: deletion of the account before the secret", toAll, func(s *teststore.Store, o objects) {
+		}, want: "service account UID (u9) does not match claim (u1)"},
+		{name: "order: deletion of the account before the secret", binding: toAll, change: func(s *teststore.Store, o objects) {
 			mark(&o.account.ObjectMeta, -time.Hour)
 			s.Put(o.account)
 			s.Delete(o.secret)
-		}, "service account ns/app has been deleted"},
-		{"order: secret before pod", toAll, func(s *teststore.Store, o objects) {
+		}, want: "service account ns/app has been deleted"},
+		{name: "order: secret before pod", binding: toAll, change: func(s *teststore.Store, o objects) {
 			o.secret.UID, o.pod.UID = "u8", "u9"
 			s.Put(o.secret, o.pod)
-		}, "secret UID (u8) does not match service account secret ref claim (u2)"},
-		{"order: the pod after a good secret", toAll, func(s *teststore.Store, o objects) { o.pod.UID = "u9"; s.Put(o.pod) }, "pod UID (u9) does not match service account pod ref claim (u3)"},
-		{"order: the node after a good secret", with(toSecret, func(b *boundobject.Binding) { b.Node = ref("n", "u9") }), nil, "node UID (u4) does not match service account node ref claim (u9)"},
+		}, want: "secret UID (u8) does not match service account secret ref claim (u2)"},
+		{
+			name:    "order: the pod after a good secret",
+			binding: toAll,
+			change:  func(s *teststore.Store, o objects) { o.pod.UID = "u9"; s.Put(o.pod) },
+			want:    "pod UID (u9) does not match service account pod ref claim (u3)",
+		},
+		{
+			name:    "order: the node after a good secret",
+			binding: with(toSecret, func(b *boundobject.Binding) { b.Node = ref("n", "u9") }),
+			want:    "node UID (u4) does not match service account node ref claim (u9)",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := fresh(t)
@@ -143,13 +205,13 @@ func TestConfirmDeletionGrace(t *testing.T) {
 		mark    func(objects, time.Duration, *teststore.Store)
 		want    string
 	}{
-		{"account", bare, func(o objects, in time.Duration, s *teststore.Store) {
+		{name: "account", binding: bare, mark: func(o objects, in time.Duration, s *teststore.Store) {
 			mark(&o.account.ObjectMeta, in)
 			s.Put(o.account)
-		}, "service account ns/app has been deleted"},
-		{"secret", toSecret, func(o objects, in time.Duration, s *teststore.Store) { mark(&o.secret.ObjectMeta, in); s.Put(o.secret) }, invalidated},
-		{"pod", toPod, func(o objects, in time.Duration, s *teststore.Store) { mark(&o.pod.ObjectMeta, in); s.Put(o.pod) }, invalidated},
-		{"node", toNode, func(o objects, in time.Duration, s *teststore.Store) { mark(&o.node.ObjectMeta, in); s.Put(o.node) }, invalidated},
+		}, want: "service account ns/app has been deleted"},
+		{name: "secret", binding: toSecret, mark: func(o objects, in time.Duration, s *teststore.Store) { mark(&o.secret.ObjectMeta, in); s.Put(o.secret) }, want: invalidated},
+		{name: "pod", binding: toPod, mark: func(o objects, in time.Duration, s *teststore.Store) { mark(&o.pod.ObjectMeta, in); s.Put(o.pod) }, want: invalidated},
+		{name: "node", binding: toNode, mark: func(o objects, in time.Duration, s *teststore.Store) { mark(&o.node.ObjectMeta, in); s.Put(o.node) }, want: invalidated},
 	} {
 		s := fresh(t)
 		for in, want := range map[time.Duration]string{

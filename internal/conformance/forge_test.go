@@ -117,9 +117,9 @@ func TestTokensSignedWithNamedKeys(t *testing.T) {
 		verified       jose.SignatureAlgorithm
 		public         crypto.PublicKey
 	}{
-		{"rsa", "", jose.RS256, rsaKey.Public()},
-		{"rsa", "PS512", jose.PS512, rsaKey.Public()},
-		{"ec", "", jose.ES384, ecKey.Public()},
+		{key: "rsa", verified: jose.RS256, public: rsaKey.Public()},
+		{key: "rsa", algorithm: "PS512", verified: jose.PS512, public: rsaKey.Public()},
+		{key: "ec", verified: jose.ES384, public: ecKey.Public()},
 	} {
 		f := &Forge{Sign: signKey, Key: c.key, Claims: map[string]any{"sub": "x"}}
 		if c.algorithm != "" {

@@ -28,11 +28,11 @@ func TestKnownFailures(t *testing.T) {
 		reason   string
 		err      string
 	}{
-		{"a/one", failed, "RBAC is missing", ""},
-		{"a/one", nil, "", "take it off the list"},
-		{"a/other", nil, "", ""},
-		{"a/other", failed, "", "want 201, got 403"},
-		{"b/one", failed, "", "want 201, got 403"}, // skipped ones aren't judged
+		{name: "a/one", failures: failed, reason: "RBAC is missing"},
+		{name: "a/one", err: "take it off the list"},
+		{name: "a/other"},
+		{name: "a/other", failures: failed, err: "want 201, got 403"},
+		{name: "b/one", failures: failed, err: "want 201, got 403"}, // skipped ones aren't judged
 	} {
 		reason, err := k.Judge(c.name, c.failures)
 		if reason != c.reason || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {

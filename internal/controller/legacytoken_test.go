@@ -48,9 +48,9 @@ func TestUnusedLegacyTokens(t *testing.T) {
 		"made by hand":              {unlisted: true, want: [3]string{"valid", "valid", "valid"}},
 		"of an account before":      {change: []func(*corev1.Secret){func(s *corev1.Secret) { s.Annotations[corev1.ServiceAccountUIDKey] = "x" }}, want: [3]string{"valid", "valid", "valid"}},
 		"of another type":           {change: []func(*corev1.Secret){func(s *corev1.Secret) { s.Type = corev1.SecretTypeOpaque }}, want: [3]string{"valid", "valid", "valid"}},
-		"mounted":                   {pod: &corev1.PodSpec{Volumes: []corev1.Volume{{VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "robot-token"}}}}}, want: [3]string{"valid", "valid", "valid"}},
-		"in the environment":        {pod: &corev1.PodSpec{Containers: []corev1.Container{{EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "robot-token"}}}}}}}, want: [3]string{"valid", "valid", "valid"}},
-		"another secret is mounted": {pod: &corev1.PodSpec{Volumes: []corev1.Volume{{VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "robot-token-2"}}}}}, want: [3]string{"valid", "invalid since " + fourDays, "deleted"}},
+		"mounted":                   {pod: mounting("robot-token"), want: [3]string{"valid", "valid", "valid"}},
+		"in the environment":        {pod: withVariablesOf("robot-token"), want: [3]string{"valid", "valid", "valid"}},
+		"another secret is mounted": {pod: mounting("robot-token-2"), want: [3]string{"valid", "invalid since " + fourDays, "deleted"}},
 		"young": {change: []func(*corev1.Secret){func(s *corev1.Secret) {
 			s.CreationTimestamp = metav1.NewTime(time.Now().Add(3 * day))
 		}}, want: [3]string{"valid", "valid", "invalid since 2000-01-07"}},
@@ -83,4 +83,17 @@ func TestUnusedLegacyTokens(t *testing.T) {
 			})
 		})
 	}
+}
+
+// mounting is a pod with a secret in a volume.
+func mounting(secret string) *corev1.PodSpec {
+	return &corev1.PodSpec{Volumes: []corev1.Volume{
+		{VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret}}},
+	}}
+}
+
+// withVariablesOf is a pod with a secret in the environment of its container.
+func withVariablesOf(secret string) *corev1.PodSpec {
+	from := &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: secret}}
+	return &corev1.PodSpec{Containers: []corev1.Container{{EnvFrom: []corev1.EnvFromSource{{SecretRef: from}}}}}
 }

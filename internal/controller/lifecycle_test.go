@@ -224,31 +224,31 @@ func TestNothingIsDeletedThatHasChanged(t *testing.T) {
 		change                                func(*testing.T, *cluster)
 	}{
 		"a bootstrap token that is extended": {
-			"token-cleaner-controller", "secrets", "kube-system", "x", func(t *testing.T, c *cluster) {
+			controller: "token-cleaner-controller", resource: "secrets", namespace: "kube-system", name: "x", add: func(t *testing.T, c *cluster) {
 				must(c.create("secrets", "kube-system", &corev1.Secret{
 					ObjectMeta: metav1.ObjectMeta{Name: "x"}, Type: bootstrapapi.SecretTypeBootstrapToken,
 					Data: bytesOf("expiration", time.Now().Format(time.RFC3339)),
 				}))(t)
-			}, func(t *testing.T, c *cluster) {
+			}, change: func(t *testing.T, c *cluster) {
 				secret := must(c.get("secrets", "kube-system", "x"))(t).(*corev1.Secret)
 				secret.Data = bytesOf("expiration", time.Now().Add(365*24*time.Hour).Format(time.RFC3339))
 				must(c.put("secrets", secret))(t)
 			},
 		},
 		"a pod that is another": {
-			"pod-garbage-collector-controller", "pods", "team", "x", func(t *testing.T, c *cluster) {
+			controller: "pod-garbage-collector-controller", resource: "pods", namespace: "team", name: "x", add: func(t *testing.T, c *cluster) {
 				c.addPod(t, "team", "x")
 				must(c.delete("pods", "team", "x", metav1.DeleteOptions{}))(t)
-			}, func(t *testing.T, c *cluster) {
+			}, change: func(t *testing.T, c *cluster) {
 				must(c.drop("pods", must(c.get("pods", "team", "x"))(t)))(t)
 				must(c.create("pods", "team", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "x"}}))(t)
 			},
 		},
 		"a token secret that is given to another account": {
-			"serviceaccount-token-controller", "secrets", "team", "x", func(t *testing.T, c *cluster) {
+			controller: "serviceaccount-token-controller", resource: "secrets", namespace: "team", name: "x", add: func(t *testing.T, c *cluster) {
 				c.addAccount(t, "team", "robot")
 				c.addTokenSecret(t, "team", "x", "nobody")
-			}, func(t *testing.T, c *cluster) {
+			}, change: func(t *testing.T, c *cluster) {
 				secret := must(c.get("secrets", "team", "x"))(t).(*corev1.Secret)
 				secret.Annotations[corev1.ServiceAccountNameKey] = "robot"
 				must(c.put("secrets", secret))(t)

@@ -61,19 +61,22 @@ func TestWhatIsInTokenSecret(t *testing.T) {
 	data := func(pairs ...string) func(*corev1.Secret) {
 		return func(s *corev1.Secret) { s.Data = bytesOf(pairs...) }
 	}
+	changes := func(all ...func(*corev1.Secret)) []func(*corev1.Secret) { return all }
+	complete := bytesOf("token", "mine", "ca.crt", "the CA", "namespace", "team")
+	filled := bytesOf("token", "a.b.c", "ca.crt", "the CA", "namespace", "team")
 	for name, test := range map[string]struct {
 		change  []func(*corev1.Secret)
 		want    map[string][]byte
 		updates int
 	}{
-		"a token that is there stays":      {[]func(*corev1.Secret){data("token", "mine")}, bytesOf("token", "mine", "ca.crt", "the CA", "namespace", "team"), 1},
-		"an old CA is replaced":            {[]func(*corev1.Secret){pinned, data("token", "mine", "namespace", "team", "ca.crt", "old")}, bytesOf("token", "mine", "ca.crt", "the CA", "namespace", "team"), 1},
-		"another namespace stays":          {[]func(*corev1.Secret){pinned, data("token", "mine", "namespace", "x", "ca.crt", "the CA")}, bytesOf("token", "mine", "ca.crt", "the CA", "namespace", "x"), 0},
-		"a complete one is left alone":     {[]func(*corev1.Secret){pinned, data("token", "mine", "namespace", "team", "ca.crt", "the CA")}, bytesOf("token", "mine", "ca.crt", "the CA", "namespace", "team"), 0},
-		"an emptied token is made anew":    {[]func(*corev1.Secret){pinned, data("token", "", "namespace", "team", "ca.crt", "the CA")}, bytesOf("token", "a.b.c", "ca.crt", "the CA", "namespace", "team"), 1},
-		"other data stays":                 {[]func(*corev1.Secret){pinned, data("more", "x")}, bytesOf("more", "x", "token", "a.b.c", "ca.crt", "the CA", "namespace", "team"), 1},
-		"an immutable one can't be filled": {[]func(*corev1.Secret){pinned, func(s *corev1.Secret) { s.Immutable = new(true) }}, nil, 0},
-		"but it is pinned":                 {[]func(*corev1.Secret){data("token", "mine"), func(s *corev1.Secret) { s.Immutable = new(true) }}, bytesOf("token", "mine"), 1},
+		"a token that is there stays":      {change: changes(data("token", "mine")), want: complete, updates: 1},
+		"an old CA is replaced":            {change: changes(pinned, data("token", "mine", "namespace", "team", "ca.crt", "old")), want: complete, updates: 1},
+		"another namespace stays":          {change: changes(pinned, data("token", "mine", "namespace", "x", "ca.crt", "the CA")), want: bytesOf("token", "mine", "ca.crt", "the CA", "namespace", "x")},
+		"a complete one is left alone":     {change: changes(pinned, data("token", "mine", "namespace", "team", "ca.crt", "the CA")), want: complete},
+		"an emptied token is made anew":    {change: changes(pinned, data("token", "", "namespace", "team", "ca.crt", "the CA")), want: filled, updates: 1},
+		"other data stays":                 {change: changes(pinned, data("more", "x")), want: bytesOf("more", "x", "token", "a.b.c", "ca.crt", "the CA", "namespace", "team"), updates: 1},
+		"an immutable one can't be filled": {change: changes(pinned, func(s *corev1.Secret) { s.Immutable = new(true) })},
+		"but it is pinned":                 {change: changes(data("token", "mine"), func(s *corev1.Secret) { s.Immutable = new(true) }), want: bytesOf("token", "mine"), updates: 1},
 		"one that goes is left alone": {[]func(*corev1.Secret){func(s *corev1.Secret) {
 			now := metav1.Now()
 			s.DeletionTimestamp, s.Finalizers = &now, []string{"example.com/hold"}

@@ -109,12 +109,12 @@ func TestCertificates(t *testing.T) {
 		after time.Duration
 		made  []string
 	}{
-		{"at once", wanted, 0, nil},
-		{"under another name, too", elsewhere, 0, []string{"serving.crt"}},
-		{"on another port", moved, 0, []string{"admin.kubeconfig"}},
-		{"after ten months", moved, 300 * 24 * time.Hour, nil},
-		{"in the last month", moved, 340 * 24 * time.Hour, []string{"serving.crt", "admin.kubeconfig"}},
-		{"after that", moved, 341 * 24 * time.Hour, nil},
+		{name: "at once", want: wanted},
+		{name: "under another name, too", want: elsewhere, made: []string{"serving.crt"}},
+		{name: "on another port", want: moved, made: []string{"admin.kubeconfig"}},
+		{name: "after ten months", want: moved, after: 300 * 24 * time.Hour},
+		{name: "in the last month", want: moved, after: 340 * 24 * time.Hour, made: []string{"serving.crt", "admin.kubeconfig"}},
+		{name: "after that", want: moved, after: 341 * 24 * time.Hour},
 	} {
 		if diff := cmp.Diff(step.made, made(ensure(t, dir, step.want, start.Add(step.after)))); diff != "" {
 			t.Errorf("%s:\n%s", step.name, diff)

@@ -62,7 +62,7 @@ func (c *collector) of(id string) []described {
 	defer c.mu.Unlock()
 	var found []described
 	for _, span := range c.spans {
-		d := described{span.GetName(), span.GetKind().String(), span.GetStatus().String(), map[string]string{}}
+		d := described{Name: span.GetName(), Kind: span.GetKind().String(), Status: span.GetStatus().String(), Attributes: map[string]string{}}
 		for _, attribute := range span.GetAttributes() {
 			d.Attributes[attribute.GetKey()] = attribute.GetValue().String()
 		}
@@ -106,7 +106,11 @@ func TestSpans(t *testing.T) {
 		if diff := cmp.Diff(generic, fast); diff != "" {
 			t.Errorf("%s: generic chain -, fast path +:\n%s", request.path, diff)
 		}
-		if len(fast) != 1 || len(fast[0].Attributes) < 5 || !slices.Contains([]string{"POST /apis/authentication.k8s.io/v1/tokenreviews", "POST /api/v1/namespaces/{:namespace}/serviceaccounts/{:name}/token"}, fast[0].Name) {
+		names := []string{
+			"POST /apis/authentication.k8s.io/v1/tokenreviews",
+			"POST /api/v1/namespaces/{:namespace}/serviceaccounts/{:name}/token",
+		}
+		if len(fast) != 1 || len(fast[0].Attributes) < 5 || !slices.Contains(names, fast[0].Name) {
 			t.Errorf("%+v", fast)
 		}
 	}

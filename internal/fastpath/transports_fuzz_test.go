@@ -49,10 +49,16 @@ func FuzzTransports(f *testing.F) {
 			f.Add("POST", path, header, uint8(i), []byte(`{"spec":{}}`))
 			f.Add("POST", path, header, uint8(0), []byte(reviewOf(placeholder)))
 		}
-		for _, query := range []string{"timeout=5s", "timeout=5", "timeout=-1s", "timeout=", "pretty=true", "dryRun=All", "fieldManager=x", "fieldValidation=Strict", "?", "timeout=5s&timeout=1ns", "a;b", "%zz"} {
+		for _, query := range []string{
+			"timeout=5s", "timeout=5", "timeout=-1s", "timeout=", "pretty=true", "dryRun=All", "fieldManager=x", "fieldValidation=Strict",
+			"?", "timeout=5s&timeout=1ns", "a;b", "%zz",
+		} {
 			f.Add("POST", path+"?"+query, "", uint8(0), []byte(reviewOf(placeholder)))
 		}
-		for _, other := range []string{path + "/", "/" + path, strings.ToUpper(path), path + "%2f", strings.Replace(path, "v1", "v1/../v1", 1), strings.Replace(path, "app", "none", 1), strings.Replace(path, "app", "%61pp", 1)} {
+		for _, other := range []string{
+			path + "/", "/" + path, strings.ToUpper(path), path + "%2f",
+			strings.Replace(path, "v1", "v1/../v1", 1), strings.Replace(path, "app", "none", 1), strings.Replace(path, "app", "%61pp", 1),
+		} {
 			f.Add("POST", other, "", uint8(0), []byte(tokenBody))
 		}
 		for _, method := range []string{"GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "post", "TRACE", "X"} {

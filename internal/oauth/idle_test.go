@@ -136,16 +136,16 @@ func TestWindows(t *testing.T) {
 		change func(*oauthv1.OAuthAccessToken)
 		want   int32 // after a use at 100 of a token that may idle until 600
 	}{
-		"the client's":                  {time.Hour, client(seconds(1000)), nil, 1100},
-		"the server's":                  {time.Hour, client(nil), nil, 3700},
-		"for ever":                      {time.Hour, client(seconds(0)), nil, 0},
-		"for ever, says the server":     {0, client(nil), nil, 0},
-		"shorter than it was":           {time.Hour, client(seconds(300)), nil, 600},
-		"as long as it was":             {time.Hour, client(seconds(500)), nil, 600},
-		"of a service account":          {time.Hour, client(seconds(1000)), ofAccount, 3700},
-		"of no client":                  {time.Hour, nil, nil, 3700},
-		"of no client, and no server's": {0, nil, nil, 600},
-		"more than can be written":      {time.Hour, client(seconds(1<<31 - 1)), nil, 1<<31 - 1},
+		"the client's":                  {server: time.Hour, client: client(seconds(1000)), want: 1100},
+		"the server's":                  {server: time.Hour, client: client(nil), want: 3700},
+		"for ever":                      {server: time.Hour, client: client(seconds(0))},
+		"for ever, says the server":     {server: 0, client: client(nil)},
+		"shorter than it was":           {server: time.Hour, client: client(seconds(300)), want: 600},
+		"as long as it was":             {server: time.Hour, client: client(seconds(500)), want: 600},
+		"of a service account":          {server: time.Hour, client: client(seconds(1000)), change: ofAccount, want: 3700},
+		"of no client":                  {server: time.Hour, want: 3700},
+		"of no client, and no server's": {server: 0, want: 600},
+		"more than can be written":      {server: time.Hour, client: client(seconds(1<<31 - 1)), want: 1<<31 - 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T) {

@@ -133,7 +133,12 @@ func FuzzWriter(f *testing.F) {
 			Number int64    `json:"number"`
 			List   []string `json:"list"`
 			More   []string `json:"more,omitempty"`
-		}{text, number, []string{text, "b"}, []string{text}})
+		}{
+			Text:   text,
+			Number: number,
+			List:   []string{text, "b"},
+			More:   []string{text},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

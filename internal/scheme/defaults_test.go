@@ -177,14 +177,14 @@ func TestPullPolicy(t *testing.T) {
 
 func TestFieldLabels(t *testing.T) {
 	for _, test := range []struct{ kind, label, want, problem string }{
-		{"Pod", "spec.nodeName", "spec.nodeName", ""},
-		{"Pod", "spec.host", "spec.nodeName", ""},
-		{"Pod", "spec.containers", "", "field label not supported: spec.containers"},
-		{"Namespace", "name", "metadata.name", ""},
-		{"Secret", "type", "type", ""},
-		{"Node", "metadata.namespace", "", "field label not supported: metadata.namespace"},
-		{"ServiceAccount", "metadata.name", "metadata.name", ""},
-		{"ServiceAccount", "spec.x", "", `"spec.x" is not a known field selector: only "metadata.name", "metadata.namespace"`},
+		{kind: "Pod", label: "spec.nodeName", want: "spec.nodeName"},
+		{kind: "Pod", label: "spec.host", want: "spec.nodeName"},
+		{kind: "Pod", label: "spec.containers", problem: "field label not supported: spec.containers"},
+		{kind: "Namespace", label: "name", want: "metadata.name"},
+		{kind: "Secret", label: "type", want: "type"},
+		{kind: "Node", label: "metadata.namespace", problem: "field label not supported: metadata.namespace"},
+		{kind: "ServiceAccount", label: "metadata.name", want: "metadata.name"},
+		{kind: "ServiceAccount", label: "spec.x", problem: `"spec.x" is not a known field selector: only "metadata.name", "metadata.namespace"`},
 	} {
 		got, value, err := Scheme.ConvertFieldLabel(schema.GroupVersionKind{Version: "v1", Kind: test.kind}, test.label, "x")
 		problem := ""

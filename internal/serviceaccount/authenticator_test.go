@@ -102,12 +102,12 @@ func TestSignatureIsCheckedOnce(t *testing.T) {
 		name, token, want string
 		checked           int
 	}{
-		{"at first", good, accepted, 1},
-		{"again", good, accepted, 1},
-		{"another token", other, accepted, 2},
-		{"the first, with the signature of the other", forged, badSignature, 3},
-		{"that again", forged, badSignature, 4},
-		{"the first again", good, accepted, 4},
+		{name: "at first", token: good, want: accepted, checked: 1},
+		{name: "again", token: good, want: accepted, checked: 1},
+		{name: "another token", token: other, want: accepted, checked: 2},
+		{name: "the first, with the signature of the other", token: forged, want: badSignature, checked: 3},
+		{name: "that again", token: forged, want: badSignature, checked: 4},
+		{name: "the first again", token: good, want: accepted, checked: 4},
 	} {
 		if got := s.review(step.token); got.Error != step.want {
 			t.Errorf("%s: error %q, want %q", step.name, got.Error, step.want)
@@ -169,17 +169,26 @@ func TestAudiencesOfReview(t *testing.T) {
 		asked, want []string
 		refused     string
 	}{
-		{"none asked: the server's", `["other","api"]`, nil, []string{"api", "other"}, ""},
-		{"none asked, one common", `["vault","other"]`, nil, []string{"other"}, ""},
-		{"the order of the asked", `["a","b","c"]`, []string{"c", "x", "a"}, []string{"c", "a"}, ""},
-		{"asked twice", `["a"]`, []string{"a", "a"}, []string{"a", "a"}, ""},
-		{"a text", `"vault"`, []string{"vault"}, []string{"vault"}, ""},
-		{"foreign to the server", `["vault"]`, []string{"vault"}, []string{"vault"}, ""},
-		{"of the server, which is not asked", `["api"]`, []string{"vault"}, nil, `token audiences ["api"] is invalid for the target audiences ["vault"]`},
-		{"none in the token: the server's", "", []string{"other"}, []string{"other"}, ""},
-		{"none in the token, a foreign one asked", "", []string{"vault"}, nil, `token audiences ["api" "other"] is invalid for the target audiences ["vault"]`},
-		{"an empty one asked", `["api"]`, []string{""}, nil, `token audiences ["api"] is invalid for the target audiences [""]`},
-		{"an empty one in both", `["","api"]`, []string{""}, []string{""}, ""},
+		{name: "none asked: the server's", of: `["other","api"]`, want: []string{"api", "other"}},
+		{name: "none asked, one common", of: `["vault","other"]`, want: []string{"other"}},
+		{name: "the order of the asked", of: `["a","b","c"]`, asked: []string{"c", "x", "a"}, want: []string{"c", "a"}},
+		{name: "asked twice", of: `["a"]`, asked: []string{"a", "a"}, want: []string{"a", "a"}},
+		{name: "a text", of: `"vault"`, asked: []string{"vault"}, want: []string{"vault"}},
+		{name: "foreign to the server", of: `["vault"]`, asked: []string{"vault"}, want: []string{"vault"}},
+		{
+			name:    "of the server, which is not asked",
+			of:      `["api"]`,
+			asked:   []string{"vault"},
+			refused: `token audiences ["api"] is invalid for the target audiences ["vault"]`,
+		},
+		{name: "none in the token: the server's", asked: []string{"other"}, want: []string{"other"}},
+		{
+			name:    "none in the token, a foreign one asked",
+			asked:   []string{"vault"},
+			refused: `token audiences ["api" "other"] is invalid for the target audiences ["vault"]`,
+		},
+		{name: "an empty one asked", of: `["api"]`, asked: []string{""}, refused: `token audiences ["api"] is invalid for the target audiences [""]`},
+		{name: "an empty one in both", of: `["","api"]`, asked: []string{""}, want: []string{""}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := s.review(issued(goodClaims(member{"aud", test.of})), test.asked...)
@@ -297,13 +306,33 @@ func TestNotes(t *testing.T) {
 		notes       map[string]string
 		counted     string
 	}{
-		{"not extended", issued(goodClaims()), nil, ""},
-		{"a time of 0 is none", warn(0), nil, ""},
-		{"extended and young", warn(now.Unix() + 1), nil, "serviceaccount_valid_tokens_total"},
-		{"extended and old", warn(now.Unix() - 90), map[string]string{prefix + "stale-token": "subject: " + username + ", seconds after warning threshold: 90"}, "serviceaccount_stale_tokens_total"},
-		{"within the second", warn(now.Unix()), map[string]string{prefix + "stale-token": "subject: " + username + ", seconds after warning threshold: 0"}, "serviceaccount_stale_tokens_total"},
-		{"for no audience", issued(goodClaims(member{"aud", ""})), map[string]string{prefix + "legacy-token": username}, "serviceaccount_legacy_tokens_total"},
-		{"for no audience, for long", issued(goodClaims(member{"aud", "[]"}, member{"exp", ""})), map[string]string{prefix + "legacy-token": username}, "serviceaccount_legacy_tokens_total"},
+		{name: "not extended", token: issued(goodClaims())},
+		{name: "a time of 0 is none", token: warn(0)},
+		{name: "extended and young", token: warn(now.Unix() + 1), counted: "serviceaccount_valid_tokens_total"},
+		{
+			name:    "extended and old",
+			token:   warn(now.Unix() - 90),
+			notes:   map[string]string{prefix + "stale-token": "subject: " + username + ", seconds after warning threshold: 90"},
+			counted: "serviceaccount_stale_tokens_total",
+		},
+		{
+			name:    "within the second",
+			token:   warn(now.Unix()),
+			notes:   map[string]string{prefix + "stale-token": "subject: " + username + ", seconds after warning threshold: 0"},
+			counted: "serviceaccount_stale_tokens_total",
+		},
+		{
+			name:    "for no audience",
+			token:   issued(goodClaims(member{"aud", ""})),
+			notes:   map[string]string{prefix + "legacy-token": username},
+			counted: "serviceaccount_legacy_tokens_total",
+		},
+		{
+			name:    "for no audience, for long",
+			token:   issued(goodClaims(member{"aud", "[]"}, member{"exp", ""})),
+			notes:   map[string]string{prefix + "legacy-token": username},
+			counted: "serviceaccount_legacy_tokens_total",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := counters(t)
@@ -339,10 +368,21 @@ func TestLegacyNotes(t *testing.T) {
 		notes             map[string]string
 		counted           []string
 	}{
-		{"made by hand", false, false, map[string]string{prefix + "legacy-token-manual-secret": "s"}, []string{"legacy_manual_token_uses_total"}},
-		{"generated", true, false, map[string]string{prefix + "legacy-token-autogenerated-secret": "s"}, []string{"legacy_auto_token_uses_total"}},
-		{"generated and marked invalid", true, true, map[string]string{prefix + "legacy-token-invalidated": "s/ns"}, []string{"invalid_legacy_auto_token_uses_total"}},
-		{"made by hand and marked invalid", false, true, map[string]string{prefix + "legacy-token-invalidated": "s/ns"}, nil},
+		{name: "made by hand", notes: map[string]string{prefix + "legacy-token-manual-secret": "s"}, counted: []string{"legacy_manual_token_uses_total"}},
+		{
+			name:      "generated",
+			generated: true,
+			notes:     map[string]string{prefix + "legacy-token-autogenerated-secret": "s"},
+			counted:   []string{"legacy_auto_token_uses_total"},
+		},
+		{
+			name:      "generated and marked invalid",
+			generated: true,
+			marked:    true,
+			notes:     map[string]string{prefix + "legacy-token-invalidated": "s/ns"},
+			counted:   []string{"invalid_legacy_auto_token_uses_total"},
+		},
+		{name: "made by hand and marked invalid", marked: true, notes: map[string]string{prefix + "legacy-token-invalidated": "s/ns"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			account, secret := teststore.Account("ns", "app", "u1"), secretOf(token)

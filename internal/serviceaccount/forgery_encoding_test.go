@@ -43,14 +43,14 @@ func encodingRows() []row {
 			case part == 2 && spelling.name == "encoded twice":
 				want = badSignature // and another signature
 			}
-			rows = append(rows, row{"encoding: " + name + ", " + spelling.name, respelled(part, spelling.spell), want})
+			rows = append(rows, row{name: "encoding: " + name + ", " + spelling.name, token: respelled(part, spelling.spell), want: want})
 			if part < 2 {
-				rows = append(rows, row{"encoding: " + name + ", " + spelling.name + " after signing", respelledLater(part, spelling.spell), notOurs})
+				rows = append(rows, row{name: "encoding: " + name + ", " + spelling.name + " after signing", token: respelledLater(part, spelling.spell), want: notOurs})
 			}
 		}
 	}
 	for part, name := range []string{"header", "payload"} {
-		rows = append(rows, row{"encoding: " + name + ", the other alphabet", otherAlphabet(part), notOurs})
+		rows = append(rows, row{name: "encoding: " + name + ", the other alphabet", token: otherAlphabet(part), want: notOurs})
 	}
 	return rows
 }
@@ -115,36 +115,36 @@ func partRows() []row {
 	parts := strings.Split(good, ".")
 	header, payload, end := parts[0], parts[1], parts[2]
 	rows := []row{
-		{"parts: good", good, accepted},
-		{"parts: something behind a blank", good + " Bearer x", accepted},
-		{"parts: a line end behind", good + "\r\n", accepted},
-		{"parts: one", header, notOurs},
-		{"parts: two", header + "." + payload, notOurs},
-		{"parts: header and signature", header + "." + end, notOurs},
-		{"parts: four", good + ".", notOurs},
-		{"parts: four, first empty", "." + good, notOurs},
-		{"parts: five", good + "." + payload + "." + end, notOurs},
-		{"parts: five, of a JWE", encode(`{"alg":"dir","enc":"A256GCM"}`) + "..AAAA.AAAA.AAAA", notOurs},
-		{"parts: two tokens", good + "." + good, notOurs},
-		{"parts: no header", "." + payload + "." + end, badSignature},
-		{"parts: no payload", header + ".." + end, notOurs},
-		{"parts: no signature", header + "." + payload + ".", badSignature},
-		{"parts: nothing in them", "..", notOurs},
-		{"parts: a dot", ".", notOurs},
-		{"parts: a letter", "x", notOurs},
-		{"parts: a brace", "{", notOurs},
-		{"parts: JSON serialization", fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q}`, payload, header, end), notOurs},
-		{"parts: general JSON serialization", fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, payload, header, end), notOurs},
-		{"parts: JSON and two dots", `{"payload":"..` + payload + `"}`, notOurs},
-		{"parts: in quotes", `"` + good + `"`, notOurs},
-		{"parts: with the scheme", "Bearer " + good, notOurs},
-		{"parts: other dots", strings.ReplaceAll(good, ".", "\u3002"), notOurs},
-		{"parts: commas", strings.ReplaceAll(good, ".", ","), notOurs},
-		{"parts: a megabyte of letters", strings.Repeat("x", 1<<20), notOurs},
-		{"parts: a megabyte of NULs", strings.Repeat("\x00", 1<<20), notOurs},
+		{name: "parts: good", token: good, want: accepted},
+		{name: "parts: something behind a blank", token: good + " Bearer x", want: accepted},
+		{name: "parts: a line end behind", token: good + "\r\n", want: accepted},
+		{name: "parts: one", token: header, want: notOurs},
+		{name: "parts: two", token: header + "." + payload, want: notOurs},
+		{name: "parts: header and signature", token: header + "." + end, want: notOurs},
+		{name: "parts: four", token: good + ".", want: notOurs},
+		{name: "parts: four, first empty", token: "." + good, want: notOurs},
+		{name: "parts: five", token: good + "." + payload + "." + end, want: notOurs},
+		{name: "parts: five, of a JWE", token: encode(`{"alg":"dir","enc":"A256GCM"}`) + "..AAAA.AAAA.AAAA", want: notOurs},
+		{name: "parts: two tokens", token: good + "." + good, want: notOurs},
+		{name: "parts: no header", token: "." + payload + "." + end, want: badSignature},
+		{name: "parts: no payload", token: header + ".." + end, want: notOurs},
+		{name: "parts: no signature", token: header + "." + payload + ".", want: badSignature},
+		{name: "parts: nothing in them", token: "..", want: notOurs},
+		{name: "parts: a dot", token: ".", want: notOurs},
+		{name: "parts: a letter", token: "x", want: notOurs},
+		{name: "parts: a brace", token: "{", want: notOurs},
+		{name: "parts: JSON serialization", token: fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q}`, payload, header, end), want: notOurs},
+		{name: "parts: general JSON serialization", token: fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, payload, header, end), want: notOurs},
+		{name: "parts: JSON and two dots", token: `{"payload":"..` + payload + `"}`, want: notOurs},
+		{name: "parts: in quotes", token: `"` + good + `"`, want: notOurs},
+		{name: "parts: with the scheme", token: "Bearer " + good, want: notOurs},
+		{name: "parts: other dots", token: strings.ReplaceAll(good, ".", "\u3002"), want: notOurs},
+		{name: "parts: commas", token: strings.ReplaceAll(good, ".", ","), want: notOurs},
+		{name: "parts: a megabyte of letters", token: strings.Repeat("x", 1<<20), want: notOurs},
+		{name: "parts: a megabyte of NULs", token: strings.Repeat("\x00", 1<<20), want: notOurs},
 	}
 	for i, front := range []string{"", header, header + "." + payload, good} {
-		rows = append(rows, row{fmt.Sprintf("parts: %d, and a megabyte of dots", i), front + strings.Repeat(".", 1<<20), notOurs})
+		rows = append(rows, row{name: fmt.Sprintf("parts: %d, and a megabyte of dots", i), token: front + strings.Repeat(".", 1<<20), want: notOurs})
 	}
 	return rows
 }

@@ -31,68 +31,96 @@ func headerRows() []row {
 	strangerKey, ownKey := jwk("stranger", true), jwk("P-256", true)
 	chain := `["` + base64.StdEncoding.EncodeToString(certificate("stranger")) + `"]`
 	rows := []row{
-		{"jwk: the forger's key", theirs(kid, member{"jwk", strangerKey}), badSignature},
-		{"jwk: the forger's key without a kid", theirs(member{"jwk", strangerKey}), badSignature},
-		{"jwk: the forger's key and its kid", theirs(member{"kid", stranger}, member{"jwk", strangerKey}), noKey},
-		{"jwk: ours", ours(member{"jwk", ownKey}), accepted},
-		{"jwk: another of ours", ours(member{"jwk", jwk("P-384", true)}), accepted},
-		{"jwk: null", ours(member{"jwk", `null`}), accepted},
-		{"jwk: nothing in it", ours(member{"jwk", `{}`}), notOurs},
-		{"jwk: a private key", ours(member{"jwk", jwk("P-256", false)}), notOurs},
-		{"jwk: a secret", ours(member{"jwk", `{"kty":"oct","k":"c2VjcmV0"}`}), notOurs},
-		{"jwk: off the curve", ours(member{"jwk", `{"kty":"EC","crv":"P-256","x":"` + encode(strings.Repeat("\x01", 32)) + `","y":"` + encode(strings.Repeat("\x01", 32)) + `"}`}), notOurs},
-		{"jwk: an RSA key whose exponent is 0", ours(member{"jwk", `{"kty":"RSA","n":"AQAB","e":"AA"}`}), notOurs},
-		{"jwk: a text", ours(member{"jwk", `"P-256"`}), notOurs},
-		{"jku: the forger's", theirs(kid, member{"jku", `"https://forger.example/keys"`}), badSignature},
-		{"jku: ignored", ours(member{"jku", `"https://forger.example/keys"`}), accepted},
-		{"x5u: the forger's", theirs(kid, member{"x5u", `"file:///etc/passwd"`}), badSignature},
-		{"x5u: ignored", ours(member{"x5u", `"file:///etc/passwd"`}), accepted},
-		{"x5c: the forger's", theirs(kid, member{"x5c", chain}), badSignature},
-		{"x5c: the forger's without a kid", theirs(member{"x5c", chain}), badSignature},
-		{"x5c: ignored", ours(member{"x5c", chain}), accepted},
-		{"x5c: no certificate", ours(member{"x5c", `["AAAA"]`}), notOurs},
-		{"x5c: no base64", ours(member{"x5c", `["!"]`}), notOurs},
-		{"x5c: a text", ours(member{"x5c", `"AAAA"`}), notOurs},
-		{"x5c: empty", ours(member{"x5c", `[]`}), accepted},
-		{"x5t: ignored", ours(member{"x5t", `"AAAA"`}, member{"x5t#S256", `"AAAA"`}), accepted},
+		{name: "jwk: the forger's key", token: theirs(kid, member{"jwk", strangerKey}), want: badSignature},
+		{name: "jwk: the forger's key without a kid", token: theirs(member{"jwk", strangerKey}), want: badSignature},
+		{name: "jwk: the forger's key and its kid", token: theirs(member{"kid", stranger}, member{"jwk", strangerKey}), want: noKey},
+		{name: "jwk: ours", token: ours(member{"jwk", ownKey}), want: accepted},
+		{name: "jwk: another of ours", token: ours(member{"jwk", jwk("P-384", true)}), want: accepted},
+		{name: "jwk: null", token: ours(member{"jwk", `null`}), want: accepted},
+		{name: "jwk: nothing in it", token: ours(member{"jwk", `{}`}), want: notOurs},
+		{name: "jwk: a private key", token: ours(member{"jwk", jwk("P-256", false)}), want: notOurs},
+		{name: "jwk: a secret", token: ours(member{"jwk", `{"kty":"oct","k":"c2VjcmV0"}`}), want: notOurs},
+		{
+			name:  "jwk: off the curve",
+			token: ours(member{"jwk", `{"kty":"EC","crv":"P-256","x":"` + encode(strings.Repeat("\x01", 32)) + `","y":"` + encode(strings.Repeat("\x01", 32)) + `"}`}),
+			want:  notOurs,
+		},
+		{name: "jwk: an RSA key whose exponent is 0", token: ours(member{"jwk", `{"kty":"RSA","n":"AQAB","e":"AA"}`}), want: notOurs},
+		{name: "jwk: a text", token: ours(member{"jwk", `"P-256"`}), want: notOurs},
+		{name: "jku: the forger's", token: theirs(kid, member{"jku", `"https://forger.example/keys"`}), want: badSignature},
+		{name: "jku: ignored", token: ours(member{"jku", `"https://forger.example/keys"`}), want: accepted},
+		{name: "x5u: the forger's", token: theirs(kid, member{"x5u", `"file:///etc/passwd"`}), want: badSignature},
+		{name: "x5u: ignored", token: ours(member{"x5u", `"file:///etc/passwd"`}), want: accepted},
+		{name: "x5c: the forger's", token: theirs(kid, member{"x5c", chain}), want: badSignature},
+		{name: "x5c: the forger's without a kid", token: theirs(member{"x5c", chain}), want: badSignature},
+		{name: "x5c: ignored", token: ours(member{"x5c", chain}), want: accepted},
+		{name: "x5c: no certificate", token: ours(member{"x5c", `["AAAA"]`}), want: notOurs},
+		{name: "x5c: no base64", token: ours(member{"x5c", `["!"]`}), want: notOurs},
+		{name: "x5c: a text", token: ours(member{"x5c", `"AAAA"`}), want: notOurs},
+		{name: "x5c: empty", token: ours(member{"x5c", `[]`}), want: accepted},
+		{name: "x5t: ignored", token: ours(member{"x5t", `"AAAA"`}, member{"x5t#S256", `"AAAA"`}), want: accepted},
 
-		{"crit: exp", ours(member{"crit", `["exp"]`}, member{"exp", `1`}), badSignature},
-		{"crit: alg", ours(member{"crit", `["alg"]`}), badSignature},
-		{"crit: a name that is not there", ours(member{"crit", `["nothing"]`}), badSignature},
-		{"crit: the empty name", ours(member{"crit", `[""]`}), badSignature},
-		{"crit: b64", ours(member{"crit", `["b64"]`}, member{"b64", `true`}), badSignature},
-		{"crit: empty", ours(member{"crit", `[]`}), accepted},
-		{"crit: null", ours(member{"crit", `null`}), accepted},
-		{"crit: a text", ours(member{"crit", `"exp"`}), refused("json: cannot unmarshal string into Go value of type []string")},
-		{"crit: a text, without a kid", sealed("P-256", object(alg, member{"crit", `"exp"`}), goodClaims()), refused("json: cannot unmarshal string into Go value of type []string")},
-		{"crit: a number", ours(member{"crit", `[1]`}), refused("json: cannot unmarshal number into Go value of type string")},
-		{"crit: an object", ours(member{"crit", `{"exp":1}`}), refused("json: cannot unmarshal object into Go value of type []string")},
-		{"crit: in another case", ours(member{"Crit", `["exp"]`}), accepted},
-		{"crit: with an unknown kid", unknown(member{"crit", `["exp"]`}), noKey},
-		{"crit: a text, with an unknown kid", unknown(member{"crit", `"exp"`}), noKey},
-		{"crit: a text, without a kid, signed by the forger", theirs(member{"crit", `"exp"`}), refused("json: cannot unmarshal string into Go value of type []string")},
-		{"crit: signed by the forger", theirs(kid, member{"crit", `["exp"]`}), badSignature},
-		{"b64: true", ours(member{"b64", `true`}), accepted},
-		{"b64: false", ours(member{"b64", `false`}), badSignature},
-		{"b64: a text", ours(member{"b64", `"false"`}), badSignature},
-		{"b64: null", ours(member{"b64", `null`}), accepted},
-		{"b64: false, critical", ours(member{"b64", `false`}, member{"crit", `["b64"]`}), badSignature},
-		{"b64: false, critical, signed so", plainPayload(), badSignature},
+		{name: "crit: exp", token: ours(member{"crit", `["exp"]`}, member{"exp", `1`}), want: badSignature},
+		{name: "crit: alg", token: ours(member{"crit", `["alg"]`}), want: badSignature},
+		{name: "crit: a name that is not there", token: ours(member{"crit", `["nothing"]`}), want: badSignature},
+		{name: "crit: the empty name", token: ours(member{"crit", `[""]`}), want: badSignature},
+		{name: "crit: b64", token: ours(member{"crit", `["b64"]`}, member{"b64", `true`}), want: badSignature},
+		{name: "crit: empty", token: ours(member{"crit", `[]`}), want: accepted},
+		{name: "crit: null", token: ours(member{"crit", `null`}), want: accepted},
+		{name: "crit: a text", token: ours(member{"crit", `"exp"`}), want: refused("json: cannot unmarshal string into Go value of type []string")},
+		{
+			name:  "crit: a text, without a kid",
+			token: sealed("P-256", object(alg, member{"crit", `"exp"`}), goodClaims()),
+			want:  refused("json: cannot unmarshal string into Go value of type []string"),
+		},
+		{name: "crit: a number", token: ours(member{"crit", `[1]`}), want: refused("json: cannot unmarshal number into Go value of type string")},
+		{name: "crit: an object", token: ours(member{"crit", `{"exp":1}`}), want: refused("json: cannot unmarshal object into Go value of type []string")},
+		{name: "crit: in another case", token: ours(member{"Crit", `["exp"]`}), want: accepted},
+		{name: "crit: with an unknown kid", token: unknown(member{"crit", `["exp"]`}), want: noKey},
+		{name: "crit: a text, with an unknown kid", token: unknown(member{"crit", `"exp"`}), want: noKey},
+		{
+			name:  "crit: a text, without a kid, signed by the forger",
+			token: theirs(member{"crit", `"exp"`}),
+			want:  refused("json: cannot unmarshal string into Go value of type []string"),
+		},
+		{name: "crit: signed by the forger", token: theirs(kid, member{"crit", `["exp"]`}), want: badSignature},
+		{name: "b64: true", token: ours(member{"b64", `true`}), want: accepted},
+		{name: "b64: false", token: ours(member{"b64", `false`}), want: badSignature},
+		{name: "b64: a text", token: ours(member{"b64", `"false"`}), want: badSignature},
+		{name: "b64: null", token: ours(member{"b64", `null`}), want: accepted},
+		{name: "b64: false, critical", token: ours(member{"b64", `false`}, member{"crit", `["b64"]`}), want: badSignature},
+		{name: "b64: false, critical, signed so", token: plainPayload(), want: badSignature},
 		// What is wrong with crit is said first, whichever stands first.
-		{"crit: a text, then b64: false", ours(member{"crit", `"exp"`}, member{"b64", `false`}), refused("json: cannot unmarshal string into Go value of type []string")},
-		{"crit: a text, then b64: a text", ours(member{"crit", `"exp"`}, member{"b64", `"false"`}), refused("json: cannot unmarshal string into Go value of type []string")},
-		{"crit: a number, then b64: false", ours(member{"crit", `[1]`}, member{"b64", `false`}), refused("json: cannot unmarshal number into Go value of type string")},
-		{"b64: false, then crit: a text", ours(member{"b64", `false`}, member{"crit", `"exp"`}), refused("json: cannot unmarshal string into Go value of type []string")},
-		{"zip: ignored", ours(member{"zip", `"DEF"`}), accepted},
-		{"enc: ignored", ours(member{"enc", `"A256GCM"`}), accepted},
-		{"typ: ignored", ours(member{"typ", `"at+jwt"`}, member{"cty", `"JWT"`}), accepted},
-		{"typ: a number", ours(member{"typ", `1`}), accepted},
-		{"nonce: a text", ours(member{"nonce", `"x"`}), accepted},
-		{"nonce: a number", ours(member{"nonce", `1`}), notOurs},
-		{"unknown members", ours(member{"", `1`}, member{"epk", `{"kty":"x"}`}, member{"p2c", `2147483647`}), accepted},
-		{"a member twice in an unknown one", ours(member{"x", `{"a":1,"a":2}`}), notOurs},
-		{"a member twice in crit", ours(member{"crit", `[{"a":1,"a":2}]`}), notOurs},
-		{"an unknown member twice", ours(member{"x", `1`}, member{"x", `1`}), notOurs},
+		{
+			name:  "crit: a text, then b64: false",
+			token: ours(member{"crit", `"exp"`}, member{"b64", `false`}),
+			want:  refused("json: cannot unmarshal string into Go value of type []string"),
+		},
+		{
+			name:  "crit: a text, then b64: a text",
+			token: ours(member{"crit", `"exp"`}, member{"b64", `"false"`}),
+			want:  refused("json: cannot unmarshal string into Go value of type []string"),
+		},
+		{
+			name:  "crit: a number, then b64: false",
+			token: ours(member{"crit", `[1]`}, member{"b64", `false`}),
+			want:  refused("json: cannot unmarshal number into Go value of type string"),
+		},
+		{
+			name:  "b64: false, then crit: a text",
+			token: ours(member{"b64", `false`}, member{"crit", `"exp"`}),
+			want:  refused("json: cannot unmarshal string into Go value of type []string"),
+		},
+		{name: "zip: ignored", token: ours(member{"zip", `"DEF"`}), want: accepted},
+		{name: "enc: ignored", token: ours(member{"enc", `"A256GCM"`}), want: accepted},
+		{name: "typ: ignored", token: ours(member{"typ", `"at+jwt"`}, member{"cty", `"JWT"`}), want: accepted},
+		{name: "typ: a number", token: ours(member{"typ", `1`}), want: accepted},
+		{name: "nonce: a text", token: ours(member{"nonce", `"x"`}), want: accepted},
+		{name: "nonce: a number", token: ours(member{"nonce", `1`}), want: notOurs},
+		{name: "unknown members", token: ours(member{"", `1`}, member{"epk", `{"kty":"x"}`}, member{"p2c", `2147483647`}), want: accepted},
+		{name: "a member twice in an unknown one", token: ours(member{"x", `{"a":1,"a":2}`}), want: notOurs},
+		{name: "a member twice in crit", token: ours(member{"crit", `[{"a":1,"a":2}]`}), want: notOurs},
+		{name: "an unknown member twice", token: ours(member{"x", `1`}, member{"x", `1`}), want: notOurs},
 	}
 	return append(rows, headerShapeRows()...)
 }
@@ -102,35 +130,35 @@ func headerShapeRows() []row {
 	good := goodHeader("P-256")
 	of := func(header string) string { return sealed("P-256", header, goodClaims()) }
 	return []row{
-		{"header: empty", of(""), badSignature},
-		{"header: null", of("null"), badSignature},
-		{"header: {}", of("{}"), badSignature},
-		{"header: a list", of("[" + good + "]"), notOurs},
-		{"header: a text", of(quote(good)), notOurs},
-		{"header: a number", of("1"), notOurs},
-		{"header: true", of("true"), notOurs},
-		{"header: no JSON", of("ES256"), notOurs},
-		{"header: cut short", of(good[:len(good)-1]), notOurs},
-		{"header: something behind it", of(good + "x"), notOurs},
-		{"header: another behind it", of(good + good), notOurs},
-		{"header: a NUL behind it", of(good + "\x00"), notOurs},
-		{"header: white space around it", of(" \t" + good + "\r\n"), accepted},
-		{"header: a byte order mark", of("\ufeff" + good), notOurs},
-		{"header: a comment", of("/**/" + good), notOurs},
-		{"header: single quotes", of(strings.ReplaceAll(good, `"`, `'`)), notOurs},
-		{"header: a comma too many", of(strings.TrimSuffix(good, "}") + ",}"), notOurs},
-		{"header: escapes", of(strings.Replace(good, `"alg"`, `"\u0061lg"`, 1)), accepted},
-		{"header: alg and its escape", of(strings.TrimSuffix(good, "}") + `,"\u0061lg":"none"}`), notOurs},
-		{"header: not UTF-8 in a name", of(strings.TrimSuffix(good, "}") + ",\"\xff\":1}"), accepted},
-		{"header: not UTF-8 in kid", of(object(member{"alg", `"ES256"`}, member{"kid", "\"\xff\""})), noKey},
-		{"header: UTF-16", of(utf16(good)), notOurs},
-		{"header: nested deeply", of(strings.TrimSuffix(good, "}") + `,"x":` + nested(9_000) + "}"), accepted},
-		{"header: nested too deeply", of(strings.TrimSuffix(good, "}") + `,"x":` + nested(500_000) + "}"), notOurs},
-		{"header: nested too deeply, alone", of(nested(500_000)), notOurs},
-		{"header: objects nested too deeply", of(strings.Repeat(`{"a":`, 100_000) + "1" + strings.Repeat("}", 100_000)), notOurs},
-		{"header: opened and never closed", of(strings.Repeat("[", 1<<20)), notOurs},
-		{"header: a long kid", of(object(member{"alg", `"ES256"`}, member{"kid", quote(strings.Repeat("k", 1<<20))})), noKey},
-		{"header: a long alg", of(object(member{"alg", quote(strings.Repeat("a", 1<<20))}, member{"kid", quote(keyring()["P-256"].id)})), badSignature},
+		{name: "header: empty", token: of(""), want: badSignature},
+		{name: "header: null", token: of("null"), want: badSignature},
+		{name: "header: {}", token: of("{}"), want: badSignature},
+		{name: "header: a list", token: of("[" + good + "]"), want: notOurs},
+		{name: "header: a text", token: of(quote(good)), want: notOurs},
+		{name: "header: a number", token: of("1"), want: notOurs},
+		{name: "header: true", token: of("true"), want: notOurs},
+		{name: "header: no JSON", token: of("ES256"), want: notOurs},
+		{name: "header: cut short", token: of(good[:len(good)-1]), want: notOurs},
+		{name: "header: something behind it", token: of(good + "x"), want: notOurs},
+		{name: "header: another behind it", token: of(good + good), want: notOurs},
+		{name: "header: a NUL behind it", token: of(good + "\x00"), want: notOurs},
+		{name: "header: white space around it", token: of(" \t" + good + "\r\n"), want: accepted},
+		{name: "header: a byte order mark", token: of("\ufeff" + good), want: notOurs},
+		{name: "header: a comment", token: of("/**/" + good), want: notOurs},
+		{name: "header: single quotes", token: of(strings.ReplaceAll(good, `"`, `'`)), want: notOurs},
+		{name: "header: a comma too many", token: of(strings.TrimSuffix(good, "}") + ",}"), want: notOurs},
+		{name: "header: escapes", token: of(strings.Replace(good, `"alg"`, `"\u0061lg"`, 1)), want: accepted},
+		{name: "header: alg and its escape", token: of(strings.TrimSuffix(good, "}") + `,"\u0061lg":"none"}`), want: notOurs},
+		{name: "header: not UTF-8 in a name", token: of(strings.TrimSuffix(good, "}") + ",\"\xff\":1}"), want: accepted},
+		{name: "header: not UTF-8 in kid", token: of(object(member{"alg", `"ES256"`}, member{"kid", "\"\xff\""})), want: noKey},
+		{name: "header: UTF-16", token: of(utf16(good)), want: notOurs},
+		{name: "header: nested deeply", token: of(strings.TrimSuffix(good, "}") + `,"x":` + nested(9_000) + "}"), want: accepted},
+		{name: "header: nested too deeply", token: of(strings.TrimSuffix(good, "}") + `,"x":` + nested(500_000) + "}"), want: notOurs},
+		{name: "header: nested too deeply, alone", token: of(nested(500_000)), want: notOurs},
+		{name: "header: objects nested too deeply", token: of(strings.Repeat(`{"a":`, 100_000) + "1" + strings.Repeat("}", 100_000)), want: notOurs},
+		{name: "header: opened and never closed", token: of(strings.Repeat("[", 1<<20)), want: notOurs},
+		{name: "header: a long kid", token: of(object(member{"alg", `"ES256"`}, member{"kid", quote(strings.Repeat("k", 1<<20))})), want: noKey},
+		{name: "header: a long alg", token: of(object(member{"alg", quote(strings.Repeat("a", 1<<20))}, member{"kid", quote(keyring()["P-256"].id)})), want: badSignature},
 	}
 }
 
@@ -199,7 +227,7 @@ func signatureRows() []row {
 		flipped := append([]byte(nil), good...)
 		flipped[0] ^= 0x80
 		add := func(what string, made []byte, want string) {
-			rows = append(rows, row{name + " signature: " + what, signed + "." + encode(string(made)), want})
+			rows = append(rows, row{name: name + " signature: " + what, token: signed + "." + encode(string(made)), want: want})
 		}
 		add("good", good, accepted)
 		// Whoever has a signature can make this one of it; it says nothing new. kube-apiserver takes it too.
@@ -255,7 +283,7 @@ func rsaRows() []row {
 	number := func(x int64) []byte { return big.NewInt(x).FillBytes(make([]byte, len(good))) }
 	var rows []row
 	add := func(what string, made []byte, want string) {
-		rows = append(rows, row{"RSA signature: " + what, signed + "." + encode(string(made)), want})
+		rows = append(rows, row{name: "RSA signature: " + what, token: signed + "." + encode(string(made)), want: want})
 	}
 	add("good", good, accepted)
 	add("0", number(0), badSignature)
@@ -270,7 +298,7 @@ func rsaRows() []row {
 	pairs := [][2]string{{"RS256", "RS384"}, {"RS256", "PS256"}, {"PS256", "RS256"}, {"PS256", "PS512"}, {"RS512", "RS256"}}
 	for _, pair := range pairs {
 		signed := encode(header(pair[0])) + "." + encode(goodClaims())
-		rows = append(rows, row{"RSA: " + pair[0] + " signed as " + pair[1], signed + "." + encode(string(signature("RSA", pair[1], signed))), badSignature})
+		rows = append(rows, row{name: "RSA: " + pair[0] + " signed as " + pair[1], token: signed + "." + encode(string(signature("RSA", pair[1], signed))), want: badSignature})
 	}
 	return rows
 }

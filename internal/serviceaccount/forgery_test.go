@@ -123,13 +123,21 @@ func secretRows() []row {
 			}
 		}
 		rows = append(rows,
-			row{"no alg, " + name, sealed(name, object(id), goodClaims()), badSignature},
-			row{"alg null, " + name, sealed(name, object(member{"alg", `null`}, id), goodClaims()), badSignature},
-			row{"alg a number, " + name, sealed(name, object(member{"alg", `256`}, id), goodClaims()), notOurs},
-			row{"alg a list, " + name, sealed(name, object(member{"alg", `["` + usualAlgorithm(name) + `"]`}, id), goodClaims()), notOurs},
-			row{"alg twice, " + name, sealed(name, object(member{"alg", quote(usualAlgorithm(name))}, member{"alg", quote(usualAlgorithm(name))}, id), goodClaims()), notOurs},
-			row{"alg, then none, " + name, sealed(name, object(member{"alg", quote(usualAlgorithm(name))}, member{"alg", `"none"`}, id), goodClaims()), notOurs},
-			row{"alg in another case, " + name, sealed(name, object(member{"ALG", quote(usualAlgorithm(name))}, member{"Alg", quote(usualAlgorithm(name))}, id), goodClaims()), badSignature},
+			row{name: "no alg, " + name, token: sealed(name, object(id), goodClaims()), want: badSignature},
+			row{name: "alg null, " + name, token: sealed(name, object(member{"alg", `null`}, id), goodClaims()), want: badSignature},
+			row{name: "alg a number, " + name, token: sealed(name, object(member{"alg", `256`}, id), goodClaims()), want: notOurs},
+			row{name: "alg a list, " + name, token: sealed(name, object(member{"alg", `["` + usualAlgorithm(name) + `"]`}, id), goodClaims()), want: notOurs},
+			row{
+				name:  "alg twice, " + name,
+				token: sealed(name, object(member{"alg", quote(usualAlgorithm(name))}, member{"alg", quote(usualAlgorithm(name))}, id), goodClaims()),
+				want:  notOurs,
+			},
+			row{name: "alg, then none, " + name, token: sealed(name, object(member{"alg", quote(usualAlgorithm(name))}, member{"alg", `"none"`}, id), goodClaims()), want: notOurs},
+			row{
+				name:  "alg in another case, " + name,
+				token: sealed(name, object(member{"ALG", quote(usualAlgorithm(name))}, member{"Alg", quote(usualAlgorithm(name))}, id), goodClaims()),
+				want:  badSignature,
+			},
 		)
 	}
 	return rows

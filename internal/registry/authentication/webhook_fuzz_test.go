@@ -47,7 +47,10 @@ func FuzzTokenReviewBody(f *testing.F) {
 	encoder := protobuf.NewSerializer(clientscheme.Scheme, clientscheme.Scheme)
 	for _, review := range []runtime.Object{
 		&authenticationv1.TokenReview{TypeMeta: metav1.TypeMeta{Kind: "TokenReview", APIVersion: "authentication.k8s.io/v1"}, Spec: authenticationv1.TokenReviewSpec{Token: fuzzToken}},
-		&authenticationv1beta1.TokenReview{TypeMeta: metav1.TypeMeta{Kind: "TokenReview", APIVersion: "authentication.k8s.io/v1beta1"}, Spec: authenticationv1beta1.TokenReviewSpec{Token: "x", Audiences: []string{"a"}}},
+		&authenticationv1beta1.TokenReview{
+			TypeMeta: metav1.TypeMeta{Kind: "TokenReview", APIVersion: "authentication.k8s.io/v1beta1"},
+			Spec:     authenticationv1beta1.TokenReviewSpec{Token: "x", Audiences: []string{"a"}},
+		},
 	} {
 		body, err := runtime.Encode(encoder, review)
 		if err != nil {

@@ -206,14 +206,17 @@ func webhookBodies(t *testing.T, s *testserver.Server, token string) {
 		status                    int
 		want                      string
 	}{
-		"v1":           {body: `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"` + token + `"}}`, status: 201, want: `"apiVersion":"authentication.k8s.io/v1"`},
-		"v1beta1":      {body: `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1beta1","spec":{"token":"` + token + `"}}`, status: 201, want: `"apiVersion":"authentication.k8s.io/v1beta1"`},
-		"YAML":         {contentType: "application/yaml", body: "kind: TokenReview\napiVersion: authentication.k8s.io/v1\nspec: {token: " + token + "}", status: 201, want: `"authenticated":true`},
-		"protobuf":     {contentType: "application/vnd.kubernetes.protobuf", body: string(inProtobuf), status: 201, want: `"authenticated":true`},
-		"no kind":      {body: `{"spec":{"token":"` + token + `"}}`, status: 400, want: "Object 'Kind' is missing"},
-		"no version":   {body: `{"kind":"TokenReview","spec":{"token":"` + token + `"}}`, status: 400, want: "Object 'apiVersion' is missing"},
-		"other kind":   {body: `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","spec":{}}`, status: 400, want: "not a TokenReview"},
-		"v2":           {body: `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v2","spec":{"token":"` + token + `"}}`, status: 400, want: `no kind \"TokenReview\" is registered for version \"authentication.k8s.io/v2\"`},
+		"v1":         {body: `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"` + token + `"}}`, status: 201, want: `"apiVersion":"authentication.k8s.io/v1"`},
+		"v1beta1":    {body: `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1beta1","spec":{"token":"` + token + `"}}`, status: 201, want: `"apiVersion":"authentication.k8s.io/v1beta1"`},
+		"YAML":       {contentType: "application/yaml", body: "kind: TokenReview\napiVersion: authentication.k8s.io/v1\nspec: {token: " + token + "}", status: 201, want: `"authenticated":true`},
+		"protobuf":   {contentType: "application/vnd.kubernetes.protobuf", body: string(inProtobuf), status: 201, want: `"authenticated":true`},
+		"no kind":    {body: `{"spec":{"token":"` + token + `"}}`, status: 400, want: "Object 'Kind' is missing"},
+		"no version": {body: `{"kind":"TokenReview","spec":{"token":"` + token + `"}}`, status: 400, want: "Object 'apiVersion' is missing"},
+		"other kind": {body: `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","spec":{}}`, status: 400, want: "not a TokenReview"},
+		"v2": {
+			body:   `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v2","spec":{"token":"` + token + `"}}`,
+			status: 400, want: `no kind \"TokenReview\" is registered for version \"authentication.k8s.io/v2\"`,
+		},
 		"no token":     {body: `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1"}`, status: 400, want: "token is required for TokenReview in authentication"},
 		"the token":    {body: token, status: 400, want: "json parse error"},
 		"nothing":      {status: 400, want: "BadRequest"},

@@ -67,15 +67,15 @@ func TestSecretWarnsOfUnusableKeyPair(t *testing.T) {
 func TestSecretUpdate(t *testing.T) {
 	const invalid = `Secret "s" is invalid: `
 	for _, test := range []struct{ name, old, secret, want string }{
-		{"data", `{stringData: {a: b}}`, `{stringData: {a: c}}`, ""},
-		{"type", `{}`, `{type: other}`, invalid + `type: Invalid value: "other": field is immutable`},
+		{name: "data", old: `{stringData: {a: b}}`, secret: `{stringData: {a: c}}`},
+		{name: "type", old: `{}`, secret: `{type: other}`, want: invalid + `type: Invalid value: "other": field is immutable`},
 		{
-			"frozen", `{stringData: {a: b}, immutable: true}`, `{stringData: {a: c}}`,
-			invalid + "[immutable: Forbidden: field is immutable when `immutable` is set, " +
+			name: "frozen", old: `{stringData: {a: b}, immutable: true}`, secret: `{stringData: {a: c}}`,
+			want: invalid + "[immutable: Forbidden: field is immutable when `immutable` is set, " +
 				"data: Forbidden: field is immutable when `immutable` is set]",
 		},
-		{"label of a frozen secret", `{stringData: {a: b}, immutable: true}`, `{metadata: {labels: {a: b}}, stringData: {a: b}, immutable: true}`, ""},
-		{"freeze", `{stringData: {a: b}}`, `{stringData: {a: b}, immutable: true}`, ""},
+		{name: "label of a frozen secret", old: `{stringData: {a: b}, immutable: true}`, secret: `{metadata: {labels: {a: b}}, stringData: {a: b}, immutable: true}`},
+		{name: "freeze", old: `{stringData: {a: b}}`, secret: `{stringData: {a: b}, immutable: true}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := secretStrategy{registry.NamespacedStrategy}

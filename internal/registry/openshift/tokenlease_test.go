@@ -81,11 +81,11 @@ func TestTokensAreStoredForTheirLife(t *testing.T) {
 		resource, name string
 		least, most    int64
 	}{
-		{"oauthaccesstokens", first, 7200, 7260},
-		{"oauthaccesstokens", second, 0, 0},
-		{"oauthauthorizetokens", first, 300, 315},
-		{"oauthaccesstokens", third, 600, 630},
-		{"oauthclients", "demo", 0, 0},
+		{resource: "oauthaccesstokens", name: first, least: 7200, most: 7260},
+		{resource: "oauthaccesstokens", name: second},
+		{resource: "oauthauthorizetokens", name: first, least: 300, most: 315},
+		{resource: "oauthaccesstokens", name: third, least: 600, most: 630},
+		{resource: "oauthclients", name: "demo"},
 	} {
 		if got := stored.granted(test.resource, test.name); got < test.least || got > test.most {
 			t.Errorf("%s %s: %d seconds, want %d to %d", test.resource, test.name, got, test.least, test.most)
