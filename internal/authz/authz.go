@@ -92,8 +92,8 @@ func newMode(a apiserverconfig.AuthorizerConfiguration, cfg *Config) (mode, erro
 
 var privileged = authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
 
-// authorize asks one after the other. Who has no opinion may still say why; if nobody has one, all of that is the
-// reason, a line each. The library's union puts names in front of those lines, which a kube-apiserver never did.
+// authorize asks the modes in order and returns the first decision. If none decides, it joins all reasons, one per line.
+// The library's union puts names in front of those lines, which a kube-apiserver never did.
 func (z *Authorizer) authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	if a.GetUser() != nil {
 		if decision, reason, err := privileged.Authorize(ctx, a); decision == authorizer.DecisionAllow {

@@ -114,7 +114,7 @@ func Run(ctx context.Context, cfg Config) error {
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
 		run := constructors[name](&cfg)
 		if run == nil {
-			logger.Info("Controller does not run for want of what it works with")
+			logger.Info("Controller not started: it needs a signer or the role index, and none was configured")
 			continue
 		}
 		running.Go(func() { run(klog.NewContext(ctx, logger)) })
