@@ -22,7 +22,7 @@ const minRSABits = 2048
 // LoadPrivateKey reads the private key of a PEM file: SEC 1, PKCS #1 or PKCS #8. The file may also hold the key's public
 // half and its certificate, but no other key: a second key would be left out in silence.
 func LoadPrivateKey(path string) (crypto.Signer, error) {
-	found, err := readKeys(path)
+	found, err := readKeys(path, "a valid RSA or ECDSA private key")
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func LoadPrivateKey(path string) (crypto.Signer, error) {
 // LoadPublicKeys reads all keys of a PEM file, each once: public keys, the keys of certificates, and the public halves of
 // private keys.
 func LoadPublicKeys(path string) ([]crypto.PublicKey, error) {
-	found, err := readKeys(path)
+	found, err := readKeys(path, "any valid RSA or ECDSA public keys")
 	if err != nil {
 		return nil, err
 	}

@@ -27,8 +27,8 @@ const (
 
 // readKeys returns the keys of a PEM file in their order, one at least. Each block of the file is one of these keys, or
 // the parameters that openssl writes in front of an EC key; any other block is an error that names it. Text between the
-// blocks is ignored.
-func readKeys(path string) ([]fileKey, error) {
+// blocks is ignored. wanted is what kube-apiserver calls the content that it misses.
+func readKeys(path, wanted string) ([]fileKey, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func readKeys(path string) ([]fileKey, error) {
 		rest = after
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%s %w", path, explainNoKeys(data))
+		return nil, fmt.Errorf("%s does not contain %s: it %w", path, wanted, explainNoKeys(data))
 	}
 	return keys, nil
 }
