@@ -76,10 +76,10 @@ func (d *Dir) newAuthority(now time.Time) (*authority, error) {
 	}
 	ca := &authority{certificate: certificate, key: key, pem: encodeCertificate(certificate)}
 	// The key first: a certificate without its key would stop the next start.
-	if err := WriteFile(d.Path(caKey), keyPEM, 0o600); err != nil {
+	if err := d.write(caKey, keyPEM, privateMode); err != nil {
 		return nil, err
 	}
-	return ca, WriteFile(d.Path(CACertificate), ca.pem, 0o644)
+	return ca, d.write(CACertificate, ca.pem, publicMode)
 }
 
 // issueLeaf makes a key and its certificate.

@@ -111,10 +111,10 @@ func (d *Dir) serving(ca *authority, hosts []string, now time.Time) (made bool, 
 	if err != nil {
 		return false, err
 	}
-	if err := WriteFile(d.Path(servingKey), keyPEM, 0o600); err != nil {
+	if err := d.write(servingKey, keyPEM, privateMode); err != nil {
 		return false, err
 	}
-	return true, WriteFile(d.Path(servingCrt), append(encodeCertificate(certificate), ca.pem...), 0o644)
+	return true, d.write(servingCrt, append(encodeCertificate(certificate), ca.pem...), publicMode)
 }
 
 func covers(c *x509.Certificate, hosts []string) bool {
@@ -141,7 +141,7 @@ func (d *Dir) kubeconfig(ca *authority, server string, rootCA []byte, now time.T
 	if err != nil {
 		return false, err
 	}
-	return true, WriteFile(d.Path(AdminKubeconfig), data, 0o600)
+	return true, d.write(AdminKubeconfig, data, privateMode)
 }
 
 // current reports whether a kubeconfig leads to the server with a certificate that is good for a while.
