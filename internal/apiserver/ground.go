@@ -41,7 +41,7 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 	return g, nil
 }
 
-// renewCertificates replaces the certificates before they expire.
+// renewCertificates replaces the certificates before they expire, and follows those of the operator.
 func (g *ground) renewCertificates(ctx context.Context) {
-	g.dir.RenewCertificates(ctx, g.endpoint.wanted)
+	g.dir.RenewCertificates(ctx, g.endpoint.wanted, g.endpoint.files, g.endpoint.changed, g.endpoint.renewed)
 }
