@@ -60,6 +60,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	generic.AddReadyzChecks(stored.checks...)
 
 	// The decisions: who calls, what the caller may do, which token is issued, and whose a token is.
 	union, err := newAuthenticators(cfg, endpoint.files.CAFile, keys, index, openShift, client, generic)

@@ -2,6 +2,3 @@ package datadir
 
 // OpenAs opens a directory as a process of another user would.
 func OpenAs(uid int, path string) (*Dir, error) { return openAs(caller{uid: uid, gid: uid}, path) }
-
-// Quote writes a word for a shell.
-var Quote = quote
