@@ -137,6 +137,9 @@ func (c caller) check(path string, root *os.Root) error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkOwner(path, info); err != nil {
+		return fmt.Errorf("the data directory %s is not safe to use:\n%w", path, err) // all in it is in doubt
+	}
 	problems := []error{c.checkDir(path, info, writableByOthers)}
 	for _, name := range []string{lockFile, CACertificate, caKey, servingCrt, servingKey, AdminKubeconfig, SigningKey} {
 		info, err := root.Lstat(name)

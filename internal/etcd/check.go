@@ -54,38 +54,43 @@ func filesOf(dir string) files {
 }
 
 // check reads the whole database and the log before etcd does, because etcd panics where it finds them damaged, and
-// starts an empty store where one of them is missing. It changes nothing. What it returns is a *damage.
-func check(dir string) error {
+// starts an empty store where one of them is missing. It changes nothing. An error is a *damage. A store is unborn if a
+// first start was interrupted before anything was stored: from what is there then, etcd would wait for ever.
+func check(dir string) (unborn bool, err error) {
 	f := filesOf(dir)
 	haveDatabase, err := present(f.database, fs.FileMode.IsRegular)
 	if err != nil {
-		return &damage{f.database, err}
+		return false, &damage{f.database, err}
 	}
 	haveLog, err := present(f.log, fs.FileMode.IsDir)
 	if err != nil {
-		return &damage{f.log, err}
+		return false, &damage{f.log, err}
 	}
 	if haveLog {
+		// wal.Exist takes a directory that can't be read for one without a log.
+		if _, err := os.ReadDir(f.log); err != nil {
+			return false, &damage{f.log, err}
+		}
 		haveLog = wal.Exist(f.log)
 	}
 	if !haveDatabase {
 		if haveLog {
-			return &damage{f.database, errors.New("it is missing, although there is a log")}
+			return false, &damage{f.database, errors.New("it is missing, although there is a log")}
 		}
-		return nil
+		return false, nil
 	}
 	applied, empty, err := checkDatabase(f.database)
 	if err != nil {
-		return &damage{f.database, err}
+		return false, &damage{f.database, err}
 	}
-	switch {
-	case haveLog:
-		return checkLog(f, applied)
-	case empty:
-		return nil // a first start that was interrupted
-	default:
-		return &damage{f.log, errors.New("the log is missing, although there is a database")}
+	if !haveLog && !empty {
+		return false, &damage{f.log, errors.New("the log is missing, although there is a database")}
 	}
+	if !haveLog {
+		return true, nil
+	}
+	last, err := checkLog(f, applied)
+	return err == nil && empty && last.index == 0, err
 }
 
 // present reports whether a file is there, and fails if it is of another type than it should be.
@@ -169,22 +174,22 @@ func isObject(key, value []byte) bool {
 }
 
 // checkLog reads the log. It must reach as far as the database, which holds what the log's entries up to applied say.
-func checkLog(f files, applied uint64) (err error) {
+func checkLog(f files, applied uint64) (last position, err error) {
 	defer func() {
 		if recover() != nil {
 			err = &damage{f.log, errors.New("its records are damaged")}
 		}
 	}()
-	last, err := lastEntry(f.log)
+	last, err = lastEntry(f.log)
 	switch {
 	case err != nil:
-		return &damage{f.log, err}
+		return last, &damage{f.log, err}
 	case last.snapshot > applied:
-		return &damage{f.database, fmt.Errorf("it is older than the log: it ends with entry %d, and the log begins after entry %d", applied, last.snapshot)}
+		return last, &damage{f.database, fmt.Errorf("it is older than the log: it ends with entry %d, and the log begins after entry %d", applied, last.snapshot)}
 	case last.index < applied:
-		return &damage{f.log, fmt.Errorf("the end of the log is missing: it ends with entry %d, and the database holds entry %d", last.index, applied)}
+		return last, &damage{f.log, fmt.Errorf("the end of the log is missing: it ends with entry %d, and the database holds entry %d", last.index, applied)}
 	}
-	return nil
+	return last, nil
 }
 
 // position says after which entry a log begins, and with which one it ends.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 
 	"github.com/mintmark/mintmark/internal/etcd"
 )
@@ -256,6 +257,15 @@ func TestWholeStoresStart(t *testing.T) {
 			start(t, dir).Close()
 			must(t, os.RemoveAll(filepath.Join(dir, logDir)))
 			return etcd.Emptied(filepath.Join(dir, database))
+		},
+		// The log is there a moment before its first entry is.
+		"first start that was interrupted later": func(dir string) error {
+			must(t, os.RemoveAll(dir))
+			start(t, dir).Close()
+			must(t, errors.Join(os.RemoveAll(filepath.Join(dir, logDir)), etcd.Emptied(filepath.Join(dir, database))))
+			log, err := wal.Create(nil, filepath.Join(dir, logDir), nil)
+			must(t, err)
+			return log.Close()
 		},
 		"log that ends in a torn record": func(dir string) error {
 			file, err := os.OpenFile(lastLog(dir), os.O_RDWR, 0)

@@ -76,8 +76,15 @@ func Start(ctx context.Context, cfg Config) (*Member, error) {
 	if err := makeDir(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("the store's directory can't be made: %w", err)
 	}
-	if err := check(cfg.Dir); err != nil {
+	unborn, err := check(cfg.Dir)
+	if err != nil {
 		return nil, explain(cfg.Dir, err)
+	}
+	if unborn {
+		left := filesOf(cfg.Dir)
+		if err := errors.Join(os.RemoveAll(left.log), os.RemoveAll(left.database)); err != nil {
+			return nil, fmt.Errorf("what an interrupted first start left of the store can't be removed: %w", err)
+		}
 	}
 	sockets, err := newSocketDir(cfg.Dir)
 	if err != nil {
