@@ -291,12 +291,3 @@ func TestModesWhateverTheUmask(t *testing.T) {
 		})
 	}
 }
-
-func TestQuote(t *testing.T) {
-	for _, word := range []string{"", "/plain/path.key", "with space", "$(id)", "`id`", "it's", "a;b", "-dash", "line\nbreak", `back\slash`} {
-		output, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", "printf %s "+datadir.Quote(word)).Output()
-		if err != nil || string(output) != word {
-			t.Errorf("%q is read as %q, error %v", word, output, err)
-		}
-	}
-}

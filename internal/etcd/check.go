@@ -160,7 +160,8 @@ func checkBucket(bucket *bolt.Bucket, objects bool) error {
 	return nil
 }
 
-// isObject reports whether an object is stored under its own revision.
+// isObject reports whether an object is stored under its own revision, or under a later one: a restored snapshot may begin
+// with a copy of the latest object under a higher revision.
 func isObject(key, value []byte) bool {
 	if len(key) != revisionLength && len(key) != revisionLength+1 || key[8] != '_' {
 		return false
@@ -170,7 +171,7 @@ func isObject(key, value []byte) bool {
 		return false
 	}
 	deletion := len(key) > revisionLength
-	return deletion || object.GetModRevision() == int64(binary.BigEndian.Uint64(key))
+	return deletion || object.GetModRevision() <= int64(binary.BigEndian.Uint64(key))
 }
 
 // checkLog reads the log. It must reach as far as the database, which holds what the log's entries up to applied say.

@@ -1,4 +1,5 @@
-// Package etcd runs the embedded etcd member that holds all of Mintmark's state when no external cluster is named.
+// Package etcd runs the embedded etcd member that holds all of Mintmark's state when no external cluster is named. It
+// checks the member's files before a start, makes a snapshot of them once a day, and makes room at the quota.
 //
 // The member has no network: clients reach it through a Unix socket in the data directory, and peers not at all. It syncs
 // its log before it acknowledges a write, so what was acknowledged survives a kill.
@@ -55,7 +56,7 @@ type Member struct {
 	etcd    *embed.Etcd
 	dir     string
 	sockets *socketDir
-	// quiet is set while the member starts and stops, when it warns of what is only on its way.
+	// quiet is set while the member starts and stops, when its warnings call for no action.
 	quiet *atomic.Bool
 	// failed is where etcd's own goroutines report that they can't go on, and ended delivers why the member ended.
 	failed *failure
@@ -209,11 +210,11 @@ func embedConfig(config Config, sockets string, logger *zap.Logger) *embed.Confi
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = nil, []url.URL{peer}
 	cfg.InitialCluster = cfg.Name + "=" + peer.String()
-	// One member has nobody to wait for: with short ticks it elects itself at once.
+	// A single member waits for no votes: with short ticks it elects itself at once.
 	cfg.TickMs, cfg.ElectionMs = 10, 100
 	cfg.QuotaBackendBytes = config.QuotaBytes
-	// Nor is there anybody to catch up with it: entries that are stored need not stay in memory, and what is in a snapshot
-	// need not be read again at the next start.
+	// No other member fetches entries from this one, so few stored entries stay in memory. Frequent snapshots keep short
+	// the part of the log that the next start reads.
 	cfg.SnapshotCatchUpEntries, cfg.SnapshotCount = catchUpEntries, snapshotCount
 	// The API server compacts history itself (--etcd-compaction-interval), as kube-apiserver does.
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
