@@ -123,7 +123,8 @@ func TestWholeStoresStart(t *testing.T) {
 			data, err := os.ReadFile(file.Name())
 			must(t, err)
 			end := int64(len(bytes.TrimRight(data, "\x00")))
-			_, err = file.WriteAt([]byte{200, 1, 0, 0, 0, 0, 0, 0x80, 1}, (end+8)&^7)
+			// The length of a record of 1200 bytes, and the first of them. The sectors after it were not written.
+			_, err = file.WriteAt([]byte{0xb0, 4, 0, 0, 0, 0, 0, 0x80, 1}, (end+8)&^7)
 			return errors.Join(err, file.Close())
 		},
 	} {
