@@ -20,8 +20,8 @@ import (
 )
 
 // newAuthenticators returns the union of all authenticators, and has the generic server use it and ask for the
-// certificates that this takes. ownCA is the authority in the data directory, and openShift nil where its API is not served.
-func newAuthenticators(cfg Config, ownCA []byte, keys *keys, index *boundobject.Index, openShift *openShift,
+// certificates that this takes. ownCA is the file of the authorities in the data directory, and openShift nil where its API is not served.
+func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.Index, openShift *openShift,
 	client kubernetes.Interface, generic *genericapiserver.Config,
 ) (*authn.Union, error) {
 	given := cfg.Authentication
@@ -89,10 +89,10 @@ func certificateAuthorities(clients dynamiccertificates.CAContentProvider, proxy
 	return []dynamiccertificates.CAContentProvider{clients, proxy.CAContentProvider}
 }
 
-// newClientCA returns the authorities whose client certificates are accepted: the server's own, and those of a file, which
-// is read again when it changes.
-func newClientCA(ownCA []byte, file string) (dynamiccertificates.CAContentProvider, error) {
-	own, err := dynamiccertificates.NewStaticCAContent("data-directory", ownCA)
+// newClientCA returns the authorities whose client certificates are accepted: the server's own, and those of a further file if
+// one is named. Both files are read again when they change.
+func newClientCA(ownCA, file string) (dynamiccertificates.CAContentProvider, error) {
+	own, err := dynamiccertificates.NewDynamicCAContentFromFile("data-directory", ownCA)
 	if err != nil || file == "" {
 		return own, err
 	}

@@ -20,6 +20,10 @@ type endpoint struct {
 	address string
 	wanted  datadir.Wanted
 	files   *datadir.Files
+	// changed receives a value when the serving certificate was read again.
+	changed chan struct{}
+	// rootCAs receives the authority for token secrets when it has changed.
+	rootCAs chan []byte
 }
 
 // listen takes the port, so that it is known, and makes the certificates for it that are missing.
@@ -48,7 +52,27 @@ func listen(cfg Config, dir *datadir.Dir) (*endpoint, error) {
 		return nil, fmt.Errorf("the certificates in the data directory: %w", err)
 	}
 	certificate.CertFile, certificate.KeyFile = files.ServingCertificate, files.ServingKey
-	return &endpoint{serving: serving, address: address, wanted: wanted, files: files}, nil
+	return &endpoint{
+		serving: serving, address: address, wanted: wanted, files: files,
+		changed: make(chan struct{}, 1), rootCAs: make(chan []byte, 1),
+	}, nil
+}
+
+// Enqueue notes that the serving certificate was read again. The library calls it.
+func (e *endpoint) Enqueue() {
+	select {
+	case e.changed <- struct{}{}:
+	default: // noted already
+	}
+}
+
+// renewed hands on the authority of renewed certificates. One that has not been fetched yet is replaced.
+func (e *endpoint) renewed(files *datadir.Files) {
+	select {
+	case <-e.rootCAs:
+	default:
+	}
+	e.rootCAs <- files.PublishedRootCA
 }
 
 // explainListen says what to do if the server can't listen.

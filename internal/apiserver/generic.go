@@ -29,6 +29,7 @@ func newGenericConfig(cfg Config, endpoint *endpoint, stored genericoptions.Etcd
 	if err := endpoint.serving.ApplyTo(&c.SecureServing); err != nil {
 		return nil, err
 	}
+	c.SecureServing.Cert.AddListener(endpoint)
 	c.ExternalAddress = endpoint.address
 	stored.StorageConfig.StorageObjectCountTracker = c.StorageObjectCountTracker
 	if err := stored.ApplyWithStorageFactoryTo(newStorageFactory(&stored), c); err != nil {

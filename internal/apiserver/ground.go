@@ -27,6 +27,11 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 		return nil, err
 	}
 	g.add(func() { _ = g.dir.Close() })
+	// The signing key first: a store is never there without the key that signed its tokens.
+	signing, err := openSigningKey(cfg.Tokens.SigningKeyFile, g.dir)
+	if err != nil {
+		return nil, err
+	}
 	if g.store, err = openStore(ctx, cfg.Storage, g.dir); err != nil {
 		return nil, err
 	}
@@ -35,13 +40,13 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 		return nil, err
 	}
 	g.add(g.endpoint.close)
-	if g.keys, err = loadKeys(cfg.Tokens, g.endpoint.address, g.dir); err != nil {
+	if g.keys, err = loadKeys(cfg.Tokens, g.endpoint.address, signing); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-// renewCertificates replaces the certificates before they expire.
+// renewCertificates replaces the certificates before they expire, and follows those of the operator.
 func (g *ground) renewCertificates(ctx context.Context) {
-	g.dir.RenewCertificates(ctx, g.endpoint.wanted)
+	g.dir.RenewCertificates(ctx, g.endpoint.wanted, g.endpoint.files, g.endpoint.changed, g.endpoint.renewed)
 }

@@ -2,7 +2,10 @@ package apiserver
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -23,20 +26,17 @@ type keys struct {
 	made []string
 }
 
-// loadKeys reads the keys, or makes one. address is the host and port under which others reach the server.
-func loadKeys(tokens Tokens, address string, dir *datadir.Dir) (*keys, error) {
-	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences}
+// loadKeys reads the keys besides the one that signs. address is the host and port under which others reach the server.
+func loadKeys(tokens Tokens, address string, signing signingKey) (*keys, error) {
+	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, made: signing.made}
 	if len(k.issuers) == 0 {
 		k.issuers = []string{"https://" + address}
 	}
 	if len(k.audiences) == 0 {
 		k.audiences = slices.Clone(k.issuers)
 	}
-	key, err := k.signingKey(tokens.SigningKeyFile, dir)
-	if err != nil {
-		return nil, err
-	}
-	if k.signer, err = signingkey.NewSigner(key); err != nil {
+	var err error
+	if k.signer, err = signingkey.NewSigner(signing.key); err != nil {
 		return nil, fmt.Errorf("failed to build token generator: %w", err)
 	}
 	var public []crypto.PublicKey
@@ -60,22 +60,34 @@ func loadKeys(tokens Tokens, address string, dir *datadir.Dir) (*keys, error) {
 	return k, nil
 }
 
-// signingKey reads the key that signs from a file, or if none is named from the data directory, where it is made if it is
-// missing.
-func (k *keys) signingKey(file string, dir *datadir.Dir) (crypto.Signer, error) {
+// signingKey is the key that signs.
+type signingKey struct {
+	key crypto.Signer
+	// made names the file of the key, if this start has made it.
+	made []string
+}
+
+// openSigningKey reads the key that signs from a file. If none is named, the key is in the data directory, and is made at the
+// first start with it. Later a missing key is an error: with another one, every token that is out would be refused.
+func openSigningKey(file string, dir *datadir.Dir) (signingKey, error) {
 	if file != "" {
 		key, err := signingkey.LoadPrivateKey(file)
 		if err != nil {
-			return nil, fmt.Errorf("--service-account-signing-key-file: %w", err)
+			return signingKey{}, fmt.Errorf("--service-account-signing-key-file: %w", err)
 		}
-		return key, nil
+		return signingKey{key: key}, nil
 	}
 	file = dir.Path(datadir.SigningKey)
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && dir.Used() {
+		return signingKey{}, fmt.Errorf("%s, which signs the tokens, is missing, although a server has run with this data directory. With a new key all tokens that are out would be refused, "+
+			"so none is made: put the file back from a backup, or name the key with --service-account-signing-key-file. "+
+			"To give up all tokens, make a new key: (umask 077; openssl ecparam -name prime256v1 -genkey -noout -out %s)", file, datadir.Quote(file))
+	}
 	key, made, err := signingkey.LoadOrCreate(file)
 	if made {
-		k.made = []string{file}
+		return signingKey{key: key, made: []string{file}}, err
 	}
-	return key, err
+	return signingKey{key: key}, err
 }
 
 // newIssuer returns what issues the tokens.

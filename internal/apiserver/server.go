@@ -60,9 +60,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	generic.AddReadyzChecks(stored.checks...)
 
 	// The decisions: who calls, what the caller may do, which token is issued, and whose a token is.
-	union, err := newAuthenticators(cfg, endpoint.files.CA, keys, index, openShift, client, generic)
+	union, err := newAuthenticators(cfg, endpoint.files.CAFile, keys, index, openShift, client, generic)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
 	always := append(views.services(), ground.renewCertificates, union.Run)
 	whenReady := []service{freeMemory, runControllers(controller.Config{
-		Controllers: cfg.Controllers, Client: client, Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.RootCA,
+		Controllers: cfg.Controllers, Client: client, Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	})}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if cfg.TuneGarbage {

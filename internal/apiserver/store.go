@@ -2,9 +2,11 @@ package apiserver
 
 import (
 	"context"
+	"net/http"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/server/healthz"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
@@ -19,6 +21,8 @@ type store struct {
 	options genericoptions.EtcdOptions
 	// failed delivers the error that ends the embedded etcd; nil with an external one.
 	failed <-chan error
+	// checks say whether the embedded etcd can do its work.
+	checks []healthz.HealthChecker
 	close  func()
 }
 
@@ -34,6 +38,7 @@ func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *da
 	}
 	s.options.StorageConfig.Transport.ServerList = []string{member.Endpoint()}
 	s.failed, s.close = member.Failed(), member.Close
+	s.checks = []healthz.HealthChecker{healthz.NamedCheck("embedded-store-has-room", func(*http.Request) error { return member.HasRoom() })}
 	return s, nil
 }
 

@@ -46,6 +46,8 @@ type Config struct {
 	Signer Signer
 	// RootCA is what is written into token secrets as ca.crt, in PEM. An empty one is not written.
 	RootCA []byte
+	// RootCAs delivers what takes the place of RootCA while the controllers run. Nil means that it stays as it is.
+	RootCAs <-chan []byte
 	// LegacyTokenCleanUpPeriod is how long a listed token secret must be unused before it is marked invalid, and again
 	// before it is deleted. 365 days by default.
 	LegacyTokenCleanUpPeriod time.Duration

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,8 @@ type tokenController struct {
 	*Config
 	queue  loop[view.Key]
 	owners owners
+	// rootCA is what is written into secrets now.
+	rootCA atomic.Pointer[[]byte]
 }
 
 func newTokenController(cfg *Config) func(context.Context) {
@@ -31,6 +34,7 @@ func newTokenController(cfg *Config) func(context.Context) {
 		return nil
 	}
 	c := &tokenController{Config: cfg, queue: newLoop[view.Key](), owners: newOwners()}
+	c.rootCA.Store(&cfg.RootCA)
 	cfg.Index.Secrets.OnChange(func(key view.Key, obj runtime.Object) {
 		if secret, ok := obj.(*corev1.Secret); ok && secret.Type == corev1.SecretTypeServiceAccountToken {
 			c.owners.set(key, secret.Annotations[corev1.ServiceAccountNameKey])
@@ -46,10 +50,30 @@ func newTokenController(cfg *Config) func(context.Context) {
 		}
 	})
 	return func(ctx context.Context) {
-		secrets := cfg.Index.Secrets.Keys(func(_ view.Key, secret boundobject.Secret) bool {
-			return secret.Type == corev1.SecretTypeServiceAccountToken
-		})
-		c.queue.run(ctx, secrets, c.settle)
+		go c.followRootCA(ctx)
+		c.queue.run(ctx, c.secrets(), c.settle)
+	}
+}
+
+// secrets returns the keys of all token secrets.
+func (c *tokenController) secrets() []view.Key {
+	return c.Index.Secrets.Keys(func(_ view.Key, secret boundobject.Secret) bool {
+		return secret.Type == corev1.SecretTypeServiceAccountToken
+	})
+}
+
+// followRootCA has all token secrets looked at again whenever there is a new root CA, until the context ends.
+func (c *tokenController) followRootCA(ctx context.Context) {
+	for {
+		select {
+		case rootCA := <-c.RootCAs:
+			c.rootCA.Store(&rootCA)
+			for _, key := range c.secrets() {
+				c.queue.Add(key)
+			}
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -107,8 +131,8 @@ func (c *tokenController) account(ctx context.Context, secret *corev1.Secret) (t
 // fill completes the secret of an account. A token that is there is left alone, whoever made it.
 func (c *tokenController) fill(ctx context.Context, secret *corev1.Secret, account string, uid types.UID) error {
 	data := map[string][]byte{}
-	if len(c.RootCA) > 0 && !bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], c.RootCA) {
-		data[corev1.ServiceAccountRootCAKey] = c.RootCA
+	if rootCA := *c.rootCA.Load(); len(rootCA) > 0 && !bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], rootCA) {
+		data[corev1.ServiceAccountRootCAKey] = rootCA
 	}
 	if len(secret.Data[corev1.ServiceAccountNamespaceKey]) == 0 {
 		data[corev1.ServiceAccountNamespaceKey] = []byte(secret.Namespace)

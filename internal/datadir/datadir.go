@@ -1,5 +1,5 @@
-// Package datadir owns the data directory: the lock that gives it to one process, and what the first start puts there,
-// a certificate authority, a serving certificate and an administrator's kubeconfig.
+// Package datadir owns the data directory: it locks the directory for one process, checks that no other user can change or
+// read it, and keeps the certificate authority, the serving certificate and the administrator's kubeconfig in it.
 package datadir
 
 import (
@@ -27,89 +27,132 @@ const (
 	lockFile   = "lock"
 )
 
+const (
+	dirMode     fs.FileMode = 0o700
+	privateMode fs.FileMode = 0o600
+	publicMode  fs.FileMode = 0o644
+)
+
 // Dir is a data directory that belongs to this process until it is closed.
 type Dir struct {
 	path string
+	root *os.Root
 	lock *fileutil.LockedFile
+	used bool
 }
 
-// Open makes the directory if it is missing and takes it for this process.
-func Open(path string) (*Dir, error) {
+// Open makes the directory if it is missing, checks that no other user can change it or read its keys, and locks it.
+func Open(path string) (*Dir, error) { return openAs(currentUser(), path) }
+
+func openAs(who caller, path string) (_ *Dir, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s: %w", path, err)
 	}
-	if err := os.MkdirAll(abs, 0o700); err != nil {
+	real, err := who.resolve(abs)
+	if err != nil {
+		return nil, fmt.Errorf("the data directory %s can't be used: %w", abs, err)
+	}
+	if err := makeDir(real); err != nil {
 		return nil, fmt.Errorf("the data directory can't be made; name another with --data-dir: %w", err)
 	}
-	name := filepath.Join(abs, lockFile)
-	lock, err := fileutil.TryLockFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if errors.Is(err, fileutil.ErrLocked) {
-		return nil, fmt.Errorf("the data directory %s is in use by %s: stop that process, or name another directory with --data-dir", abs, holder(name))
-	}
+	root, err := os.OpenRoot(real)
 	if err != nil {
-		return nil, fmt.Errorf("the data directory %s can't be locked; is it writable?: %w", abs, err)
+		return nil, fmt.Errorf("the data directory %s can't be opened; does it belong to the user that runs this process?: %w", abs, err)
 	}
-	d := &Dir{path: abs, lock: lock}
-	if err := d.sign(); err != nil {
-		_ = lock.Close()
-		return nil, fmt.Errorf("the lock of the data directory %s can't be written: %w", abs, err)
+	d := &Dir{path: abs, root: root}
+	defer func() {
+		if err != nil {
+			_ = d.Close()
+		}
+	}()
+	if err := who.check(abs, root); err != nil {
+		return nil, err
 	}
-	return d, nil
+	if err := d.takeLock(); err != nil {
+		return nil, err
+	}
+	d.used, err = d.exists(AdminKubeconfig, Store)
+	return d, err
 }
 
-// sign writes into the lock who holds it.
-func (d *Dir) sign() error {
-	if err := d.lock.Truncate(0); err != nil {
+// makeDir makes a directory and those above it that are missing. Their mode does not depend on the umask.
+func makeDir(path string) error {
+	err := os.Mkdir(path, dirMode)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) != path {
+		if err := makeDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, dirMode)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(path, dirMode)
+}
+
+// takeLock locks the directory and writes into the lock which process holds it.
+func (d *Dir) takeLock() error {
+	name := d.Path(lockFile)
+	lock, err := fileutil.TryLockFile(name, os.O_RDWR|os.O_CREATE|openFlags, privateMode)
+	if errors.Is(err, fileutil.ErrLocked) {
+		return fmt.Errorf("the data directory %s is in use by %s: stop that process, or name another directory with --data-dir", d.path, d.holder())
+	}
+	if err != nil {
+		return fmt.Errorf("the data directory %s can't be locked; is it writable?: %w", d.path, err)
+	}
+	d.lock = lock
+	if err := d.writeLock(); err != nil {
+		return fmt.Errorf("the lock of the data directory %s can't be written: %w", d.path, err)
+	}
+	return nil
+}
+
+func (d *Dir) writeLock() error {
+	if err := errors.Join(d.lock.Chmod(privateMode), d.lock.Truncate(0)); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(d.lock, "process %d (%s), since %s\n", os.Getpid(), filepath.Base(os.Args[0]), time.Now().Format(time.RFC3339))
 	return err
 }
 
-// holder reads from a lock who holds it.
-func holder(name string) string {
-	said, err := os.ReadFile(name)
+// holder reads from the lock which process holds it.
+func (d *Dir) holder() string {
+	said, err := d.read(lockFile)
 	if err != nil || len(said) == 0 {
 		return "another process"
 	}
 	return strings.TrimSpace(string(said))
 }
 
+// Used reports whether a server has run with this directory before it was opened.
+func (d *Dir) Used() bool { return d.used }
+
 // Path returns the name of a file in the directory.
 func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
 
-// Close gives the directory back.
-func (d *Dir) Close() error { return d.lock.Close() }
-
-// read returns what a file holds, or nothing if there is no such file.
-func (d *Dir) read(name string) ([]byte, error) {
-	data, err := os.ReadFile(d.Path(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// Close unlocks the directory.
+func (d *Dir) Close() error {
+	var err error
+	if d.lock != nil {
+		err = d.lock.Close()
 	}
-	return data, err
+	return errors.Join(err, d.root.Close())
 }
 
-// WriteFile puts data into a file, wholly or not at all, whatever happens meanwhile.
-func WriteFile(name string, data []byte, mode fs.FileMode) error {
-	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return err
+// exists reports whether one of the names is there.
+func (d *Dir) exists(names ...string) (bool, error) {
+	for _, name := range names {
+		_, err := d.root.Lstat(name)
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
 	}
-	defer func() { _ = os.Remove(temporary.Name()) }()
-	_, err = temporary.Write(data)
-	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temporary.Name(), name); err != nil {
-		return err
-	}
-	// The name itself has to reach the disk, too.
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return false, nil
 }

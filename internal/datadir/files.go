@@ -3,22 +3,22 @@ package datadir
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"net"
 	"os"
 	"slices"
 	"time"
 
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	"k8s.io/client-go/util/cert"
 	"k8s.io/klog/v2"
 )
 
-// checkEvery is how often a running server looks whether a certificate nears its end.
-const checkEvery = 12 * time.Hour
+// checkEvery is how often a running server looks whether a certificate nears its end. A clock that was wrong at the start
+// is noticed no later than that.
+const checkEvery = time.Minute
 
 // Wanted says what the certificates and the kubeconfig are for.
 type Wanted struct {
@@ -33,70 +33,171 @@ type Wanted struct {
 
 // Files is what a server and its administrator use.
 type Files struct {
-	// CA is the PEM of the certificate authority that client certificates come from.
-	CA []byte
-	// RootCA is the PEM by which clients know the server.
+	// CA is the PEM of the certificate authorities that client certificates come from. CAFile is the file it is read from.
+	CA     []byte
+	CAFile string
+	// RootCA is the PEM by which clients written in Go know the server.
 	RootCA []byte
+	// PublishedRootCA is the PEM by which every client knows the server: the authority at the root of its chain. It is
+	// empty if that authority is unknown.
+	PublishedRootCA []byte
 	// ServingCertificate and ServingKey are PEM files.
 	ServingCertificate, ServingKey string
 	// Made are the names of the files that were missing or no longer good, and have been made.
 	Made []string
+	// Problems are sentences about what does not work although the server can start.
+	Problems []string
 }
 
-// Ensure makes what is missing of the certificates and the kubeconfig, or is about to end.
+// Ensure makes those of the certificates and the kubeconfig that are missing, don't fit or are about to end.
 func (d *Dir) Ensure(want Wanted, now time.Time) (*Files, error) {
-	ca, made, err := d.authority(now)
+	all, made, err := d.authorities(now)
 	if err != nil {
 		return nil, err
 	}
-	files := &Files{CA: ca.pem, RootCA: ca.pem, ServingCertificate: want.ServingCertificate, ServingKey: want.ServingKey}
+	files := &Files{CA: all.pem, CAFile: d.Path(CACertificate), ServingCertificate: want.ServingCertificate, ServingKey: want.ServingKey}
 	note := func(made bool, name string) {
 		if made {
 			files.Made = append(files.Made, d.Path(name))
 		}
 	}
 	note(made, CACertificate)
+	var served tls.Certificate
+	var chain, key []byte
 	if want.ServingCertificate == "" {
-		made, err = d.serving(ca, want.Hosts, now)
-		if err != nil {
-			return nil, err
-		}
-		note(made, servingCrt)
 		files.ServingCertificate, files.ServingKey = d.Path(servingCrt), d.Path(servingKey)
-	} else if files.RootCA, err = os.ReadFile(want.ServingCertificate); err != nil {
+		made, err = d.serving(all, want.Hosts, now)
+		note(made, servingCrt)
+		if err == nil {
+			served, chain, key, err = d.ownPair()
+		}
+	} else {
+		served, chain, key, err = givenPair(want)
+	}
+	if err != nil {
 		return nil, err
 	}
-	made, err = d.kubeconfig(ca, want.Server, files.RootCA, now)
+	cluster, err := files.cluster(want, served.Leaf, chain, all, now)
+	if err != nil {
+		return nil, err
+	}
+	made, err = d.kubeconfig(all.signer, cluster, now)
+	if err != nil {
+		return nil, err
+	}
 	note(made, AdminKubeconfig)
-	return files, err
+	if err := d.tryKubeconfig(chain, key, all.pem, now); err != nil {
+		files.Problems = append(files.Problems, fmt.Sprintf("%s does not work with the certificate in %s: %v%s",
+			d.Path(AdminKubeconfig), files.ServingCertificate, err, advice(want)))
+	}
+	return files, nil
 }
 
-// RenewCertificates replaces certificates before they end, for as long as the context lasts.
-func (d *Dir) RenewCertificates(ctx context.Context, want Wanted) {
+// advice says what mends a kubeconfig that does not work.
+func advice(want Wanted) string {
+	if want.ServingCertificate == "" {
+		return "; is the clock of this machine right?"
+	}
+	return fmt.Sprintf("; give --tls-cert-file a certificate for servers that is valid now and names one of %q, with that of its authority behind it", want.Hosts)
+}
+
+// cluster is what the kubeconfig says about the server.
+func (f *Files) cluster(want Wanted, served *x509.Certificate, chain []byte, all *authorities, now time.Time) (clientcmdapi.Cluster, error) {
+	found, err := rootsOf(chain, all, now)
+	if err != nil {
+		return clientcmdapi.Cluster{}, fmt.Errorf("%s: %w", f.ServingCertificate, err)
+	}
+	f.RootCA, f.PublishedRootCA = found.trusted, found.published
+	if len(found.published) == 0 {
+		f.Problems = append(f.Problems, fmt.Sprintf("the authority of the certificate in %s is neither in that file nor known to this system, so token secrets get no %s; append the authority's certificate to the file",
+			f.ServingCertificate, CACertificate))
+	}
+	name, err := serverName(served, want)
+	return clientcmdapi.Cluster{Server: want.Server, TLSServerName: name, CertificateAuthorityData: found.trusted}, err
+}
+
+// ownPair reads the serving certificate of the directory.
+func (d *Dir) ownPair() (pair tls.Certificate, chain, key []byte, err error) {
+	if chain, err = d.read(servingCrt); err != nil {
+		return pair, nil, nil, err
+	}
+	if key, err = d.read(servingKey); err != nil {
+		return pair, nil, nil, err
+	}
+	pair, err = tls.X509KeyPair(chain, key)
+	return pair, chain, key, err
+}
+
+// givenPair reads the serving certificate that the operator named.
+func givenPair(want Wanted) (pair tls.Certificate, chain, key []byte, err error) {
+	if chain, err = os.ReadFile(want.ServingCertificate); err != nil {
+		return pair, nil, nil, fmt.Errorf("--tls-cert-file: %w", err)
+	}
+	if key, err = os.ReadFile(want.ServingKey); err != nil {
+		return pair, nil, nil, fmt.Errorf("--tls-private-key-file: %w", err)
+	}
+	if pair, err = tls.X509KeyPair(chain, key); err != nil {
+		return pair, nil, nil, fmt.Errorf("--tls-cert-file %s and --tls-private-key-file %s don't go together: %w", want.ServingCertificate, want.ServingKey, err)
+	}
+	return pair, chain, key, nil
+}
+
+// RenewCertificates keeps certificates and kubeconfig good for as long as the context lasts: it replaces certificates before
+// they end and follows those of the operator: a value on changes says that one of those was replaced. The files are those of
+// the start. Whenever clients have to know the server by other authorities, renewed is called with the new ones.
+func (d *Dir) RenewCertificates(ctx context.Context, want Wanted, files *Files, changes <-chan struct{}, renewed func(*Files)) {
+	log := klog.FromContext(ctx)
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
+	report(log, files.Problems, nil)
+	var failed string
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-ticker.C:
-			files, err := d.Ensure(want, now)
-			if err != nil {
-				klog.FromContext(ctx).Error(err, "The certificates in the data directory can't be renewed")
-			} else if len(files.Made) > 0 {
-				klog.FromContext(ctx).Info("Certificates renewed", "files", files.Made)
+		case <-changes:
+		case <-ticker.C:
+		}
+		latest, err := d.Ensure(want, time.Now())
+		if err != nil {
+			if failed != err.Error() {
+				log.Error(err, "The certificates can't be renewed, so those of before stay in use")
 			}
+			failed = err.Error()
+			continue
+		}
+		failed = ""
+		report(log, latest.Problems, files.Problems)
+		if len(latest.Made) > 0 {
+			log.Info("Certificates renewed", "files", latest.Made)
+		}
+		same := bytes.Equal(latest.RootCA, files.RootCA) && bytes.Equal(latest.PublishedRootCA, files.PublishedRootCA)
+		if files = latest; !same {
+			renewed(files)
 		}
 	}
 }
 
-// serving makes the serving certificate, unless there is one that will do.
-func (d *Dir) serving(ca *authority, hosts []string, now time.Time) (made bool, err error) {
-	pem, err := d.read(servingCrt)
+// report logs the problems that have not been reported before.
+func report(log klog.Logger, problems, reported []string) {
+	for _, problem := range problems {
+		if !slices.Contains(reported, problem) {
+			log.Error(nil, problem)
+		}
+	}
+}
+
+// serving makes the serving certificate, unless the one that is there will do.
+func (d *Dir) serving(all *authorities, hosts []string, now time.Time) (made bool, err error) {
+	chain, err := d.read(servingCrt)
 	if err != nil {
 		return false, err
 	}
-	if found, err := cert.ParseCertsPEM(pem); err == nil && ca.stands(found[0], now) && covers(found[0], hosts) {
+	key, err := d.read(servingKey)
+	if err != nil {
+		return false, err
+	}
+	if pair, err := tls.X509KeyPair(chain, key); err == nil && all.signer.stands(pair.Leaf, now) && covers(pair.Leaf, hosts) {
 		return false, nil
 	}
 	template := leaf(pkix.Name{CommonName: "mintmark"}, x509.ExtKeyUsageServerAuth, now)
@@ -107,50 +208,21 @@ func (d *Dir) serving(ca *authority, hosts []string, now time.Time) (made bool, 
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	certificate, keyPEM, err := ca.issueLeaf(template)
+	certificate, keyPEM, err := all.signer.issueLeaf(template)
 	if err != nil {
 		return false, err
 	}
-	if err := WriteFile(d.Path(servingKey), keyPEM, 0o600); err != nil {
+	crossSigned, err := all.crossSigned()
+	if err != nil {
 		return false, err
 	}
-	return true, WriteFile(d.Path(servingCrt), append(encodeCertificate(certificate), ca.pem...), 0o644)
+	if err := d.write(servingKey, keyPEM, privateMode); err != nil {
+		return false, err
+	}
+	chain = slices.Concat(encodeCertificate(certificate), crossSigned, encodeCertificate(all.signer.certificate))
+	return true, d.write(servingCrt, chain, publicMode)
 }
 
 func covers(c *x509.Certificate, hosts []string) bool {
 	return !slices.ContainsFunc(hosts, func(host string) bool { return c.VerifyHostname(host) != nil })
-}
-
-// kubeconfig makes the administrator's kubeconfig, unless there is one that will do.
-func (d *Dir) kubeconfig(ca *authority, server string, rootCA []byte, now time.Time) (made bool, err error) {
-	if old, err := clientcmd.LoadFromFile(d.Path(AdminKubeconfig)); err == nil && ca.current(old, server, rootCA, now) {
-		return false, nil
-	}
-	certificate, keyPEM, err := ca.issueLeaf(leaf(
-		pkix.Name{CommonName: "admin", Organization: []string{user.SystemPrivilegedGroup}}, x509.ExtKeyUsageClientAuth, now))
-	if err != nil {
-		return false, err
-	}
-	const name, admin = "mintmark", "admin"
-	config := clientcmdapi.NewConfig()
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: rootCA}
-	config.AuthInfos[admin] = &clientcmdapi.AuthInfo{ClientCertificateData: encodeCertificate(certificate), ClientKeyData: keyPEM}
-	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: admin, Namespace: "default"}
-	config.CurrentContext = name
-	data, err := clientcmd.Write(*config)
-	if err != nil {
-		return false, err
-	}
-	return true, WriteFile(d.Path(AdminKubeconfig), data, 0o600)
-}
-
-// current reports whether a kubeconfig leads to the server with a certificate that is good for a while.
-func (a *authority) current(config *clientcmdapi.Config, server string, rootCA []byte, now time.Time) bool {
-	context := config.Contexts[config.CurrentContext]
-	if context == nil || config.Clusters[context.Cluster] == nil || config.AuthInfos[context.AuthInfo] == nil {
-		return false
-	}
-	cluster, admin := config.Clusters[context.Cluster], config.AuthInfos[context.AuthInfo]
-	found, err := cert.ParseCertsPEM(admin.ClientCertificateData)
-	return err == nil && a.stands(found[0], now) && cluster.Server == server && bytes.Equal(cluster.CertificateAuthorityData, rootCA)
 }

@@ -1,7 +1,10 @@
 package etcd
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -9,13 +12,37 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// newLogger passes on warnings and errors, for a healthy member has nothing to say that the server doesn't say. While it
-// is quiet these too are for the curious alone.
-func newLogger(quiet *atomic.Bool) *zap.Logger {
-	return zap.New(klogCore{LevelEnabler: zapcore.WarnLevel, quiet: quiet})
+// newLogger passes etcd's warnings and errors on to the process's log; the server itself logs what a healthy member does.
+// While quiet is set they are logged at level 4, since starting and stopping cause warnings that call for no action.
+//
+// Where etcd would end the process, failed is told why and the goroutine ends instead.
+func newLogger(quiet *atomic.Bool, failed *failure) *zap.Logger {
+	return zap.New(klogCore{LevelEnabler: zapcore.WarnLevel, quiet: quiet}, zap.WithFatalHook(failed), zap.WithPanicHook(failed))
 }
 
-// early are complaints of a store so young that it has not yet noted its own format.
+// failure keeps the first reason for which etcd would have ended the process.
+type failure struct {
+	once   sync.Once
+	reason chan error // of one element
+}
+
+func newFailure() *failure { return &failure{reason: make(chan error, 1)} }
+
+func (f *failure) set(err error) { f.once.Do(func() { f.reason <- err }) }
+
+// OnWrite is called after a fatal or panic record is written, and ends the goroutine that wrote it.
+func (f *failure) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
+	err := errors.New(entry.Message)
+	for _, field := range fields {
+		if cause, ok := field.Interface.(error); ok && field.Type == zapcore.ErrorType {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
+	}
+	f.set(err)
+	runtime.Goexit()
+}
+
+// early are warnings about a new store, in which etcd has not yet stored the version of its format.
 var early = map[string]bool{"Failed to detect schema version": true, "failed to update storage version": true}
 
 // klogCore hands etcd's log records to the process's one log.

@@ -1,0 +1,82 @@
+package datadir
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// maxFile bounds what is read of a file of the directory.
+const maxFile = 4 << 20
+
+// read returns what a file holds, or nothing if there is no such file. It follows no link and waits for no pipe.
+func (d *Dir) read(name string) ([]byte, error) {
+	before, err := d.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Path(name), err)
+	}
+	if !before.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is %s, not a file", d.Path(name), kind(before.Mode()))
+	}
+	file, err := d.root.OpenFile(name, os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be read: %w", d.Path(name), err)
+	}
+	defer func() { _ = file.Close() }()
+	if after, err := file.Stat(); err != nil || !os.SameFile(before, after) {
+		return nil, fmt.Errorf("%s was replaced while it was opened", d.Path(name))
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be read: %w", d.Path(name), err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", d.Path(name), maxFile)
+	}
+	return data, nil
+}
+
+// write puts data into a file of the directory, as WriteFile does.
+func (d *Dir) write(name string, data []byte, mode fs.FileMode) error {
+	return writeIn(d.root, name, data, mode)
+}
+
+// WriteFile puts data into a file: after a crash the file holds the old data or the new, and never a part. The mode does not
+// depend on the umask, and a link of that name is replaced, not followed.
+func WriteFile(name string, data []byte, mode fs.FileMode) error {
+	root, err := os.OpenRoot(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	return writeIn(root, filepath.Base(name), data, mode)
+}
+
+func writeIn(root *os.Root, name string, data []byte, mode fs.FileMode) error {
+	temporary := "." + name + "-" + rand.Text()
+	file, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, privateMode)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Remove(temporary) }()
+	_, err = file.Write(data)
+	if err := errors.Join(err, file.Chmod(mode), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := root.Rename(temporary, name); err != nil {
+		return err
+	}
+	// The directory is synced as well: it holds the name.
+	dir, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
