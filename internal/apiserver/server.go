@@ -99,7 +99,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	// The work besides requests.
 	seeds := seeds{views: views, index: index, roles: roles, client: client, openShift: cfg.OpenShift, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
-	always := append(views.services(), ground.renewCertificates, union.Run)
+	always := append(views.services(), ground.renewCertificates, union.Run, transports.watchEnd.run)
 	whenReady := []service{freeMemory, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.RootCA,
 	})}
