@@ -63,16 +63,21 @@ func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interf
 // inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.
 type inProcess struct{ handler http.Handler }
 
-// valueless is a context that ends with another and carries nothing of it. A request that the server makes while it
-// answers one from outside is a request of its own: with its own audit record, log line and user.
-type valueless struct{ context.Context }
+// internalContext is the context of an internal request: it ends with another context and carries nothing of it but the mark.
+// An internal request that is made while one from outside is answered has its own audit record, log line and user.
+type internalContext struct{ context.Context }
 
-// Value knows no key.
-func (valueless) Value(any) any { return nil }
+// Value knows the mark alone.
+func (internalContext) Value(key any) any {
+	if key == (internalKey{}) {
+		return true
+	}
+	return nil
+}
 
 // RoundTrip answers a request.
 func (t inProcess) RoundTrip(request *http.Request) (*http.Response, error) {
-	inner := request.Clone(context.WithValue(valueless{request.Context()}, internalKey{}, true))
+	inner := request.Clone(internalContext{request.Context()})
 	inner.RequestURI, inner.RemoteAddr = request.URL.RequestURI(), "127.0.0.1:0"
 	if inner.Body == nil {
 		inner.Body = http.NoBody
