@@ -24,7 +24,7 @@ import (
 // internalKey marks the context of a request that the server makes of itself. No request from outside can carry it.
 type internalKey struct{}
 
-// internalUser is the server itself.
+// internalUser authenticates the internal requests as the server itself.
 type internalUser struct{}
 
 // isInternal reports whether the server makes the request of itself.
@@ -121,10 +121,10 @@ func (r *recordedResponse) Write(part []byte) (int, error) {
 	return r.body.Write(part)
 }
 
-// Flush has nothing to do.
+// Flush does nothing: the answer is kept whole.
 func (r *recordedResponse) Flush() {}
 
-// lateHandler is a handler that is known after those who send requests to it have been built.
+// lateHandler is a handler that is set after its clients have been built.
 type lateHandler struct{ http.Handler }
 
 // markUsed returns the function that notes on a secret the day on which its token was last used. The uid makes sure that
@@ -138,7 +138,7 @@ func markUsed(client kubernetes.Interface) func(ctx context.Context, namespace, 
 		if err != nil {
 			return err
 		}
-		// The secret that comes back has the token in it.
+		// The answer is the secret, with the token in it.
 		_, err = client.CoreV1().Secrets(namespace).Patch(controller.WithoutBodies(ctx), name, types.MergePatchType, patch, metav1.PatchOptions{})
 		return err
 	}

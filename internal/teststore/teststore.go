@@ -24,8 +24,7 @@ import (
 
 // Store holds objects as the server does: what is written through it is in its index at once.
 type Store struct {
-	// Index is what decisions are made by. Its views follow what is written here; none is run, so they know nothing of
-	// what others write.
+	// Index holds the views of the store. They follow the writes of this Store only, since none of them is run.
 	Index *boundobject.Index
 
 	t        testing.TB
@@ -51,7 +50,7 @@ func New(t testing.TB) *Store {
 	return open(t, member.Endpoint())
 }
 
-// Replica is another server's store over the same etcd: it is told nothing of what is written here.
+// Replica is another server's store over the same etcd: its views don't follow the writes of this Store.
 func (s *Store) Replica() *Store {
 	s.t.Helper()
 	return open(s.t, s.endpoint)
