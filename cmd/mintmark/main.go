@@ -10,11 +10,17 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal asks for an orderly end; the next one gets its ordinary meaning back, so
-	// that a command which hangs can still be ended from the keyboard.
-	context.AfterFunc(ctx, stop)
-	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
-	stop()
-	os.Exit(code)
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		// The first signal asks for an orderly end, and the next one ends the process at once. Its default action would
+		// not do: it is ignored by process 1 of a container and by commands that a script runs in the background.
+		<-signals
+		stop()
+		if number, ok := (<-signals).(syscall.Signal); ok {
+			os.Exit(128 + int(number))
+		}
+	}()
+	os.Exit(run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }

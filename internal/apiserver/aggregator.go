@@ -15,7 +15,8 @@ import (
 	"github.com/mintmark/mintmark/internal/scheme"
 )
 
-// aggregate answers, in three places, as the aggregator of kube-apiserver does and not as a server behind it would.
+// aggregate puts three answers in front of the API that kube-apiserver's aggregator gives: the list of groups, the index of
+// the OpenAPI documents, and the list of custom resources, which is empty.
 func aggregate(apis http.Handler, served []registry.Group, c *genericapiserver.Config) http.Handler {
 	groups := aggregated.WrapAggregatedDiscoveryToHandler(listGroups(served), c.AggregatedDiscoveryGroupManager, nil)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

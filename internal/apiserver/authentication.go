@@ -81,7 +81,7 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 	return union, nil
 }
 
-// certificateAuthorities are those whose certificates clients are asked for.
+// certificateAuthorities returns the authorities that the server names when it asks clients for certificates.
 func certificateAuthorities(clients dynamiccertificates.CAContentProvider, proxy *authenticatorfactory.RequestHeaderConfig) []dynamiccertificates.CAContentProvider {
 	if proxy == nil {
 		return []dynamiccertificates.CAContentProvider{clients}
@@ -103,7 +103,7 @@ func newClientCA(ownCA, file string) (dynamiccertificates.CAContentProvider, err
 	return dynamiccertificates.NewUnionCAContentProvider(own, further), nil
 }
 
-// requestHeader returns whose headers are believed, or nil if nobody's are. An authority of ordinary clients may vouch for
+// requestHeader returns the configuration of request headers, or nil if none are accepted. An authority of ordinary clients may vouch for
 // proxies only if these are named: otherwise every client could say that it is somebody else.
 func requestHeader(cfg Authentication, clientCA dynamiccertificates.CAContentProvider) (*authenticatorfactory.RequestHeaderConfig, error) {
 	proxy, err := cfg.RequestHeader.ToAuthenticationRequestHeaderConfig()

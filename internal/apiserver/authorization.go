@@ -11,20 +11,20 @@ import (
 	"github.com/mintmark/mintmark/internal/boundobject"
 )
 
-// newAuthorizer returns the authorizer that both ways into the server ask.
-func newAuthorizer(cfg Config, index *boundobject.Index, roles *authz.Index) (*authz.Authorizer, error) {
+// authorizationConfig is what the authorizer, which both ways into the server ask, and the default roles are made from.
+func authorizationConfig(cfg Config, index *boundobject.Index, roles *authz.Index) authz.Config {
 	nodes := authz.NewNodeRelations()
 	if slices.ContainsFunc(cfg.Authorizers, func(a apiserverapi.AuthorizerConfiguration) bool { return a.Type == authz.ModeNode }) {
 		// They take as much memory as all else that is kept of pods.
 		index.Pods.OnChange(nodes.Changed)
 	}
-	return authz.New(authz.Config{
+	return authz.Config{
 		Authorizers:  cfg.Authorizers,
 		Index:        roles,
 		Nodes:        nodes,
 		PublicIssuer: cfg.Authentication.PublicIssuer,
 		OpenShift:    cfg.OpenShift,
-	})
+	}
 }
 
 // newAdmission returns the checks of what is about to be carried out.

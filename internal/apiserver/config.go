@@ -1,5 +1,5 @@
-// Package apiserver builds the server: the one place where store, keys, authentication, authorization, API groups and
-// controllers are put together.
+// Package apiserver builds and runs the server: New puts store, keys, authentication, authorization, API groups, transports
+// and controllers together, and Run serves until its context ends. No other package does so.
 package apiserver
 
 import (
@@ -55,7 +55,7 @@ type Tokens struct {
 	SigningKeyFile string
 	// KeyFiles hold the keys whose tokens are accepted. Without any, it is the signing key alone.
 	KeyFiles []string
-	// JWKSURI is where the key set is said to be; empty means at this server.
+	// JWKSURI is the URL of the key set in the discovery document; empty means the one at this server.
 	JWKSURI string
 	// Lookup has legacy tokens compared with their secrets.
 	Lookup bool
@@ -73,7 +73,7 @@ type Authentication struct {
 	TokenFile string
 	// BootstrapTokens accepts bootstrap tokens.
 	BootstrapTokens bool
-	// RequestHeader says whose headers are believed about who the user is.
+	// RequestHeader says which proxies may name the user in headers.
 	RequestHeader genericoptions.RequestHeaderAuthenticationOptions
 	// ConfigurationFile describes OpenID Connect issuers, and who may be anonymous where. It is read again when it changes.
 	ConfigurationFile string
@@ -81,12 +81,12 @@ type Authentication struct {
 	Issuers *apiserverapi.AuthenticationConfiguration
 	// IssuerAlgorithms may sign the tokens of these; nil means any that is asymmetric.
 	IssuerAlgorithms []string
-	// Webhook is asked about tokens that nobody here knows.
+	// Webhook is asked about tokens that no other authenticator knows.
 	Webhook authn.WebhookConfig
-	// CacheBytes bounds the memory for what is remembered of tokens: of service accounts' tokens the signatures that were
-	// checked, and so many bytes each for verdicts of the issuers and of the webhook. 0 means 16 MiB.
+	// CacheBytes bounds the memory of each of three caches: verified signatures of service account tokens, verdicts of the
+	// issuers, and verdicts of the webhook. 0 means cache.DefaultBytes.
 	CacheBytes int
-	// Anonymous lets in requests without credentials; what they may do is another matter.
+	// Anonymous lets in requests without credentials, as system:anonymous.
 	Anonymous bool
 	// PublicIssuer lets everybody read the issuer's documents.
 	PublicIssuer bool

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// What a request leaves behind is little and soon gone, but with a small heap the collector would run so often that it
-// took a sixth of the time. So there may be more garbage than Go allows by default, up to a fixed amount: with a large
-// heap it is what Go allows. Much more does not pay: fresh memory is slow, too.
+// A request leaves little garbage, but with a small heap Go's default pace has the collector take a sixth of the CPU time.
+// These bounds allow a fixed amount of garbage, and Go's default where that is more. A larger amount was no faster, since
+// fresh memory is slow, too.
 const (
 	garbage      = 96 << 20
 	minGCPercent = 100
 	maxGCPercent = 600
-	// gcInterval is how often the size of the heap is looked at.
+	// gcInterval is the time between two looks at the size of the heap.
 	gcInterval = 10 * time.Second
 )
 
@@ -27,7 +27,7 @@ func tuneGarbage(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		metrics.Read(live)
-		// To set it stops the world for a moment, so that isn't done for little.
+		// Setting it stops the world for a moment, so small changes are ignored.
 		if percent := gcPercent(live[0].Value.Uint64()); percent > current*11/10 || percent < current*9/10 {
 			debug.SetGCPercent(percent)
 			current = percent
@@ -40,7 +40,7 @@ func tuneGarbage(ctx context.Context) {
 	}
 }
 
-// gcPercent is GOGC for a heap of which so many bytes are in use.
+// gcPercent is the value of GOGC for a heap with that many live bytes.
 func gcPercent(live uint64) int {
 	return int(min(max(garbage*100/max(live, 1), minGCPercent), maxGCPercent))
 }

@@ -26,6 +26,7 @@ type transports struct {
 	inFlight     *inFlight
 	authorizer   *authz.Authorizer
 	ready        <-chan struct{}
+	watchEnd     *watchEnd
 }
 
 // newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
@@ -33,7 +34,7 @@ func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Iss
 	openShift *openShift, authorizer *authz.Authorizer, ready <-chan struct{}, generic *genericapiserver.Config,
 ) (transports, error) {
 	t := transports{
-		authorizer: authorizer, ready: ready,
+		authorizer: authorizer, ready: ready, watchEnd: newWatchEnd(cfg.Server, generic.LongRunningFunc, generic.ShutdownInitiatedNotify()),
 		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: newInFlight(generic),
 		reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: reviewer},
 	}
@@ -50,7 +51,7 @@ func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Ha
 	library.GoawayChance, library.HSTSDirectives = 0, nil
 	library.Authentication.Authenticator = noteUnavailable(fastpath.OncePerRequest(c.Authentication.Authenticator))
 	library.Authorization.Authorizer = openUntilReady(t.authorizer, t.ready)
-	handler := answerUnavailable(genericapiserver.DefaultBuildHandlerChain(t.inFlight.limited(aggregate(apis, t.groups, c)), &library))
+	handler := answerUnavailable(genericapiserver.DefaultBuildHandlerChain(t.inFlight.limited(t.watchEnd.handler(aggregate(apis, t.groups, c))), &library))
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}

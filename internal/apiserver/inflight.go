@@ -13,8 +13,8 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 )
 
-// inFlight limits how many requests are answered at a time, those that only read and the others by themselves. Both ways
-// into the server pass it, which is why it isn't the library's: that one can't be passed but by a chain of handlers.
+// inFlight limits the number of requests in flight, with one limit for reading requests and one for mutating requests. Both
+// transports keep it; the library's own limit is a filter of its chain, which the fast path doesn't pass.
 type inFlight struct {
 	reading, mutating *limit
 	longRunning       genericapirequest.LongRunningRequestCheck
@@ -71,8 +71,8 @@ func (l *limit) End() {
 	}
 }
 
-// limited holds the generic chain to the limits. Requests that go on for long don't count, and who may do everything is
-// always answered. What is answered to the others is kube-apiserver's.
+// limited holds the generic chain to the limits. Long-running requests don't count, and members of system:masters are always
+// answered. The answer to requests above a limit is kube-apiserver's.
 func (f *inFlight) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, ok := genericapirequest.RequestInfoFrom(r.Context())
@@ -104,10 +104,10 @@ func privileged(ctx context.Context) bool {
 	return ok && slices.Contains(caller.GetGroups(), user.SystemPrivilegedGroup)
 }
 
-// inFlightHook is the library's name for what measures its own limits, which this replaces.
+// inFlightHook is the library's name for the hook that measures its own limits. The measuring of ours takes its place.
 const inFlightHook = "max-in-flight-filter"
 
-// measure keeps up apiserver_current_inflight_requests: the most there were at a time, second by second.
+// measure sets apiserver_current_inflight_requests to the peak of each second.
 func (f *inFlight) measure(hook genericapiserver.PostStartHookContext) error {
 	go func() {
 		tick := time.NewTicker(time.Second)

@@ -24,7 +24,7 @@ import (
 // internalKey marks the context of a request that the server makes of itself. No request from outside can carry it.
 type internalKey struct{}
 
-// internalUser is the server itself.
+// internalUser authenticates the internal requests as the server itself.
 type internalUser struct{}
 
 // isInternal reports whether the server makes the request of itself.
@@ -63,16 +63,21 @@ func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interf
 // inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.
 type inProcess struct{ handler http.Handler }
 
-// valueless is a context that ends with another and carries nothing of it. A request that the server makes while it
-// answers one from outside is a request of its own: with its own audit record, log line and user.
-type valueless struct{ context.Context }
+// internalContext is the context of an internal request: it ends with another context and carries nothing of it but the mark.
+// An internal request that is made while one from outside is answered has its own audit record, log line and user.
+type internalContext struct{ context.Context }
 
-// Value knows no key.
-func (valueless) Value(any) any { return nil }
+// Value knows the mark alone.
+func (internalContext) Value(key any) any {
+	if key == (internalKey{}) {
+		return true
+	}
+	return nil
+}
 
 // RoundTrip answers a request.
 func (t inProcess) RoundTrip(request *http.Request) (*http.Response, error) {
-	inner := request.Clone(context.WithValue(valueless{request.Context()}, internalKey{}, true))
+	inner := request.Clone(internalContext{request.Context()})
 	inner.RequestURI, inner.RemoteAddr = request.URL.RequestURI(), "127.0.0.1:0"
 	if inner.Body == nil {
 		inner.Body = http.NoBody
@@ -116,10 +121,10 @@ func (r *recordedResponse) Write(part []byte) (int, error) {
 	return r.body.Write(part)
 }
 
-// Flush has nothing to do.
+// Flush does nothing: the answer is kept whole.
 func (r *recordedResponse) Flush() {}
 
-// lateHandler is a handler that is known after those who send requests to it have been built.
+// lateHandler is a handler that is set after its clients have been built.
 type lateHandler struct{ http.Handler }
 
 // markUsed returns the function that notes on a secret the day on which its token was last used. The uid makes sure that
@@ -133,7 +138,7 @@ func markUsed(client kubernetes.Interface) func(ctx context.Context, namespace, 
 		if err != nil {
 			return err
 		}
-		// The secret that comes back has the token in it.
+		// The answer is the secret, with the token in it.
 		_, err = client.CoreV1().Secrets(namespace).Patch(controller.WithoutBodies(ctx), name, types.MergePatchType, patch, metav1.PatchOptions{})
 		return err
 	}

@@ -22,7 +22,7 @@ type openShift struct {
 	index *oauth.Index
 	// idle puts off the idle deadlines of access tokens that are used.
 	idle *oauth.Idle
-	// tokens knows access tokens, as one of the authenticators of all tokens.
+	// tokens is the authenticator of access tokens in the union of all authenticators.
 	tokens authenticator.Token
 	// reviewer decides OpenShift's reviews.
 	reviewer *tokenreview.Reviewer
@@ -41,8 +41,8 @@ func newOpenShift(cfg Config, keys *keys, index *boundobject.Index, client rest.
 		})
 	}
 	o.tokens = accessTokens(keys.audiences).InUnion()
-	// The audiences of OpenShift's reviews are the server's, but that --api-audiences= gives them none: other tokens have
-	// to be for somebody, and so the server has an audience even then.
+	// The audiences of OpenShift's reviews are the server's. Only --api-audiences= differs: it gives these reviews none, while
+	// the server keeps its issuers as audiences, since a service account token must have one.
 	audiences := keys.audiences
 	if given := cfg.Tokens.APIAudiences; given != nil && len(given) == 0 {
 		audiences = nil
@@ -75,7 +75,7 @@ type tokenStore struct{ client rest.Interface }
 // Get returns an access token.
 func (t tokenStore) Get(ctx context.Context, name string) (*oauthv1.OAuthAccessToken, error) {
 	token := &oauthv1.OAuthAccessToken{}
-	// It may have the code in it that it was bought with.
+	// The object may hold the code that the token was traded for.
 	err := t.client.Get().Resource("oauthaccesstokens").Name(name).Do(controller.WithoutBodies(ctx)).Into(token)
 	return token, err
 }

@@ -68,7 +68,8 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	held.add(union.Close)
-	authorizer, err := newAuthorizer(cfg, index, roles)
+	authorization := authorizationConfig(cfg, index, roles)
+	authorizer, err := authz.New(authorization)
 	if err != nil {
 		return nil, err
 	}
@@ -98,9 +99,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	self.Handler = server.Handler.FullHandlerChain
 
 	// The work besides requests.
-	seeds := seeds{views: views, index: index, roles: roles, client: client, openShift: cfg.OpenShift, done: ready}
+	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
-	always := append(views.services(), ground.renewCertificates, union.Run)
+	always := append(views.services(), ground.renewCertificates, union.Run, transports.watchEnd.run)
 	whenReady := []service{freeMemory, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	})}

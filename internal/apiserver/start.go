@@ -19,11 +19,10 @@ import (
 
 // seeds stores what every server has: the namespaces of the system, and the default roles and bindings.
 type seeds struct {
-	views     *views
-	index     *boundobject.Index
-	roles     *authz.Index
-	client    kubernetes.Interface
-	openShift bool
+	views         *views
+	index         *boundobject.Index
+	authorization authz.Config
+	client        kubernetes.Interface
 	// done is closed when all of it is stored.
 	done chan<- struct{}
 }
@@ -47,7 +46,7 @@ func (s seeds) addTo(server *genericapiserver.GenericAPIServer, stopping <-chan 
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := s.roles.Bootstrap(ctx, s.client, authz.Defaults{OpenShift: s.openShift}); err != nil {
+		if err := s.authorization.Bootstrap(ctx, s.client); err != nil {
 			return fmt.Errorf("storing the default roles: %w", err)
 		}
 		close(s.done)

@@ -29,8 +29,9 @@ type Config struct {
 	// strangers, and keys are public. It is asked last and is no role, so nothing stored depends on it and nobody can
 	// give it away.
 	PublicIssuer bool
-	// OpenShift lets a kube-apiserver of OpenShift have tokens reviewed at oauth.openshift.io, and holds callers to the
-	// scopes of their access tokens, whatever the modes say.
+	// OpenShift is for a server with OpenShift's API. It lets a kube-apiserver of OpenShift have tokens reviewed at
+	// oauth.openshift.io, holds callers to the scopes of their access tokens, whatever the modes say, and adds the default
+	// roles for that API.
 	OpenShift bool
 }
 

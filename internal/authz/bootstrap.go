@@ -18,23 +18,19 @@ import (
 // writers is how many default objects are written at a time: what comes together, etcd stores in one go.
 const writers = 16
 
-// Defaults says which roles and bindings there are by default besides Kubernetes' own.
-type Defaults struct {
-	// OpenShift is for a server with OpenShift's API.
-	OpenShift bool
-}
-
-func (d Defaults) clusterRoles() []*rbacv1.ClusterRole {
+// clusterRoles returns the default cluster roles.
+func (cfg Config) clusterRoles() []*rbacv1.ClusterRole {
 	roles := defaultClusterRoles()
-	if d.OpenShift {
+	if cfg.OpenShift {
 		roles = append(roles, openShiftClusterRoles()...)
 	}
 	return roles
 }
 
-func (d Defaults) clusterRoleBindings() []*rbacv1.ClusterRoleBinding {
+// clusterRoleBindings returns the default cluster role bindings.
+func (cfg Config) clusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 	bindings := defaultClusterRoleBindings()
-	if d.OpenShift {
+	if cfg.OpenShift {
 		bindings = append(bindings, openShiftClusterRoleBindings()...)
 	}
 	return bindings
@@ -43,10 +39,11 @@ func (d Defaults) clusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 // Bootstrap stores the default roles and bindings that are missing, and adds what is missing in those that are there,
 // unless their annotation says not to. Memory shows whether that is necessary at all: on any start but the first
 // nothing is read or written. The index must be in step with the storage.
-func (x *Index) Bootstrap(ctx context.Context, client kubernetes.Interface, defaults Defaults) error {
+func (cfg Config) Bootstrap(ctx context.Context, client kubernetes.Interface) error {
+	x := cfg.Index
 	api := client.RbacV1()
 	var todo []func() error
-	for _, expected := range defaults.clusterRoles() {
+	for _, expected := range cfg.clusterRoles() {
 		todo = append(todo, func() error {
 			return x.reconcileRole(reconciliation.ClusterRoleRuleOwner{ClusterRole: expected},
 				reconciliation.ClusterRoleModifier{Client: api.ClusterRoles()})
@@ -58,7 +55,7 @@ func (x *Index) Bootstrap(ctx context.Context, client kubernetes.Interface, defa
 				reconciliation.RoleModifier{Client: api, NamespaceClient: client.CoreV1().Namespaces()})
 		})
 	}
-	for _, expected := range defaults.clusterRoleBindings() {
+	for _, expected := range cfg.clusterRoleBindings() {
 		todo = append(todo, func() error {
 			return x.reconcileBinding(reconciliation.ClusterRoleBindingAdapter{ClusterRoleBinding: expected},
 				reconciliation.ClusterRoleBindingClientAdapter{Client: api.ClusterRoleBindings()})

@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/internal/signingkey"
 )
 
 // bootstrapping is the label by which the default objects are found.
@@ -116,7 +118,7 @@ var discovery = mayGet("/livez", "/readyz", "/healthz", "/version", "/version/",
 	"/openapi", "/openapi/*", "/api", "/api/*", "/apis", "/apis/*")
 
 // issuerDiscovery is what relying parties need.
-var issuerDiscovery = mayGet("/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/")
+var issuerDiscovery = mayGet(signingkey.ConfigurationPath, signingkey.ConfigurationPath+"/", signingkey.KeySetPath, signingkey.KeySetPath+"/")
 
 // defaultClusterRoleBindings say who has the default cluster roles. Nobody may review tokens by default.
 func defaultClusterRoleBindings() []*rbacv1.ClusterRoleBinding {

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	configurationPath = "/.well-known/openid-configuration"
-	keySetPath        = "/openid/v1/jwks"
+	configurationPath = signingkey.ConfigurationPath
+	keySetPath        = signingkey.KeySetPath
 
 	mediaTypeKeySet = "application/jwk-set+json"
 	// cacheControl lets relying parties keep the documents for an hour, as kube-apiserver's does.

@@ -135,7 +135,8 @@ func (o *Options) addServerFlags(fs *pflag.FlagSet) {
 		"How long an access token of OpenShift may go unused, at least 5m; 0 means for ever. An OAuthClient may say otherwise for its tokens, and each use of a token counts anew.")
 	pick(fs, o.config.Server.AddUniversalFlags, "advertise-address", "external-hostname", "cors-allowed-origins",
 		"strict-transport-security-directives", "max-requests-inflight", "max-mutating-requests-inflight", "request-timeout",
-		"min-request-timeout", "goaway-chance", "livez-grace-period", "shutdown-delay-duration", "shutdown-send-retry-after")
+		"min-request-timeout", "goaway-chance", "livez-grace-period", "shutdown-delay-duration", "shutdown-send-retry-after",
+		"shutdown-watch-termination-grace-period")
 }
 
 func (o *Options) addStorageFlags(fs *pflag.FlagSet) {

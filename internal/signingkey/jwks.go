@@ -9,6 +9,14 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
+// Paths of the issuer's documents. kube-apiserver has them there, too.
+const (
+	// ConfigurationPath is where the discovery document is (OpenID Connect Discovery 1.0 section 4).
+	ConfigurationPath = "/.well-known/openid-configuration"
+	// KeySetPath is where the key set is that it names.
+	KeySetPath = "/openid/v1/jwks"
+)
+
 // Published is the key set as relying parties see it.
 type Published struct {
 	// KeySet is the JSON Web Key Set.

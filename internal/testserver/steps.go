@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Caller is somebody who speaks HTTP to a server, without a client that would hide anything.
+// Caller sends HTTP requests to a server and returns the answers as they are.
 type Caller struct {
 	t      testing.TB
 	url    string

@@ -166,10 +166,10 @@ func (s *Server) AdminConfig() *rest.Config {
 // Admin returns the client of the administrator.
 func (s *Server) Admin() kubernetes.Interface { return s.client(s.AdminConfig()) }
 
-// As returns the client of whoever holds a token; nobody, if it is empty.
+// As returns the client of the holder of a token, or an anonymous client if the token is empty.
 func (s *Server) As(token string) kubernetes.Interface { return s.client(s.TokenConfig(token)) }
 
-// TokenConfig returns the connection of whoever holds a token; nobody's, if it is empty.
+// TokenConfig returns the connection of the holder of a token, or an anonymous one if the token is empty.
 func (s *Server) TokenConfig(token string) *rest.Config {
 	config := rest.AnonymousClientConfig(s.AdminConfig())
 	config.BearerToken = token

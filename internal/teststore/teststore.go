@@ -4,6 +4,8 @@ package teststore
 
 import (
 	"context"
+	"path"
+	"reflect"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,13 +24,19 @@ import (
 
 // Store holds objects as the server does: what is written through it is in its index at once.
 type Store struct {
-	// Index is what decisions are made by. Its views follow what is written here; none is run, so they know nothing of
-	// what others write.
+	// Index holds the views of the store. They follow the writes of this Store only, since none of them is run.
 	Index *boundobject.Index
 
-	t         testing.TB
-	endpoint  string
-	resources map[string]storage.Interface
+	t        testing.TB
+	endpoint string
+	kinds    map[reflect.Type]kind
+}
+
+// kind is where objects of a type are stored.
+type kind struct {
+	storage.Interface
+	resource string
+	empty    func() runtime.Object
 }
 
 // New starts an etcd, which ends with the test, and returns an empty store.
@@ -42,7 +50,7 @@ func New(t testing.TB) *Store {
 	return open(t, member.Endpoint())
 }
 
-// Replica is another server's store over the same etcd: it is told nothing of what is written here.
+// Replica is another server's store over the same etcd: its views don't follow the writes of this Store.
 func (s *Store) Replica() *Store {
 	s.t.Helper()
 	return open(s.t, s.endpoint)
@@ -51,7 +59,7 @@ func (s *Store) Replica() *Store {
 func open(t testing.TB, endpoint string) *Store {
 	t.Helper()
 	x := boundobject.NewIndex()
-	s := &Store{Index: x, t: t, endpoint: endpoint, resources: map[string]storage.Interface{}}
+	s := &Store{Index: x, t: t, endpoint: endpoint, kinds: map[reflect.Type]kind{}}
 	s.add(x.Namespaces, &corev1.Namespace{}, &corev1.NamespaceList{})
 	s.add(x.ServiceAccounts, &corev1.ServiceAccount{}, &corev1.ServiceAccountList{})
 	s.add(x.Secrets, &corev1.Secret{}, &corev1.SecretList{})
@@ -75,16 +83,16 @@ func (s *Store) add(view interface {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(destroy)
-	s.resources[resource.Resource] = stored
+	s.kinds[reflect.TypeOf(one)] = kind{Interface: stored, resource: resource.Resource, empty: one.DeepCopyObject}
 }
 
 // Put stores objects, in place of those of the same names.
 func (s *Store) Put(objects ...runtime.Object) {
 	s.t.Helper()
 	for _, obj := range objects {
-		stored, key, empty := s.find(obj)
+		stored, key := s.find(obj)
 		update := storage.SimpleUpdate(func(runtime.Object) (runtime.Object, error) { return obj.DeepCopyObject(), nil })
-		if err := stored.GuaranteedUpdate(context.Background(), key, empty, true, nil, update, nil); err != nil {
+		if err := stored.GuaranteedUpdate(context.Background(), key, stored.empty(), true, nil, update, nil); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -94,38 +102,25 @@ func (s *Store) Put(objects ...runtime.Object) {
 func (s *Store) Delete(objects ...runtime.Object) {
 	s.t.Helper()
 	for _, obj := range objects {
-		stored, key, empty := s.find(obj)
-		if err := stored.Delete(context.Background(), key, empty, nil, storage.ValidateAllObjectFunc, nil, storage.DeleteOptions{}); err != nil {
+		stored, key := s.find(obj)
+		if err := stored.Delete(context.Background(), key, stored.empty(), nil, storage.ValidateAllObjectFunc, nil, storage.DeleteOptions{}); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 }
 
-// find returns the storage of an object, its key there, and an empty object of its kind.
-func (s *Store) find(obj runtime.Object) (storage.Interface, string, runtime.Object) {
+// find returns the storage of an object and its key there.
+func (s *Store) find(obj runtime.Object) (kind, string) {
 	s.t.Helper()
+	stored, ok := s.kinds[reflect.TypeOf(obj)]
+	if !ok {
+		s.t.Fatalf("the index has no view of a %T", obj)
+	}
 	accessor, err := meta.Accessor(obj)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	in := func(resource, namespace string, empty runtime.Object) (storage.Interface, string, runtime.Object) {
-		return s.resources[resource], "/" + resource + namespace + "/" + accessor.GetName(), empty
-	}
-	namespace := "/" + accessor.GetNamespace()
-	switch obj.(type) {
-	case *corev1.Namespace:
-		return in("namespaces", "", &corev1.Namespace{})
-	case *corev1.Node:
-		return in("nodes", "", &corev1.Node{})
-	case *corev1.ServiceAccount:
-		return in("serviceaccounts", namespace, &corev1.ServiceAccount{})
-	case *corev1.Secret:
-		return in("secrets", namespace, &corev1.Secret{})
-	case *corev1.Pod:
-		return in("pods", namespace, &corev1.Pod{})
-	}
-	s.t.Fatalf("the index has no view of a %T", obj)
-	return nil, "", nil
+	return stored, path.Join("/", stored.resource, accessor.GetNamespace(), accessor.GetName())
 }
 
 // Account is a service account for a test.
