@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,20 +29,31 @@ type Key struct{ Namespace, Name string }
 // and must not ask the view. obj is nil when the object is gone; it must not be changed or kept otherwise.
 type Handler func(key Key, obj runtime.Object)
 
-// Informer is the view of one resource: a record T of every object.
+// View is the view of one resource: a record T of every object.
 //
 // All methods are safe for concurrent use, once Decorate has given it its storage.
 type View[T any] struct {
-	resource schema.GroupResource
-	record   func(runtime.Object) T
-	source   source
-	synced   chan struct{}
+	resource      schema.GroupResource
+	record        func(runtime.Object) T
+	clusterScoped bool
+	storage       storage.Interface
+	storagePrefix string
+	source        encoding
+	reads         chan struct{} // holds one for each read under way, which others may share
+	proofs        func()        // called when the view was proved current
+	proved        atomic.Int64  // an instant at which the view was current; 0 if it has not been read
 
-	mu       sync.RWMutex
-	objects  map[Key]entry[T]
-	gone     map[Key]uint64 // deleted by this process at that version, which the watch has not reached yet
-	reached  uint64         // the version up to which list and watch have told everything
-	handlers []Handler
+	mu        sync.RWMutex
+	synced    chan struct{}
+	objects   map[Key]entry[T]
+	gone      map[Key]uint64 // deleted by this process at that version, which the watch has not reached yet
+	bad       map[Key]badObject
+	reached   uint64 // the version up to which list and watch have told everything
+	newest    uint64 // the version of the latest object that was stored, whose key is
+	newestKey Key
+	targets   []target
+	resets    int // how often everything was forgotten
+	handlers  []Handler
 }
 
 type entry[T any] struct {
@@ -49,24 +61,19 @@ type entry[T any] struct {
 	version uint64
 }
 
-// source is the storage behind the view.
-type source struct {
-	storage.Interface
-	prefix        string
-	new, newList  func() runtime.Object
-	clusterScoped bool
-}
-
 // New returns the view of a resource that keeps record(obj) of each object. Objects of a cluster-scoped resource have
 // no namespace.
 func New[T any](resource schema.GroupResource, clusterScoped bool, record func(runtime.Object) T) *View[T] {
 	return &View[T]{
-		resource: resource,
-		record:   record,
-		source:   source{clusterScoped: clusterScoped},
-		synced:   make(chan struct{}),
-		objects:  map[Key]entry[T]{},
-		gone:     map[Key]uint64{},
+		resource:      resource,
+		record:        record,
+		clusterScoped: clusterScoped,
+		reads:         make(chan struct{}, maxReads),
+		proofs:        func() {},
+		synced:        make(chan struct{}),
+		objects:       map[Key]entry[T]{},
+		gone:          map[Key]uint64{},
+		bad:           map[Key]badObject{},
 	}
 }
 
@@ -81,7 +88,11 @@ func (v *View[T]) OnChange(h Handler) {
 }
 
 // Synced is closed when the view has seen all that was stored when it began.
-func (v *View[T]) Synced() <-chan struct{} { return v.synced }
+func (v *View[T]) Synced() <-chan struct{} {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.synced
+}
 
 // Get returns the record of an object, from memory alone.
 func (v *View[T]) Get(namespace, name string) (T, bool) {
@@ -110,21 +121,35 @@ func (v *View[T]) Read(ctx context.Context, namespace, name string) (T, error) {
 	return v.record(obj), nil
 }
 
-// Object returns the whole object as it is stored now. The error is what the API would answer: NotFound, or BadRequest
-// for a name that no object can have.
+// Object returns the whole object as it is stored now. The error is NotFound, or BadRequest for a name that no object can
+// have, as the API would answer; any other is Unavailable.
 func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.Object, error) {
 	key, err := v.storageKey(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	obj := v.source.new()
-	if err := v.source.Get(ctx, key, storage.GetOptions{}, obj); err != nil {
-		if storage.IsNotFound(err) {
-			return nil, apierrors.NewNotFound(v.resource, name)
-		}
-		return nil, fmt.Errorf("reading %s: %w", v.resource.Resource, err)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	select {
+	case v.reads <- struct{}{}:
+		defer func() { <-v.reads }()
+	case <-ctx.Done():
+		return nil, Unavailable{fmt.Errorf("reading %s: too many reads are waiting for the store", v.resource.Resource)}
 	}
-	return obj, nil
+	obj := v.source.new()
+	switch err := v.storage.Get(ctx, key, storage.GetOptions{}, obj); {
+	case err == nil:
+		return obj, nil
+	case storage.IsNotFound(err):
+		return nil, apierrors.NewNotFound(v.resource, name)
+	case ctx.Err() != nil:
+		return nil, Unavailable{fmt.Errorf("reading %s: the store did not answer in time", v.resource.Resource)}
+	case storage.IsInternalError(err):
+		// The error of a codec quotes what it read, which may be a secret.
+		return nil, Unavailable{fmt.Errorf("reading %s: what is stored at %s can't be read", v.resource.Resource, key)}
+	default:
+		return nil, Unavailable{fmt.Errorf("reading %s: %w", v.resource.Resource, err)}
+	}
 }
 
 // Keys returns the names of all objects for which keep holds, in no order.
@@ -141,10 +166,10 @@ func (v *View[T]) Keys(keep func(Key, T) bool) []Key {
 }
 
 func (v *View[T]) storageKey(ctx context.Context, namespace, name string) (string, error) {
-	if v.source.clusterScoped {
-		return genericregistry.NoNamespaceKeyFunc(ctx, v.source.prefix, name)
+	if v.clusterScoped {
+		return genericregistry.NoNamespaceKeyFunc(ctx, v.storagePrefix, name)
 	}
-	return genericregistry.NamespaceKeyFunc(genericapirequest.WithNamespace(ctx, namespace), v.source.prefix, name)
+	return genericregistry.NamespaceKeyFunc(genericapirequest.WithNamespace(ctx, namespace), v.storagePrefix, name)
 }
 
 // identify returns the key and the version of an object from the storage.
@@ -164,7 +189,7 @@ func identify(obj runtime.Object) (Key, uint64, error) {
 func (v *View[T]) WaitForSync(ctx context.Context) error {
 	start := time.Now()
 	select {
-	case <-v.synced:
+	case <-v.Synced():
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("the stored %s could not be read within %s: %w", v.resource, time.Since(start).Round(time.Millisecond), ctx.Err())
