@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
@@ -19,21 +20,33 @@ type store struct {
 	options genericoptions.EtcdOptions
 	// failed delivers the error that ends the embedded etcd; nil with an external one.
 	failed <-chan error
+	// client is for what the library's storage does not do: views follow the store with it.
+	client *clientv3.Client
 	close  func()
 }
 
 // openStore runs the embedded etcd, unless the options name another.
 func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *datadir.Dir) (*store, error) {
-	s := &store{options: *options, close: func() {}}
-	if len(options.StorageConfig.Transport.ServerList) > 0 {
-		return s, nil
+	s, stop := &store{options: *options}, func() {}
+	transport := &s.options.StorageConfig.Transport
+	if len(transport.ServerList) == 0 {
+		member, err := etcd.Start(ctx, etcd.Config{Dir: dir.Path(datadir.Store)})
+		if err != nil {
+			return nil, err
+		}
+		transport.ServerList = []string{member.Endpoint()}
+		s.failed, stop = member.Failed(), member.Close
 	}
-	member, err := etcd.Start(ctx, etcd.Config{Dir: dir.Path(datadir.Store)})
+	client, err := etcd.Connect(*transport)
 	if err != nil {
+		stop()
 		return nil, err
 	}
-	s.options.StorageConfig.Transport.ServerList = []string{member.Endpoint()}
-	s.failed, s.close = member.Failed(), member.Close
+	s.client = client
+	s.close = func() {
+		_ = client.Close()
+		stop()
+	}
 	return s, nil
 }
 
