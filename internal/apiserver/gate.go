@@ -12,8 +12,11 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/klog/v2"
 
+	"github.com/mintmark/mintmark/internal/openid"
 	"github.com/mintmark/mintmark/internal/scheme"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 const (
@@ -23,38 +26,67 @@ const (
 	gateRetryAfter = 1
 )
 
-// gate keeps requests from being decided before the server is ready: the live views are empty until the store has been
-// read, and "there is none" must not be the answer for "not read yet". Both transports are behind it, so this is the one
+// gate keeps requests from being decided by live views that say nothing or may be wrong: before the store has been read,
+// and when the views are older than --max-staleness and the store does not prove them. "There is none" must not be the
+// answer for "not read yet", nor an old yes that for "not known". Both transports are behind the gate, so this is the one
 // place where that state is asked for.
 //
 // A request about resources waits for a moment and is then sent away with 503. Other requests (health, version, discovery,
-// metrics, the issuer's documents) are answered, since their answers come from no view; but the permission may, so a
-// refusal becomes a 503, too.
+// metrics, the issuer's documents) are answered before the server is ready, since their answers come from no view; but the
+// permission may, so a refusal becomes a 503, too. Of old views only the documents that everybody may read are
+// independent.
 type gate struct {
 	ready, stopping <-chan struct{}
+	views           *view.Set
 	resolver        genericapirequest.RequestInfoResolver
 	next            http.Handler
 }
 
 // ServeHTTP passes requests on when the server is ready.
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isInternal(r) {
+		g.next.ServeHTTP(w, r)
+		return
+	}
 	select {
 	case <-g.ready:
-		g.next.ServeHTTP(w, r)
+		g.serveCurrent(w, r)
 		return
 	default:
 	}
 	info, err := g.resolver.NewRequestInfo(r)
 	switch {
-	case isInternal(r):
-		g.next.ServeHTTP(w, r)
 	case err == nil && !info.IsResourceRequest:
 		g.next.ServeHTTP(&undecided{ResponseWriter: w, request: r}, r)
 	case g.wait(r.Context()):
-		g.next.ServeHTTP(w, r)
+		g.serveCurrent(w, r)
 	default:
-		refuseForNow(w, r)
+		refuseForNow(w, r, notReadYet)
 	}
+}
+
+// serveCurrent passes a request on if what memory says is within the bound, or the store proves it.
+func (g *gate) serveCurrent(w http.ResponseWriter, r *http.Request) {
+	if g.views.Current(g.views.Stamp()) || independent(r) {
+		g.next.ServeHTTP(w, r)
+		return
+	}
+	if err := g.views.Ensure(r.Context()); err != nil {
+		klog.FromContext(r.Context()).V(2).Info("A request is not decided", "reason", err.Error())
+		refuseForNow(w, r, notProved)
+		return
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// independent reports whether the answer is the same whatever is stored: how the server is, which version it has, and the
+// documents of the issuer.
+func independent(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	root, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return slices.Contains(openPaths, "/"+root) || r.URL.Path == openid.ConfigurationPath || r.URL.Path == openid.JWKSPath
 }
 
 // wait reports whether the server is ready in time.
@@ -71,9 +103,15 @@ func (g *gate) wait(ctx context.Context) bool {
 	return false
 }
 
+// Why there is no verdict.
+const (
+	notReadYet = "the server has not read all that is stored yet, please try again later"
+	notProved  = "the server can't tell whether what it knows is still true, since the store does not answer; please try again later"
+)
+
 // refuseForNow answers that there is no verdict yet.
-func refuseForNow(w http.ResponseWriter, r *http.Request) {
-	err := apierrors.NewServiceUnavailable("the server has not read all that is stored yet, please try again later")
+func refuseForNow(w http.ResponseWriter, r *http.Request, text string) {
+	err := apierrors.NewServiceUnavailable(text)
 	err.ErrStatus.Details = apierrors.NewTooManyRequests("", gateRetryAfter).ErrStatus.Details
 	w.Header().Set("Cache-Control", "no-cache, private")
 	responsewriters.ErrorNegotiated(err, scheme.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
@@ -96,7 +134,7 @@ func (u *undecided) WriteHeader(status int) {
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Www-Authenticate"} {
 		u.Header().Del(name)
 	}
-	refuseForNow(u.ResponseWriter, u.request)
+	refuseForNow(u.ResponseWriter, u.request, notReadYet)
 }
 
 // Write sends a part of the body, unless it is that of a refusal.

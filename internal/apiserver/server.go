@@ -82,7 +82,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, ready, generic)
+	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, ready, views.set, generic)
 	if err != nil {
 		return nil, err
 	}

@@ -14,10 +14,13 @@ import (
 	"github.com/mintmark/mintmark/internal/signingkey"
 )
 
+// Paths of the issuer's documents.
 const (
-	configurationPath = "/.well-known/openid-configuration"
-	keySetPath        = "/openid/v1/jwks"
+	ConfigurationPath = "/.well-known/openid-configuration"
+	JWKSPath          = "/openid/v1/jwks"
+)
 
+const (
 	mediaTypeKeySet = "application/jwk-set+json"
 	// cacheControl lets relying parties keep the documents for an hour, as kube-apiserver's does.
 	cacheControl = "public, max-age=3600"
@@ -99,7 +102,7 @@ func locateKeySet(cfg Config) (string, error) {
 		if cfg.ExternalAddress == "" {
 			return "", errors.New("either the JWKS URI or the default external address, or both, must be set")
 		}
-		here := url.URL{Scheme: "https", Host: cfg.ExternalAddress, Path: keySetPath}
+		here := url.URL{Scheme: "https", Host: cfg.ExternalAddress, Path: JWKSPath}
 		if _, err := url.Parse(here.String()); err != nil {
 			return "", fmt.Errorf("attempted to build jwks_uri from external address %s, but could not construct a valid URL. Error: %w", cfg.ExternalAddress, err)
 		}
@@ -129,8 +132,8 @@ func (d *Documents) Install(container *restful.Container) {
 		}).Operation(operation).Doc(doc).Returns(http.StatusOK, "OK", ""))
 		container.Add(service)
 	}
-	serve(configurationPath, "getServiceAccountIssuerOpenIDConfiguration",
+	serve(ConfigurationPath, "getServiceAccountIssuerOpenIDConfiguration",
 		"get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'", restful.MIME_JSON, d.configuration)
-	serve(keySetPath, "getServiceAccountIssuerOpenIDKeyset",
+	serve(JWKSPath, "getServiceAccountIssuerOpenIDKeyset",
 		"get service account issuer OpenID JSON Web Key Set (contains public token verification keys)", mediaTypeKeySet, d.keySet)
 }

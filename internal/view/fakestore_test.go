@@ -36,6 +36,7 @@ type fakeStore struct {
 type fakeWatcher struct {
 	prefix   string
 	next     int64 // the first version that it has not been told of
+	start    int64 // the first version that it was to be told of
 	stream   string
 	number   int
 	progress int  // progress notifications that it owes
@@ -145,7 +146,7 @@ func (f *fakeStore) Watch(ctx context.Context, key string, options ...clientv3.O
 	md, _ := metadata.FromOutgoingContext(ctx)
 	f.mu.Lock()
 	f.streams++
-	w := &fakeWatcher{prefix: key, next: op.Rev(), stream: md.Get("mintmark-stream")[0], number: f.streams}
+	w := &fakeWatcher{prefix: key, next: op.Rev(), start: op.Rev(), stream: md.Get(streamKey)[0], number: f.streams}
 	f.watchers = append(f.watchers, w)
 	f.mu.Unlock()
 	context.AfterFunc(ctx, func() { f.change(func() { w.done = true }) })
@@ -201,12 +202,16 @@ func (f *fakeStore) await(w *fakeWatcher) (clientv3.WatchResponse, bool) {
 	}
 }
 
-// RequestProgress has the watches of a stream told how far they are. Etcd does so if none of them lags behind.
+// RequestProgress has the watches of a stream told how far they are, unless one of them is to begin in the future.
 func (f *fakeStore) RequestProgress(ctx context.Context) error {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	f.change(func() {
+		stream := md.Get(streamKey)[0]
+		if slices.ContainsFunc(f.watchers, func(w *fakeWatcher) bool { return !w.done && w.stream == stream && w.start > f.version }) {
+			return
+		}
 		for _, w := range f.watchers {
-			if !w.done && w.stream == md.Get("mintmark-stream")[0] {
+			if !w.done && w.stream == stream {
 				w.progress++
 			}
 		}

@@ -124,12 +124,12 @@ func get(ctx context.Context, store Store, key string, limit time.Duration, opti
 
 // watch takes in changes from a version on. It returns when the watch ends, for whatever reason.
 func (v *View[T]) watch(ctx context.Context, s *Set, generation int, version uint64) error {
-	watchContext, restart := s.stream()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ctx, restart := s.stream(ctx, v.resource)
 	if v.generation() != generation {
 		return errForgotten // before the stream was there to be given up
 	}
-	ctx, cancel := context.WithCancel(watchContext(ctx))
-	defer cancel()
 	changes := s.store.Watch(ctx, v.source.prefix, clientv3.WithPrefix(), clientv3.WithRev(int64(version)), clientv3.WithProgressNotify())
 	for {
 		select {

@@ -24,7 +24,7 @@ import (
 type Store interface {
 	Get(ctx context.Context, key string, options ...clientv3.OpOption) (*clientv3.GetResponse, error)
 	Watch(ctx context.Context, key string, options ...clientv3.OpOption) clientv3.WatchChan
-	// RequestProgress has etcd say, to all watches of a stream, up to which version they have brought everything.
+	// RequestProgress has etcd say, to the watches of a stream, up to which version they have brought everything.
 	RequestProgress(ctx context.Context) error
 }
 
@@ -38,6 +38,7 @@ type Follower interface {
 	aim(version uint64, at instant) (behind bool)
 	provedAt() instant
 	latest() anchor
+	reachedVersion() uint64
 	recheck(ctx context.Context, s *Set)
 	reset()
 	join(reads chan struct{}, proofs func())
@@ -55,6 +56,8 @@ const (
 	restartAfter = 3 * time.Second
 	// recheckEvery is after how many probes unreadable objects are read again.
 	recheckEvery = 10
+	// streamKey is the metadata by which the client of etcd tells streams apart.
+	streamKey = "mintmark-stream"
 	// probeKey is a key that is never stored. Reading it tells the version of the whole store.
 	probeKey = "mintmark-revision"
 )
@@ -73,6 +76,7 @@ type Set struct {
 
 	mu         sync.Mutex
 	identity   identity
+	met        chan struct{} // closed when the identity is known
 	behind     instant       // since when a view has been behind; 0 if none is
 	generation int           // of the stream that watches share
 	restart    chan struct{} // closed when the stream is given up
@@ -93,7 +97,7 @@ type identity struct {
 func NewSet(store Store, bound time.Duration, views ...Follower) *Set {
 	s := &Set{
 		store: store, views: views, bound: bound, now: now,
-		restart: make(chan struct{}), proof: make(chan struct{}), wake: make(chan struct{}, 1),
+		met: make(chan struct{}), restart: make(chan struct{}), proof: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	reads := make(chan struct{}, maxReads)
 	for _, v := range views {
@@ -106,21 +110,28 @@ func NewSet(store Store, bound time.Duration, views ...Follower) *Set {
 func (s *Set) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, v := range s.views {
-		running.Go(func() { v.follow(ctx, s) })
+		running.Go(func() {
+			// What is read must be of a store that can be told from another one.
+			select {
+			case <-s.met:
+				v.follow(ctx, s)
+			case <-ctx.Done():
+			}
+		})
 	}
 	running.Go(func() { s.keepProving(ctx) })
 	running.Wait()
 }
 
-// stream returns the context for the watches, which share one stream to etcd, and a channel that is closed when that
-// stream is to be given up.
-func (s *Set) stream() (func(context.Context) context.Context, <-chan struct{}) {
+// stream returns the context for the watch of a resource, and a channel that is closed when the watch is to be given up.
+//
+// Each watch has a stream to etcd of its own. On a shared one etcd tells no progress to anybody while one watch has
+// nothing to be told: after a restart of etcd that is each one that is up to date.
+func (s *Set) stream(ctx context.Context, resource schema.GroupResource) (context.Context, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	generation := strconv.Itoa(s.generation)
-	return func(ctx context.Context) context.Context {
-		return metadata.AppendToOutgoingContext(clientv3.WithRequireLeader(ctx), "mintmark-stream", generation)
-	}, s.restart
+	name := resource.String() + "/" + strconv.Itoa(s.generation)
+	return metadata.AppendToOutgoingContext(clientv3.WithRequireLeader(ctx), streamKey, name), s.restart
 }
 
 func (s *Set) keepProving(ctx context.Context) {
@@ -145,13 +156,16 @@ func (s *Set) keepProving(ctx context.Context) {
 
 // probe reads the version of the store and has the views prove that they have reached it.
 func (s *Set) probe(ctx context.Context) {
-	at := s.now()
+	at, reached := s.now(), uint64(0)
+	for _, v := range s.views {
+		reached = max(reached, v.reachedVersion())
+	}
 	header, diverged, err := s.ask(ctx)
 	s.note(err)
 	if err != nil {
 		return
 	}
-	if s.another(header) || diverged {
+	if s.another(header) || diverged || uint64(header.Revision) < reached {
 		klog.Background().Error(nil, "The store is another one, or an older state of it was restored; reading everything anew",
 			"version", header.Revision)
 		for _, v := range s.views {
@@ -160,12 +174,14 @@ func (s *Set) probe(ctx context.Context) {
 		s.giveUpStream()
 		return
 	}
-	behind := false
+	var behind []Follower
 	for _, v := range s.views {
-		behind = v.aim(uint64(header.Revision), at) || behind
+		if v.aim(uint64(header.Revision), at) {
+			behind = append(behind, v)
+		}
 	}
 	s.refresh()
-	if !behind {
+	if len(behind) == 0 {
 		s.mu.Lock()
 		s.behind = 0
 		s.mu.Unlock()
@@ -175,10 +191,12 @@ func (s *Set) probe(ctx context.Context) {
 		s.giveUpStream()
 		return
 	}
-	watchContext, _ := s.stream()
 	ctx, cancel := context.WithTimeout(ctx, probeInterval)
 	defer cancel()
-	_ = s.store.RequestProgress(watchContext(ctx)) // without an answer the views stay as old as they are
+	for _, v := range behind {
+		watchContext, _ := s.stream(ctx, v.Resource())
+		_ = s.store.RequestProgress(watchContext) // without an answer the view stays as old as it is
+	}
 }
 
 // ask reads the version of the store, by way of the latest object that is known of it: diverged reports that the store
@@ -241,6 +259,9 @@ func (s *Set) another(header *etcdserverpb.ResponseHeader) bool {
 	defer s.mu.Unlock()
 	before := s.identity
 	s.identity = found
+	if before == (identity{}) {
+		close(s.met)
+	}
 	return before != (identity{}) && (found.cluster != before.cluster || found.term < before.term || found.version < before.version)
 }
 
