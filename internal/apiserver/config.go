@@ -28,6 +28,9 @@ type Config struct {
 
 	Server  *genericoptions.ServerRunOptions
 	Serving *genericoptions.SecureServingOptions
+	// MaxStaleness is how old what is in memory may be for an answer to be taken from it; older, it is proved by the store
+	// first. 0 means any age.
+	MaxStaleness time.Duration
 	// Storage names the servers of an external etcd; without any the embedded one runs.
 	Storage *genericoptions.EtcdOptions
 	Audit   *genericoptions.AuditOptions

@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"slices"
+
 	apimachineryversion "k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
@@ -35,6 +37,8 @@ func newGenericConfig(cfg Config, endpoint *endpoint, stored genericoptions.Etcd
 	if err := stored.ApplyWithStorageFactoryTo(newStorageFactory(&stored), c); err != nil {
 		return nil, err
 	}
+	// A process whose store is away is alive: restarting it would only take away what it can still answer.
+	c.LivezChecks = slices.DeleteFunc(c.LivezChecks, func(check healthz.HealthChecker) bool { return check.Name() == "etcd" })
 	c.RESTOptionsGetter = viewedStorage{RESTOptionsGetter: c.RESTOptionsGetter, views: views}
 	if err := cfg.Audit.ApplyTo(c); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // transports are the two ways into the server: the fast path and the library's chain of handlers.
@@ -27,14 +28,15 @@ type transports struct {
 	authorizer   *authz.Authorizer
 	ready        <-chan struct{}
 	watchEnd     *watchEnd
+	views        *view.Set
 }
 
 // newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
 func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
-	openShift *openShift, authorizer *authz.Authorizer, ready <-chan struct{}, generic *genericapiserver.Config,
+	openShift *openShift, authorizer *authz.Authorizer, ready <-chan struct{}, views *view.Set, generic *genericapiserver.Config,
 ) (transports, error) {
 	t := transports{
-		authorizer: authorizer, ready: ready, watchEnd: newWatchEnd(cfg.Server, generic.LongRunningFunc, generic.ShutdownInitiatedNotify()),
+		authorizer: authorizer, ready: ready, views: views, watchEnd: newWatchEnd(cfg.Server, generic.LongRunningFunc, generic.ShutdownInitiatedNotify()),
 		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: newInFlight(generic),
 		reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: reviewer},
 	}
@@ -55,7 +57,7 @@ func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Ha
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}
-	handler = &gate{ready: t.ready, stopping: c.ShutdownInitiatedNotify(), resolver: c.RequestInfoResolver, next: handler}
+	handler = &gate{ready: t.ready, views: t.views, stopping: c.ShutdownInitiatedNotify(), resolver: c.RequestInfoResolver, next: handler}
 	if !c.SecureServing.DisableHTTP2 && c.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, c.GoawayChance)
 	}

@@ -55,7 +55,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	openShift := newOpenShift(cfg, keys, index, oauthClient)
-	views := newViews(index, roles, openShift)
+	views := newViews(stored.client, cfg.MaxStaleness, index, roles, openShift)
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, ready, generic)
+	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, ready, views.set, generic)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	// The work besides requests.
 	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
-	always := append(views.services(), ground.renewCertificates, union.Run, transports.watchEnd.run)
+	always := []service{views.set.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
 	whenReady := []service{freeMemory, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	})}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/server/healthz"
@@ -23,22 +24,38 @@ type store struct {
 	failed <-chan error
 	// checks say whether the embedded etcd can do its work.
 	checks []healthz.HealthChecker
+	// client is for what the library's storage does not do: views follow the store with it.
+	client *clientv3.Client
 	close  func()
 }
 
 // openStore runs the embedded etcd, unless the options name another.
 func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *datadir.Dir) (*store, error) {
-	s := &store{options: *options, close: func() {}}
-	if len(options.StorageConfig.Transport.ServerList) > 0 {
-		return s, etcd.Reach(ctx, options.StorageConfig.Transport)
+	s, stop := &store{options: *options}, func() {}
+	transport := &s.options.StorageConfig.Transport
+	if len(transport.ServerList) > 0 {
+		if err := etcd.Reach(ctx, *transport); err != nil {
+			return nil, err
+		}
+	} else {
+		member, err := etcd.Start(ctx, etcd.Config{Dir: dir.Path(datadir.Store)})
+		if err != nil {
+			return nil, err
+		}
+		transport.ServerList = []string{member.Endpoint()}
+		s.failed, stop = member.Failed(), member.Close
+		s.checks = []healthz.HealthChecker{healthz.NamedCheck("embedded-store-has-room", func(*http.Request) error { return member.HasRoom() })}
 	}
-	member, err := etcd.Start(ctx, etcd.Config{Dir: dir.Path(datadir.Store)})
+	client, err := etcd.Connect(*transport)
 	if err != nil {
+		stop()
 		return nil, err
 	}
-	s.options.StorageConfig.Transport.ServerList = []string{member.Endpoint()}
-	s.failed, s.close = member.Failed(), member.Close
-	s.checks = []healthz.HealthChecker{healthz.NamedCheck("embedded-store-has-room", func(*http.Request) error { return member.HasRoom() })}
+	s.client = client
+	s.close = func() {
+		_ = client.Close()
+		stop()
+	}
 	return s, nil
 }
 

@@ -2,8 +2,8 @@ package apiserver
 
 import (
 	"context"
-	"errors"
 	"net/http"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -11,23 +11,26 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
-// view is an in-memory view of a resource, whatever it keeps.
-type view interface {
-	Resource() schema.GroupResource
+// storedView is an in-memory view of a resource, whatever it keeps.
+type storedView interface {
+	view.Follower
 	Decorate(generic.StorageDecorator) generic.StorageDecorator
-	Run(context.Context)
-	Synced() <-chan struct{}
 	WaitForSync(context.Context) error
 }
 
-// views are all views of a server.
-type views struct{ list []view }
+// views are all views of a server, and what keeps them current.
+type views struct {
+	list []storedView
+	set  *view.Set
+}
 
-// newViews returns the views of the indexes. openShift is nil where its API is not served.
-func newViews(index *boundobject.Index, roles *authz.Index, openShift *openShift) *views {
-	v := &views{list: []view{
+// newViews returns the views of the indexes. openShift is nil where its API is not served, and maxStaleness how old a view
+// may be for an answer to be taken from memory.
+func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, openShift *openShift) *views {
+	v := &views{list: []storedView{
 		index.Namespaces, index.ServiceAccounts, index.Secrets, index.Pods, index.Nodes,
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
 	}}
@@ -35,39 +38,26 @@ func newViews(index *boundobject.Index, roles *authz.Index, openShift *openShift
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)
 	}
-	return v
-}
-
-// services returns what keeps the views current.
-func (v *views) services() []service {
-	var all []service
-	for _, view := range v.list {
-		all = append(all, view.Run)
+	followers := make([]view.Follower, len(v.list))
+	for i, one := range v.list {
+		followers[i] = one
 	}
-	return all
+	v.set = view.NewSet(store, maxStaleness, followers...)
+	return v
 }
 
 // wait returns when everything stored has been read.
 func (v *views) wait(ctx context.Context) error {
-	for _, view := range v.list {
-		if err := view.WaitForSync(ctx); err != nil {
+	for _, one := range v.list {
+		if err := one.WaitForSync(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// check says which resource has not been read yet.
-func (v *views) check(*http.Request) error {
-	for _, view := range v.list {
-		select {
-		case <-view.Synced():
-		default:
-			return errors.New(view.Resource().String() + " not read yet")
-		}
-	}
-	return nil
-}
+// check says which resource has not been read yet, or is known so little of that requests had better go elsewhere.
+func (v *views) check(*http.Request) error { return v.set.Ready() }
 
 // viewedStorage gives storage to resources, with the view of a resource in front where there is one.
 type viewedStorage struct {
@@ -81,9 +71,9 @@ func (s viewedStorage) GetRESTOptions(resource schema.GroupResource, example run
 	if err != nil {
 		return options, err
 	}
-	for _, view := range s.views.list {
-		if view.Resource() == resource {
-			options.Decorator = view.Decorate(options.Decorator)
+	for _, one := range s.views.list {
+		if one.Resource() == resource {
+			options.Decorator = one.Decorate(options.Decorator)
 		}
 	}
 	return options, nil

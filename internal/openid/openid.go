@@ -14,6 +14,7 @@ import (
 	"github.com/mintmark/mintmark/internal/signingkey"
 )
 
+// Paths of the issuer's documents.
 const (
 	configurationPath = signingkey.ConfigurationPath
 	keySetPath        = signingkey.KeySetPath

@@ -24,6 +24,8 @@ const (
 	DefaultDataDir = "./mintmark-data"
 	// DefaultPort is the port that it listens on.
 	DefaultPort = 7443
+	// defaultMaxStaleness leaves time for a leader to be elected, and for a balancer to notice a server that is cut off.
+	defaultMaxStaleness = 30 * time.Second
 	// storagePrefix is the key under which everything is stored in etcd.
 	storagePrefix = "/mintmark"
 )
@@ -54,14 +56,15 @@ func New() *Options {
 		issuer:        newIssuerFlags(),
 		authorization: newAuthorizationFlags(),
 		config: apiserver.Config{
-			DataDir:  DefaultDataDir,
-			FastPath: true,
-			Server:   genericoptions.NewServerRunOptions(),
-			Serving:  genericoptions.NewSecureServingOptions(),
-			Storage:  genericoptions.NewEtcdOptions(storage),
-			Audit:    genericoptions.NewAuditOptions(),
-			Tracing:  genericoptions.NewTracingOptions(),
-			Tokens:   apiserver.Tokens{Lookup: true},
+			DataDir:      DefaultDataDir,
+			FastPath:     true,
+			Server:       genericoptions.NewServerRunOptions(),
+			Serving:      genericoptions.NewSecureServingOptions(),
+			MaxStaleness: defaultMaxStaleness,
+			Storage:      genericoptions.NewEtcdOptions(storage),
+			Audit:        genericoptions.NewAuditOptions(),
+			Tracing:      genericoptions.NewTracingOptions(),
+			Tokens:       apiserver.Tokens{Lookup: true},
 			Authentication: apiserver.Authentication{
 				Anonymous:    true,
 				PublicIssuer: true,
@@ -143,6 +146,9 @@ func (o *Options) addStorageFlags(fs *pflag.FlagSet) {
 	pick(fs, o.config.Storage.AddFlags, "etcd-servers", "etcd-prefix", "etcd-keyfile", "etcd-certfile", "etcd-cafile", "etcd-compaction-interval",
 		"etcd-healthcheck-timeout", "etcd-readycheck-timeout", "encryption-provider-config",
 		"encryption-provider-config-automatic-reload", "storage-media-type", "watch-cache")
+	fs.DurationVar(&o.config.MaxStaleness, "max-staleness", o.config.MaxStaleness,
+		"How old what is in memory may be for a request to be answered from it, while the store can't be reached or watched. Older, "+
+			"the store is asked, and where it does not answer neither does the server (503). 0 means any age: a server that is cut off goes on accepting tokens that have been taken back.")
 }
 
 // Config validates the flags and returns the server's configuration.

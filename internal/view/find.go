@@ -14,13 +14,16 @@ const (
 	readTimeout = 3 * time.Second
 	// findsPerSecond and findBurst pace the reads of one resource that requests without an authenticated caller cause.
 	findsPerSecond, findBurst = 50, 100
-	// firstPause and lastPause are the pauses between looks at memory when no read is left: a third of a second in all, in
+	// firstLook and lastLook are the pauses between looks at memory when no read is left: a third of a second in all, in
 	// which a healthy watch brings what another replica wrote before.
-	firstPause, lastPause = 5 * time.Millisecond, 160 * time.Millisecond
+	firstLook, lastLook = 5 * time.Millisecond, 160 * time.Millisecond
 )
 
 // UnpacedKey is the key under which the context of an authorized request has a value that is not nil.
 type UnpacedKey struct{}
+
+// errCrowded is the cause when a read found no place within its time.
+var errCrowded = errors.New("too many reads wait for the store")
 
 // errPaced is the cause when too many reads were asked for.
 var errPaced = errors.New("more reads than strangers may cause")
@@ -39,7 +42,7 @@ func (v *View[T]) Find(ctx context.Context, namespace, name string, good func(T)
 	if ctx.Value(UnpacedKey{}) != nil || v.pace.Allow() {
 		return v.Read(ctx, namespace, name)
 	}
-	for pause := firstPause; pause <= lastPause; pause *= 2 {
+	for pause := firstLook; pause <= lastLook; pause *= 2 {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -41,7 +41,7 @@ func (s *oneSecret) Get(ctx context.Context, key string, _ storage.GetOptions, o
 // secretView returns a view of UIDs over a storage.
 func secretView(stored *oneSecret) *View[string] {
 	v := New(corev1.Resource("secrets"), false, func(obj runtime.Object) string { return string(obj.(*corev1.Secret).UID) })
-	v.source.Interface, v.source.prefix = stored, "/secrets"
+	v.storage, v.storagePrefix = stored, "/secrets"
 	v.source.new = func() runtime.Object { return &corev1.Secret{} }
 	return v
 }
@@ -51,9 +51,7 @@ func bring(t *testing.T, v *View[string], uid string) {
 	t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s", ResourceVersion: "7"}}
 	secret.UID = "watched"
-	if err := (*feed[string])(v).Add(secret); err != nil {
-		t.Fatal(err)
-	}
+	v.seen(0, Key{"ns", "s"}, 7, secret)
 }
 
 func is(uid string) func(string) bool { return func(record string) bool { return record == uid } }

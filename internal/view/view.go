@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -33,17 +34,28 @@ type Handler func(key Key, obj runtime.Object)
 //
 // All methods are safe for concurrent use, once Decorate has given it its storage.
 type View[T any] struct {
-	resource schema.GroupResource
-	record   func(runtime.Object) T
-	source   source
-	synced   chan struct{}
-	pace     *rate.Limiter // of reads by Find
+	resource      schema.GroupResource
+	record        func(runtime.Object) T
+	clusterScoped bool
+	storage       storage.Interface
+	storagePrefix string
+	source        encoding
+	pace          *rate.Limiter // of reads by Find
+	reads         chan struct{} // holds one for each read under way, which others may share
+	proofs        func()        // called when the view was proved current
+	proved        atomic.Int64  // an instant at which the view was current; 0 if it has not been read
 
-	mu       sync.RWMutex
-	objects  map[Key]entry[T]
-	gone     map[Key]uint64 // deleted by this process at that version, which the watch has not reached yet
-	reached  uint64         // the version up to which list and watch have told everything
-	handlers []Handler
+	mu        sync.RWMutex
+	synced    chan struct{}
+	objects   map[Key]entry[T]
+	gone      map[Key]uint64 // deleted by this process at that version, which the watch has not reached yet
+	bad       map[Key]badObject
+	reached   uint64 // the version up to which list and watch have told everything
+	newest    uint64 // the version of the latest object that was stored, whose key is
+	newestKey Key
+	targets   []target
+	resets    int // how often everything was forgotten
+	handlers  []Handler
 }
 
 type entry[T any] struct {
@@ -51,25 +63,20 @@ type entry[T any] struct {
 	version uint64
 }
 
-// source is the storage behind the view.
-type source struct {
-	storage.Interface
-	prefix        string
-	new, newList  func() runtime.Object
-	clusterScoped bool
-}
-
 // New returns the view of a resource that keeps record(obj) of each object. Objects of a cluster-scoped resource have
 // no namespace.
 func New[T any](resource schema.GroupResource, clusterScoped bool, record func(runtime.Object) T) *View[T] {
 	return &View[T]{
-		resource: resource,
-		record:   record,
-		source:   source{clusterScoped: clusterScoped},
-		synced:   make(chan struct{}),
-		pace:     newPace(),
-		objects:  map[Key]entry[T]{},
-		gone:     map[Key]uint64{},
+		resource:      resource,
+		record:        record,
+		clusterScoped: clusterScoped,
+		pace:          newPace(),
+		reads:         make(chan struct{}, maxReads),
+		proofs:        func() {},
+		synced:        make(chan struct{}),
+		objects:       map[Key]entry[T]{},
+		gone:          map[Key]uint64{},
+		bad:           map[Key]badObject{},
 	}
 }
 
@@ -84,7 +91,11 @@ func (v *View[T]) OnChange(h Handler) {
 }
 
 // Synced is closed when the view has seen all that was stored when it began.
-func (v *View[T]) Synced() <-chan struct{} { return v.synced }
+func (v *View[T]) Synced() <-chan struct{} {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.synced
+}
 
 // Get returns the record of an object, from memory alone.
 func (v *View[T]) Get(namespace, name string) (T, bool) {
@@ -122,8 +133,14 @@ func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.O
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	select {
+	case v.reads <- struct{}{}:
+		defer func() { <-v.reads }()
+	case <-ctx.Done():
+		return nil, &Unavailable{v.resource, errCrowded}
+	}
 	obj := v.source.new()
-	if err := v.source.Get(ctx, key, storage.GetOptions{}, obj); err != nil {
+	if err := v.storage.Get(ctx, key, storage.GetOptions{}, obj); err != nil {
 		if storage.IsNotFound(err) {
 			return nil, apierrors.NewNotFound(v.resource, name)
 		}
@@ -146,10 +163,10 @@ func (v *View[T]) Keys(keep func(Key, T) bool) []Key {
 }
 
 func (v *View[T]) storageKey(ctx context.Context, namespace, name string) (string, error) {
-	if v.source.clusterScoped {
-		return genericregistry.NoNamespaceKeyFunc(ctx, v.source.prefix, name)
+	if v.clusterScoped {
+		return genericregistry.NoNamespaceKeyFunc(ctx, v.storagePrefix, name)
 	}
-	return genericregistry.NamespaceKeyFunc(genericapirequest.WithNamespace(ctx, namespace), v.source.prefix, name)
+	return genericregistry.NamespaceKeyFunc(genericapirequest.WithNamespace(ctx, namespace), v.storagePrefix, name)
 }
 
 // identify returns the key and the version of an object from the storage.
@@ -169,7 +186,7 @@ func identify(obj runtime.Object) (Key, uint64, error) {
 func (v *View[T]) WaitForSync(ctx context.Context) error {
 	start := time.Now()
 	select {
-	case <-v.synced:
+	case <-v.Synced():
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("the stored %s could not be read within %s: %w", v.resource, time.Since(start).Round(time.Millisecond), ctx.Err())

@@ -2,7 +2,9 @@ package view
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -56,7 +58,24 @@ func newWorld(seed uint64) *world {
 	return w
 }
 
-func (w *world) feed() *feed[string] { return (*feed[string])(w.view) }
+// feed brings a change as the watch does.
+func feed(v *View[string], c change) {
+	if c.gone {
+		v.seen(0, c.key, c.version, nil)
+	} else {
+		v.seen(0, c.key, c.version, c.object())
+	}
+	v.reach(0, c.version)
+}
+
+// listOf is a list of objects, as etcd tells it.
+func listOf(changes ...change) []listed[string] {
+	var list []listed[string]
+	for _, c := range changes {
+		list = append(list, listed[string]{key: c.key, version: c.version, record: strconv.FormatUint(c.version, 10), whole: c.object()})
+	}
+	return list
+}
 
 // step does one thing at random.
 func (w *world) step() (did string, err error) {
@@ -66,7 +85,7 @@ func (w *world) step() (did string, err error) {
 	case roll < 12:
 		return w.acknowledge(), nil
 	case roll < 17:
-		return w.watch()
+		return w.watch(), nil
 	case roll < 18:
 		return w.relist()
 	case roll < 19:
@@ -105,24 +124,22 @@ func (w *world) acknowledge() string {
 	if c.gone {
 		w.view.deleted(c.object())
 	} else {
-		w.view.written(c.object())
+		w.view.stored(c.object())
 	}
 	w.acked[c.key] = max(w.acked[c.key], c.version)
 	return fmt.Sprintf("acknowledged %v", c)
 }
 
 // watch brings the next change.
-func (w *world) watch() (string, error) {
+func (w *world) watch() string {
 	if w.watched == len(w.history) {
-		return "nothing to watch", nil
+		return "nothing to watch"
 	}
 	c := w.history[w.watched]
 	w.watched++
 	w.acked[c.key] = max(w.acked[c.key], c.version)
-	if c.gone {
-		return fmt.Sprintf("watched %v", c), w.feed().Delete(c.object())
-	}
-	return fmt.Sprintf("watched %v", c), w.feed().Update(c.object())
+	feed(w.view, c)
+	return fmt.Sprintf("watched %v", c)
 }
 
 // relist starts the watch anew, at any version that it has not passed yet.
@@ -137,16 +154,13 @@ func (w *world) relist() (string, error) {
 			at[c.key] = c
 		}
 	}
-	var list []runtime.Object
-	for _, c := range at {
-		list = append(list, c.object())
-	}
-	return fmt.Sprintf("listed at %d", w.watched), w.feed().Replace(listOf(w.view, list...), strconv.Itoa(w.watched))
+	list := slices.Collect(maps.Values(at))
+	return fmt.Sprintf("listed at %d", w.watched), w.view.replace(0, listOf(list...), nil, uint64(w.watched))
 }
 
 // bookmark says that there is nothing new up to where the watch is.
 func (w *world) bookmark() string {
-	w.feed().UpdateResourceVersion(strconv.Itoa(w.watched))
+	w.view.reach(0, uint64(w.watched))
 	return fmt.Sprintf("bookmark at %d", w.watched)
 }
 
@@ -156,7 +170,7 @@ func (w *world) reread() string {
 	if !ok {
 		return "nothing to leave as it is"
 	}
-	w.view.written(c.object())
+	w.view.stored(c.object())
 	w.acked[c.key] = max(w.acked[c.key], c.version)
 	return fmt.Sprintf("left %v as it is", c)
 }
@@ -200,8 +214,8 @@ func (w *world) settle() error {
 	for len(w.pending) > 0 || w.watched < len(w.history) {
 		if w.random.IntN(2) == 0 {
 			w.acknowledge()
-		} else if _, err := w.watch(); err != nil {
-			return err
+		} else {
+			w.watch()
 		}
 		if err := w.check(); err != nil {
 			return err
@@ -262,40 +276,41 @@ func TestPassedByTheWatch(t *testing.T) {
 		late func(*View[string])
 		want string
 	}{
-		"a write, of an object that is gone":       {func(i *View[string]) { i.written(at(2)) }, ""},
-		"a deletion, of an object that is there":   {func(i *View[string]) { i.deleted(at(3)) }, "4"},
-		"an old write, of an object made anew":     {func(i *View[string]) { i.written(at(2)) }, "4"},
-		"a write of the version that is there":     {func(i *View[string]) { i.written(at(4)) }, "4"},
-		"a write that the watch has yet to bring":  {func(i *View[string]) { i.written(at(6)) }, "6"},
-		"a deletion that it has yet to bring":      {func(i *View[string]) { i.deleted(at(6)) }, ""},
-		"a write, after a bookmark":                {func(i *View[string]) { (*feed[string])(i).UpdateResourceVersion("6"); i.written(at(6)) }, "4"},
-		"two writes, in the wrong order":           {func(i *View[string]) { i.written(at(7)); i.written(at(6)) }, "7"},
-		"a write after a later deletion":           {func(i *View[string]) { i.deleted(at(7)); i.written(at(6)) }, ""},
-		"a deletion after a later write":           {func(i *View[string]) { i.written(at(7)); i.deleted(at(6)) }, "7"},
-		"an event, after a later deletion by us":   {func(i *View[string]) { i.deleted(at(7)); _ = (*feed[string])(i).Update(at(6)) }, ""},
-		"an event, after a later write by us":      {func(i *View[string]) { i.written(at(7)); _ = (*feed[string])(i).Delete(at(6)) }, "7"},
-		"a list from before a deletion by us":      {func(i *View[string]) { i.deleted(at(7)); _ = (*feed[string])(i).Replace(listOf(i, at(4)), "6") }, ""},
-		"a list from before a write by us":         {func(i *View[string]) { i.written(at(7)); _ = (*feed[string])(i).Replace(nil, "6") }, "7"},
-		"a list without it":                        {func(i *View[string]) { _ = (*feed[string])(i).Replace(nil, "6") }, ""},
-		"a list, then a late deletion":             {func(i *View[string]) { _ = (*feed[string])(i).Replace(listOf(i, at(8)), "8"); i.deleted(at(7)) }, "8"},
-		"a write, a list after it, a late write":   {func(i *View[string]) { _ = (*feed[string])(i).Replace(nil, "8"); i.written(at(7)) }, ""},
-		"a deletion by us, then made anew by them": {func(i *View[string]) { i.deleted(at(7)); _ = (*feed[string])(i).Update(at(8)) }, "8"},
+		"a write, of an object that is gone":      {func(v *View[string]) { v.stored(at(2)) }, ""},
+		"a deletion, of an object that is there":  {func(v *View[string]) { v.deleted(at(3)) }, "4"},
+		"an old write, of an object made anew":    {func(v *View[string]) { v.stored(at(2)) }, "4"},
+		"a write of the version that is there":    {func(v *View[string]) { v.stored(at(4)) }, "4"},
+		"a write that the watch has yet to bring": {func(v *View[string]) { v.stored(at(6)) }, "6"},
+		"a deletion that it has yet to bring":     {func(v *View[string]) { v.deleted(at(6)) }, ""},
+		"a write, after a bookmark":               {func(v *View[string]) { v.reach(0, 6); v.stored(at(6)) }, "4"},
+		"two writes, in the wrong order":          {func(v *View[string]) { v.stored(at(7)); v.stored(at(6)) }, "7"},
+		"a write after a later deletion":          {func(v *View[string]) { v.deleted(at(7)); v.stored(at(6)) }, ""},
+		"a deletion after a later write":          {func(v *View[string]) { v.stored(at(7)); v.deleted(at(6)) }, "7"},
+		"an event, after a later deletion by us":  {func(v *View[string]) { v.deleted(at(7)); feed(v, change{key: key, version: 6}) }, ""},
+		"an event, after a later write by us":     {func(v *View[string]) { v.stored(at(7)); feed(v, change{key: key, version: 6, gone: true}) }, "7"},
+		"a list from before a deletion by us": {func(v *View[string]) {
+			v.deleted(at(7))
+			_ = v.replace(0, listOf(change{key: key, version: 4}), nil, 6)
+		}, ""},
+		"a list from before a write by us": {func(v *View[string]) { v.stored(at(7)); _ = v.replace(0, nil, nil, 6) }, "7"},
+		"a list without it":                {func(v *View[string]) { _ = v.replace(0, nil, nil, 6) }, ""},
+		"a list, then a late deletion": {func(v *View[string]) {
+			_ = v.replace(0, listOf(change{key: key, version: 8}), nil, 8)
+			v.deleted(at(7))
+		}, "8"},
+		"a write, a list after it, a late write":   {func(v *View[string]) { _ = v.replace(0, nil, nil, 8); v.stored(at(7)) }, ""},
+		"a deletion by us, then made anew by them": {func(v *View[string]) { v.deleted(at(7)); feed(v, change{key: key, version: 8}) }, "8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(0)
-			i, f := w.view, (*feed[string])(w.view)
-			for _, err := range []error{f.Add(at(1)), f.Update(at(2)), f.Delete(at(3))} {
-				if err != nil {
-					t.Fatal(err)
-				}
+			for _, c := range []change{{key, 1, false}, {key, 2, false}, {key, 3, true}} {
+				feed(w.view, c)
 			}
 			if name != "a write, of an object that is gone" {
-				if err := f.Add(at(4)); err != nil {
-					t.Fatal(err)
-				}
+				feed(w.view, change{key: key, version: 4})
 			}
-			test.late(i)
-			if got, _ := i.Get(key.Namespace, key.Name); got != test.want {
+			test.late(w.view)
+			if got, _ := w.view.Get(key.Namespace, key.Name); got != test.want {
 				t.Errorf("the object is at %q, want %q", got, test.want)
 			}
 		})
@@ -313,7 +328,7 @@ func TestSyncedAfterTheFirstList(t *testing.T) {
 			return false
 		}
 	}
-	w.view.written(change{key: Key{"ns", "a"}, version: 1}.object())
+	w.view.stored(change{key: Key{"ns", "a"}, version: 1}.object())
 	if synced() {
 		t.Error("in step before anything was listed")
 	}

@@ -21,9 +21,9 @@ func (v *View[T]) Decorate(next generic.StorageDecorator) generic.StorageDecorat
 		if err != nil {
 			return nil, nil, err
 		}
-		v.source.Interface, v.source.prefix = stored, prefix
-		v.source.new, v.source.newList = newFunc, newListFunc
-		return writeThrough{Interface: stored, written: v.written, deleted: v.deleted}, destroy, nil
+		v.storage, v.storagePrefix = stored, prefix
+		v.source = newEncoding(config, prefix, v.clusterScoped, newFunc)
+		return writeThrough{Interface: stored, written: v.stored, deleted: v.deleted}, destroy, nil
 	}
 }
 
@@ -61,8 +61,8 @@ func (w writeThrough) Delete(ctx context.Context, key string, out runtime.Object
 	return nil
 }
 
-// written takes in an object that this process has stored.
-func (v *View[T]) written(obj runtime.Object) { v.local(obj, false) }
+// stored takes in an object that this process has stored.
+func (v *View[T]) stored(obj runtime.Object) { v.local(obj, false) }
 
 // deleted takes in that this process has deleted an object; its version is that of the deletion.
 func (v *View[T]) deleted(obj runtime.Object) { v.local(obj, true) }
@@ -76,6 +76,9 @@ func (v *View[T]) local(obj runtime.Object, gone bool) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if !gone {
+		v.note(key, version)
+	}
 	// What the watch has passed is in the view already, with all that came after it.
 	if version <= v.reached || v.ahead(key, version) {
 		return
