@@ -43,7 +43,7 @@ func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*
 	if record, err := b.secrets.Find(ctx, metav1.NamespaceSystem, name, holds); err == nil && !holds(record) || apierrors.IsNotFound(err) {
 		return nil, false, nil
 	} else if err != nil {
-		return nil, false, err
+		return nil, false, refusal{err}
 	}
 	obj, err := b.secrets.Object(ctx, metav1.NamespaceSystem, name)
 	if apierrors.IsNotFound(err) {

@@ -161,7 +161,8 @@ func (h house) review(path, token, audience string) (name, reason string) {
 	}
 	review := answer.(map[string]any)["status"].(map[string]any)
 	reason, _ = review["error"].(string)
-	if who, _ := review["user"].(map[string]any); review["authenticated"] == true {
+	if good, _ := review["authenticated"].(bool); good {
+		who, _ := review["user"].(map[string]any)
 		name, _ = who["username"].(string)
 	}
 	return name, reason
