@@ -13,7 +13,10 @@ import (
 )
 
 func TestNameless(t *testing.T) {
-	for name, want := range map[string]bool{"": true, " ": true, "\t\r\n": true, "\u00a0": true, "\u2003\u3000": true, "ann": false, " ann": false, "é": false, "-": false, "\u200b": true, "\x00": true, "\xff": false} {
+	for name, want := range map[string]bool{
+		"": true, " ": true, "\t\r\n": true, "\u00a0": true, "\u2003\u3000": true, "\u200b": true, "\x00": true,
+		"ann": false, " ann": false, "é": false, "-": false, "\xff": false,
+	} {
 		if got := nameless(name); got != want {
 			t.Errorf("%q: %v", name, got)
 		}
