@@ -46,7 +46,13 @@ func (n NamespaceLifecycle) Admit(ctx context.Context, a admission.Attributes, _
 	if a.GetNamespace() == "" || a.GetOperation() == admission.Delete || isAccessReview(a) {
 		return nil
 	}
-	namespace, err := n.Namespaces.Lookup(ctx, "", a.GetNamespace())
+	find := n.Namespaces.Lookup
+	if a.GetOperation() == admission.Create && a.GetSubresource() == "" {
+		// The new object outlives the request. A replica that lags behind must not put it into a namespace that is gone,
+		// where it would come to life for the next owner of the name.
+		find = n.Namespaces.Read
+	}
+	namespace, err := find(ctx, "", a.GetNamespace())
 	if err != nil {
 		return err
 	}

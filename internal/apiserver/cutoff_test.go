@@ -246,7 +246,7 @@ func TestUnreadableObject(t *testing.T) {
 		if review, err := tryReview(t.Context(), s.Admin(), good); err != nil || !review.Status.Authenticated {
 			t.Errorf("the token of another account: %v, %v", review, err)
 		}
-		if status, answer := ask(t, s, "/readyz"); status != http.StatusOK {
+		if status, answer := ask(t, s, "/readyz?verbose"); status != http.StatusOK || !strings.Contains(answer, "[!]1 stored pods can't be read") {
 			t.Errorf("/readyz is %d: %s", status, answer)
 		}
 	}

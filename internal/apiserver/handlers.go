@@ -57,6 +57,7 @@ func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Ha
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}
+	handler = tellUnreadable(handler, t.views)
 	handler = &gate{ready: t.ready, views: t.views, stopping: c.ShutdownInitiatedNotify(), resolver: c.RequestInfoResolver, next: handler}
 	if !c.SecureServing.DisableHTTP2 && c.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, c.GoawayChance)

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"time"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
+	"golang.org/x/sync/singleflight"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -127,9 +129,17 @@ func (r *recordedResponse) Flush() {}
 // lateHandler is a handler that is set after its clients have been built.
 type lateHandler struct{ http.Handler }
 
+// Times of a note on a secret: how long the verdict about its token waits for the note, and how long the note may take.
+const (
+	noteWait    = 100 * time.Millisecond
+	noteTimeout = 5 * time.Second
+)
+
 // markUsed returns the function that notes on a secret the day on which its token was last used. The uid makes sure that
-// it is that secret.
+// it is that secret. The note is written in the background, one at a time for each secret: a verdict waits for it for a
+// moment, so that who looks at the secret next sees it, but not for a store that hangs.
 func markUsed(client kubernetes.Interface) func(ctx context.Context, namespace, name, uid, day string) error {
+	var flight singleflight.Group
 	return func(ctx context.Context, namespace, name, uid, day string) error {
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 			"uid":    uid,
@@ -138,8 +148,22 @@ func markUsed(client kubernetes.Interface) func(ctx context.Context, namespace, 
 		if err != nil {
 			return err
 		}
-		// The answer is the secret, with the token in it.
-		_, err = client.CoreV1().Secrets(namespace).Patch(controller.WithoutBodies(ctx), name, types.MergePatchType, patch, metav1.PatchOptions{})
-		return err
+		done := flight.DoChan(namespace+"/"+name, func() (any, error) {
+			// The answer is the secret, with the token in it.
+			ctx, cancel := context.WithTimeout(controller.WithoutBodies(context.WithoutCancel(ctx)), noteTimeout)
+			defer cancel()
+			_, err := client.CoreV1().Secrets(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+			return nil, err
+		})
+		timer := time.NewTimer(noteWait)
+		defer timer.Stop()
+		select {
+		case result := <-done:
+			return result.Err
+		case <-timer.C:
+			return nil // a failure shows at the next use
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }

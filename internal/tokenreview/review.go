@@ -5,11 +5,13 @@ package tokenreview
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"unicode"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -29,7 +31,27 @@ type Config struct {
 	// ReasonAlone has the error of a refused token be the reason and nothing before it, and leaves a text that is no
 	// credential at all without one. So does OpenShift's endpoint.
 	ReasonAlone bool
+	// Views tells how old the truth behind a verdict is; nil if that doesn't matter.
+	Views Views
 }
+
+// Views are the live views that an Authenticator decides by.
+type Views interface {
+	// Stamp returns an instant at which all views were proved current.
+	Stamp() view.Stamp
+	// Current reports whether a decision that was begun at the stamp is still within the bound of staleness.
+	Current(view.Stamp) bool
+}
+
+// errOld is the error of a verdict that took so long that the views may have been wrong, as after the process was stopped
+// for a while in the middle of it.
+var errOld = &apierrors.StatusError{ErrStatus: metav1.Status{
+	Status:  metav1.StatusFailure,
+	Code:    http.StatusServiceUnavailable,
+	Reason:  metav1.StatusReasonServiceUnavailable,
+	Message: "the verdict took too long to still be true, please try again",
+	Details: &metav1.StatusDetails{RetryAfterSeconds: 1},
+}}
 
 // Unavailable is an error of an authenticator that could not find out whose a token is. The token may be good, so there is
 // no verdict about it.
@@ -77,7 +99,14 @@ func (r *Reviewer) Decide(ctx context.Context, spec *authenticationv1.TokenRevie
 	if len(asked) > 0 {
 		ctx = authenticator.WithAudiences(ctx, asked)
 	}
+	var begun view.Stamp
+	if r.Views != nil {
+		begun = r.Views.Stamp()
+	}
 	response, ok, err := r.Authenticator.AuthenticateToken(ctx, token)
+	if ok && err == nil && r.Views != nil && !r.Views.Current(begun) {
+		return Verdict{}, errOld
+	}
 	if err := NoVerdict(err); err != nil {
 		return Verdict{}, err
 	}

@@ -3,7 +3,6 @@ package view
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -292,22 +291,11 @@ func (v *View[T]) report(key Key, b badObject) {
 		"key", v.source.etcdKey(key), "version", b.version, "reason", b.reason)
 }
 
-// Unreadable returns the objects that are stored and can't be read, with the reason.
-func (v *View[T]) Unreadable() []string {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	var found []string
-	for key, b := range v.bad {
-		found = append(found, fmt.Sprintf("%s: %s", v.source.etcdKey(key), b.reason))
-	}
-	return found
-}
-
 // recheck reads again what could not be read: a key may have been configured since, or the object mended behind a watch
 // that missed it.
 func (v *View[T]) recheck(ctx context.Context, s *Set) {
 	generation := v.generation()
-	for _, key := range v.badKeys() {
+	for _, key := range v.Unreadable() {
 		response, err := get(ctx, s.store, v.source.etcdKey(key), readTimeout)
 		if err != nil {
 			return
@@ -323,15 +311,16 @@ func (v *View[T]) recheck(ctx context.Context, s *Set) {
 	}
 }
 
-// maxRechecks is how many unreadable objects are read again at a time.
-const maxRechecks = 100
+// maxUnreadable is how many unreadable objects are told of, and read again at a time.
+const maxUnreadable = 100
 
-func (v *View[T]) badKeys() []Key {
+// Unreadable returns the keys of the stored objects that can't be read, the first hundred of them.
+func (v *View[T]) Unreadable() []Key {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	var keys []Key
 	for key := range v.bad {
-		if len(keys) == maxRechecks {
+		if len(keys) == maxUnreadable {
 			break
 		}
 		keys = append(keys, key)

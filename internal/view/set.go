@@ -32,7 +32,7 @@ type Store interface {
 type Follower interface {
 	Resource() schema.GroupResource
 	Synced() <-chan struct{}
-	Unreadable() []string
+	Unreadable() []Key
 
 	follow(ctx context.Context, s *Set)
 	aim(version uint64, at instant) (behind bool)
@@ -143,6 +143,7 @@ func (s *Set) keepProving(ctx context.Context) {
 		case <-s.wake:
 		}
 		s.probe(ctx)
+		s.measure()
 		if probes++; probes%recheckEvery == 0 {
 			for _, v := range s.views {
 				v.recheck(ctx, s)
@@ -362,20 +363,13 @@ func (s *Set) Ready() error {
 	return nil
 }
 
-// Ages calls each for every view with the age of what it knows; known is false for one that has not been read.
-func (s *Set) Ages(each func(resource schema.GroupResource, age time.Duration, known bool)) {
-	now := s.now()
+// Unreadable returns how many stored objects of each resource can't be read and are left out, for the resources that have any.
+func (s *Set) Unreadable() map[string]int {
+	found := map[string]int{}
 	for _, v := range s.views {
-		at := v.provedAt()
-		each(v.Resource(), now.since(at), at != 0)
+		if n := len(v.Unreadable()); n > 0 {
+			found[v.Resource().String()] = n
+		}
 	}
-}
-
-// Unreadable returns the stored objects that can't be read and are left out, with the reason for each.
-func (s *Set) Unreadable() []string {
-	var all []string
-	for _, v := range s.views {
-		all = append(all, v.Unreadable()...)
-	}
-	return all
+	return found
 }

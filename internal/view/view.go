@@ -133,12 +133,10 @@ func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.O
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	select {
-	case v.reads <- struct{}{}:
-		defer func() { <-v.reads }()
-	case <-ctx.Done():
+	if !v.begin(ctx) {
 		return nil, &Unavailable{v.resource, errCrowded}
 	}
+	defer func() { <-v.reads }()
 	obj := v.source.new()
 	if err := v.storage.Get(ctx, key, storage.GetOptions{}, obj); err != nil {
 		if storage.IsNotFound(err) {
@@ -147,6 +145,21 @@ func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.O
 		return nil, &Unavailable{v.resource, err}
 	}
 	return obj, nil
+}
+
+// begin takes a place for a read, and reports whether there is one in time.
+func (v *View[T]) begin(ctx context.Context) bool {
+	select {
+	case v.reads <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case v.reads <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Keys returns the names of all objects for which keep holds, in no order.
