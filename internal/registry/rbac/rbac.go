@@ -9,11 +9,9 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -84,26 +82,7 @@ func (s *guardedStorage) Update(ctx context.Context, name string, info rest.Upda
 		}
 		return obj, s.permit(ctx, obj, old)
 	})
-	stored, created, err := s.Store.Update(ctx, name, info, create, update, forceAllowCreate, options)
-	return stored, created, s.hideKey(ctx, err)
-}
-
-// hideKey has an error name the key under which a kube-apiserver would store the object, whatever ours is. Only an
-// update that may create can run into such an error: that of a uid that nothing has.
-func (s *guardedStorage) hideKey(ctx context.Context, err error) error {
-	status, ok := err.(*apierrors.StatusError) //nolint:errorlint // as the library returns it
-	if !ok || !apierrors.IsConflict(err) {
-		return err
-	}
-	shown := "/registry/" + s.DefaultQualifiedResource.Resource
-	if namespace := genericapirequest.NamespaceValue(ctx); namespace != "" {
-		shown += "/" + namespace
-	}
-	before, key, _ := strings.Cut(status.ErrStatus.Message, "Key: ")
-	if key, after, found := strings.Cut(key, ", ResourceVersion"); found {
-		status.ErrStatus.Message = before + "Key: " + shown + key[strings.LastIndex(key, "/"):] + ", ResourceVersion" + after
-	}
-	return status
+	return s.Store.Update(ctx, name, info, create, update, forceAllowCreate, options)
 }
 
 // onlyLetsGo reports whether an object differs from what it was in nothing but what garbage collection goes by.
