@@ -62,8 +62,10 @@ const remainderPage = 100
 func contentOf[C collection[L], L runtime.Object](resource string, in func(kubernetes.Interface, string) C) content {
 	return content{resource: resource, remove: func(ctx context.Context, client kubernetes.Interface, namespace string) (remainder, error) {
 		objects := in(client, namespace)
-		// Without grace: there is no kubelet that would see pods through theirs.
-		if err := objects.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}, metav1.ListOptions{}); err != nil {
+		// Pods get no grace, since no kubelet would see them through it. The policy drops the garbage collector's
+		// finalizers: dependents in the namespace are deleted anyway.
+		options := metav1.DeleteOptions{GracePeriodSeconds: new(int64), PropagationPolicy: new(metav1.DeletePropagationBackground)}
+		if err := objects.DeleteCollection(ctx, options, metav1.ListOptions{}); err != nil {
 			return remainder{}, fmt.Errorf("deleting %s: %w", resource, err)
 		}
 		list, err := objects.List(ctx, metav1.ListOptions{Limit: remainderPage})
