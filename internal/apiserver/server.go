@@ -49,7 +49,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	// The live indexes. Components of the server write as clients of the handler that is built from them: self is that
 	// handler, and is bound to it last, before the first request.
 	self := &lateHandler{}
-	client, oauthClient, err := newInternalClients(self)
+	client, oauthClient, metadataClient, err := newInternalClients(self)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +84,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	resources, err := collectedResources(groups, views)
+	if err != nil {
+		return nil, err
+	}
 	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, ready, views.set, generic)
 	if err != nil {
 		return nil, err
@@ -103,7 +107,8 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
 	always := []service{views.set.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
 	whenReady := []service{freeMemory, runControllers(controller.Config{
-		Controllers: cfg.Controllers, Client: client, Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
+		Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	})}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if cfg.TuneGarbage {

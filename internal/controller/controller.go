@@ -19,6 +19,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/authz"
@@ -36,6 +37,10 @@ type Config struct {
 	Controllers sets.Set[string]
 	// Client writes, through the API. It should not be rate limited.
 	Client kubernetes.Interface
+	// Metadata writes, too, for the garbage-collector-controller, which does not run without it.
+	Metadata metadata.Interface
+	// Resources are those whose objects the garbage-collector-controller collects. Their views are in step likewise.
+	Resources []Resource
 	// Index is what the controllers read and what tells them of changes. Its views are in step with the storage before
 	// Run is called.
 	Index *boundobject.Index
@@ -62,6 +67,7 @@ var constructors = map[string]func(*Config) func(context.Context){
 	"serviceaccount-token-controller":                newTokenController,
 	"namespace-controller":                           newNamespaceController,
 	"pod-garbage-collector-controller":               newPodController,
+	GarbageCollector:                                 newGarbageCollector,
 	"clusterrole-aggregation-controller":             newAggregationController,
 	"token-cleaner-controller":                       newBootstrapTokenController,
 	"legacy-serviceaccount-token-cleaner-controller": newLegacyTokenController,
