@@ -66,7 +66,7 @@ func without(names []string, name string) []string {
 
 func TestNames(t *testing.T) {
 	want := []string{
-		"clusterrole-aggregation-controller", "legacy-serviceaccount-token-cleaner-controller", "namespace-controller", "pod-garbage-collector-controller",
+		"clusterrole-aggregation-controller", "garbage-collector-controller", "legacy-serviceaccount-token-cleaner-controller", "namespace-controller", "pod-garbage-collector-controller",
 		"serviceaccount-controller", "serviceaccount-token-controller", "token-cleaner-controller",
 	}
 	if diff := cmp.Diff(want, Names()); diff != "" {

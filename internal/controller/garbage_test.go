@@ -1,144 +1,13 @@
 package controller_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mintmark/mintmark/internal/testserver"
 )
-
-// collected is a server with the garbage collector alone, and its administrator.
-type collected struct {
-	testserver.Caller
-	t *testing.T
-}
-
-func startCollector(t *testing.T, flags ...string) collected {
-	t.Helper()
-	server := testserver.Start(t, append([]string{"--controllers=garbage-collector-controller"}, flags...)...)
-	return collected{server.Caller(server.AdminConfig()), t}
-}
-
-const (
-	accountsPath     = "/api/v1/namespaces/default/serviceaccounts"
-	secretsPath      = "/api/v1/namespaces/default/secrets"
-	podsPath         = "/api/v1/namespaces/default/pods"
-	nodesPath        = "/api/v1/nodes"
-	namespacesPath   = "/api/v1/namespaces"
-	rolesPath        = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
-	bindingsPath     = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings"
-	clusterRolesPath = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
-)
-
-// create makes an object and returns its UID. Owners are references as owner returns them.
-func (c collected) create(path, name string, owners ...string) (uid string) {
-	c.t.Helper()
-	return c.createWith(path, name, `[]`, "", owners...)
-}
-
-func (c collected) createWith(path, name, finalizers, more string, owners ...string) (uid string) {
-	c.t.Helper()
-	body := fmt.Sprintf(`{metadata: {name: %q, finalizers: %s, ownerReferences: [%s]}%s}`, name, finalizers, strings.Join(owners, ", "), more)
-	answer, status := c.Do("POST "+path, body)
-	if status != 201 {
-		c.t.Fatalf("creating %s: %d %v", name, status, answer)
-	}
-	return metadata(answer)["uid"].(string)
-}
-
-func metadata(object any) map[string]any {
-	object = object.(map[string]any)["metadata"]
-	return object.(map[string]any)
-}
-
-// owner is an owner reference; more members may follow.
-func owner(kind, name, uid string, more ...string) string {
-	version := "v1"
-	if strings.Contains(kind, "Role") {
-		version = "rbac.authorization.k8s.io/v1"
-	}
-	return fmt.Sprintf(`{apiVersion: %s, kind: %s, name: %q, uid: %q%s}`, version, kind, name, uid, strings.Join(more, ""))
-}
-
-const blocking = ", blockOwnerDeletion: true"
-
-func (c collected) delete(path, query string) {
-	c.t.Helper()
-	if answer, status := c.Do("DELETE "+path+query, ""); status != 200 {
-		c.t.Fatalf("deleting %s: %d %v", path, status, answer)
-	}
-}
-
-// gone waits until objects are no longer there.
-func (c collected) gone(paths ...string) {
-	c.t.Helper()
-	for _, path := range paths {
-		c.eventually(path+" is gone", func() (any, bool) {
-			answer, status := c.Do("GET "+path, "")
-			return answer, status == 404
-		})
-	}
-}
-
-// stays checks that objects are still there after the collector has gone through everything that was queued before.
-func (c collected) stays(paths ...string) {
-	c.t.Helper()
-	c.settled()
-	for _, path := range paths {
-		answer, status := c.Do("GET "+path, "")
-		if status != 200 {
-			c.t.Errorf("%s: %d %v", path, status, answer)
-			continue
-		}
-		if metadata(answer)["deletionTimestamp"] != nil {
-			c.t.Errorf("%s is being deleted", path)
-		}
-	}
-}
-
-// settled returns when the collector, which takes one object after the other, has deleted one that comes last.
-func (c collected) settled() {
-	c.t.Helper()
-	for range 2 {
-		c.createWith(secretsPath, "last", `[]`, "", owner("Secret", "never", "00000000-0000-0000-0000-000000000000"))
-		c.gone(secretsPath + "/last")
-	}
-}
-
-func (c collected) eventually(what string, done func() (any, bool)) {
-	c.t.Helper()
-	deadline := time.Now().Add(8 * time.Second)
-	for {
-		answer, ok := done()
-		if ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			text, _ := json.Marshal(answer)
-			c.t.Fatalf("not so: %s; the last answer was %s", what, text)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
-// owners returns the names of an object's owners.
-func (c collected) owners(path string) string {
-	c.t.Helper()
-	answer, status := c.Do("GET "+path, "")
-	if status != 200 {
-		c.t.Fatalf("%s: %d %v", path, status, answer)
-	}
-	refs, _ := metadata(answer)["ownerReferences"].([]any)
-	var names []string
-	for _, ref := range refs {
-		names = append(names, ref.(map[string]any)["name"].(string))
-	}
-	return strings.Join(names, " ")
-}
 
 func TestDependentsGoWithTheirOwner(t *testing.T) {
 	c := startCollector(t)
@@ -240,82 +109,6 @@ func TestOwnersInNoNamespace(t *testing.T) {
 	c.gone(secretsPath+"/of-node", "/api/v1/namespaces/kube-system/secrets/of-node", clusterRolesPath+"/of-role", clusterRolesPath+"/r")
 }
 
-func TestForegroundDeletionWaitsForBlockingDependents(t *testing.T) {
-	c := startCollector(t)
-	uid := c.create(accountsPath, "app")
-	c.createWith(secretsPath, "held", `[example.com/hold]`, "", owner("ServiceAccount", "app", uid, blocking))
-	c.createWith(secretsPath, "held-too", `[example.com/hold]`, "", owner("ServiceAccount", "app", uid))
-	c.create(secretsPath, "free", owner("ServiceAccount", "app", uid))
-	c.Run(testserver.Step{
-		Request: "DELETE " + accountsPath + "/app", Body: `{kind: DeleteOptions, apiVersion: v1, propagationPolicy: Foreground}`, Status: 200,
-		Want: `{metadata: {name: app, finalizers: [foregroundDeletion]}}`,
-	})
-	c.gone(secretsPath + "/free")
-	c.settled()
-	for _, path := range []string{accountsPath + "/app", secretsPath + "/held", secretsPath + "/held-too"} {
-		answer, status := c.Do("GET "+path, "")
-		if status != 200 || metadata(answer)["deletionTimestamp"] == nil {
-			t.Errorf("%s: %d %v, want it to wait for its end", path, status, answer)
-		}
-	}
-	c.letGo(secretsPath + "/held")
-	c.gone(secretsPath+"/held", accountsPath+"/app")
-	if _, status := c.Do("GET "+secretsPath+"/held-too", ""); status != 200 {
-		t.Errorf("a dependent that doesn't block: %d", status)
-	}
-}
-
-// letGo takes the finalizers of an object away.
-func (c collected) letGo(path string) {
-	c.t.Helper()
-	c.patch(path, `{metadata: {finalizers: null}}`)
-}
-
-func (c collected) patch(path, body string) {
-	c.t.Helper()
-	if answer, status := c.Do("PATCH "+path, body, "Content-Type: application/merge-patch+json"); status != 200 {
-		c.t.Fatalf("patching %s: %d %v", path, status, answer)
-	}
-}
-
-func TestForegroundDeletionOfChains(t *testing.T) {
-	c := startCollector(t)
-	a := c.create(secretsPath, "a")
-	b := c.create(secretsPath, "b", owner("Secret", "a", a, blocking))
-	d := c.create(secretsPath, "c", owner("Secret", "b", b, blocking))
-	c.createWith(secretsPath, "d", `[example.com/hold]`, "", owner("Secret", "c", d, blocking))
-	c.delete(secretsPath+"/a", "?propagationPolicy=Foreground")
-	c.eventually("the last of the chain is being deleted", func() (any, bool) {
-		answer, _ := c.Do("GET "+secretsPath+"/d", "")
-		return answer, metadata(answer)["deletionTimestamp"] != nil
-	})
-	for _, name := range []string{"a", "b", "c"} {
-		c.Run(testserver.Step{Request: "GET " + secretsPath + "/" + name, Status: 200, Want: `{metadata: {finalizers: [foregroundDeletion]}}`})
-	}
-	c.letGo(secretsPath + "/d")
-	c.gone(secretsPath+"/a", secretsPath+"/b", secretsPath+"/c", secretsPath+"/d")
-}
-
-// A dependent that stops blocking lets its owner go.
-func TestForegroundDeletionEndsWithTheReference(t *testing.T) {
-	for name, refs := range map[string]string{
-		"unblocked": `[{apiVersion: v1, kind: ServiceAccount, name: app, uid: %q}]`,
-		"disowned":  `[]`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := startCollector(t)
-			uid := c.create(accountsPath, "app")
-			c.createWith(secretsPath, "held", `[example.com/hold]`, "", owner("ServiceAccount", "app", uid, blocking))
-			c.delete(accountsPath+"/app", "?propagationPolicy=Foreground")
-			if strings.Contains(refs, "%") {
-				refs = fmt.Sprintf(refs, uid)
-			}
-			c.patch(secretsPath+"/held", fmt.Sprintf(`{metadata: {ownerReferences: %s}}`, refs))
-			c.gone(accountsPath + "/app")
-		})
-	}
-}
-
 func TestOrphaning(t *testing.T) {
 	for _, option := range []string{"propagationPolicy=Orphan", "orphanDependents=true"} {
 		t.Run(option, func(t *testing.T) {
@@ -350,49 +143,6 @@ func TestFinalizersOfDependentsCount(t *testing.T) {
 	}
 }
 
-func TestCircles(t *testing.T) {
-	c := startCollector(t)
-	const background, foreground = "?propagationPolicy=Background", "?propagationPolicy=Foreground"
-	for name, test := range map[string]struct {
-		block   string
-		deleted []string
-		policy  string
-	}{
-		"in the background":                 {"", []string{"a"}, background},
-		"in the background, blocking":       {blocking, []string{"a"}, background},
-		"in the foreground":                 {blocking, []string{"a"}, foreground},
-		"in the foreground, not blocking":   {"", []string{"a"}, foreground},
-		"two of them in the foreground":     {blocking, []string{"a", "b"}, foreground},
-		"all of them in the foreground":     {blocking, []string{"a", "b", "c"}, foreground},
-		"all in the foreground, unblocking": {"", []string{"c", "b", "a"}, foreground},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := collected{c.Caller, t}
-			a := c.create(secretsPath, "a")
-			b := c.create(secretsPath, "b", owner("Secret", "a", a, test.block))
-			d := c.create(secretsPath, "c", owner("Secret", "b", b, test.block))
-			c.patch(secretsPath+"/a", fmt.Sprintf(`{metadata: {ownerReferences: [%s]}}`, owner("Secret", "c", d, test.block)))
-			for _, name := range test.deleted {
-				if _, status := c.Do("DELETE "+secretsPath+"/"+name+test.policy, ""); status != 200 && status != 404 {
-					t.Fatalf("deleting %s: %d", name, status)
-				}
-			}
-			c.gone(secretsPath+"/a", secretsPath+"/b", secretsPath+"/c")
-		})
-	}
-}
-
-func TestObjectThatOwnsItself(t *testing.T) {
-	c := startCollector(t)
-	for _, policy := range []string{"Background", "Foreground", "Orphan"} {
-		uid := c.create(secretsPath, "a")
-		c.patch(secretsPath+"/a", fmt.Sprintf(`{metadata: {ownerReferences: [%s]}}`, owner("Secret", "a", uid, blocking)))
-		c.stays(secretsPath + "/a")
-		c.delete(secretsPath+"/a", "?propagationPolicy="+policy)
-		c.gone(secretsPath + "/a")
-	}
-}
-
 // An owner that is deleted and made anew under its name is another object.
 func TestOwnerThatIsMadeAnew(t *testing.T) {
 	c := startCollector(t)
@@ -410,17 +160,6 @@ func TestOwnerThatIsNamedLater(t *testing.T) {
 	c.stays(secretsPath + "/key")
 	c.patch(secretsPath+"/key", `{metadata: {ownerReferences: [{apiVersion: v1, kind: Pod, name: web, uid: "1"}]}}`)
 	c.gone(secretsPath + "/key")
-}
-
-func TestNamespaceInTheForeground(t *testing.T) {
-	c := startCollector(t, "--controllers=namespace-controller")
-	c.create(namespacesPath, "team")
-	path := namespacesPath + "/team/secrets"
-	uid := c.create(path, "a")
-	c.create(path, "b", owner("Secret", "a", uid, blocking))
-	c.createWith(path, "c", `[foregroundDeletion]`, "")
-	c.delete(namespacesPath+"/team", "?propagationPolicy=Foreground")
-	c.gone(namespacesPath + "/team")
 }
 
 // Objects that lost their owner while no collector ran are collected by the next one.
