@@ -11,6 +11,7 @@ import (
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
@@ -34,6 +35,7 @@ type service func(context.Context)
 
 // New builds a server, from the ground up. What it has taken by then it gives back if it fails.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
+	crash.Contain()
 	ground, err := openGround(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -136,13 +138,13 @@ func (s *Server) Run(ctx context.Context) error {
 	background, finish := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	for _, run := range s.always {
-		running.Go(func() { run(background) })
+		running.Go(func() { crash.Keep(background, run) })
 	}
 	for _, run := range s.whenReady {
 		running.Go(func() {
 			select {
 			case <-s.ready:
-				run(background)
+				crash.Keep(background, run)
 			case <-background.Done():
 			}
 		})
@@ -154,7 +156,7 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-background.Done():
 		}
 	})
-	err := s.generic.PrepareRun().RunWithContext(ctx)
+	err := crash.Guard(func() error { return s.generic.PrepareRun().RunWithContext(ctx) })
 	finish()
 	running.Wait()
 	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/util/retry"
 	"k8s.io/component-helpers/auth/rbac/reconciliation"
 
+	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -79,7 +80,7 @@ func inParallel(ctx context.Context, todo []func() error) error {
 		running.Go(func() {
 			defer func() { <-slots }()
 			if errs[i] = ctx.Err(); errs[i] == nil {
-				errs[i] = do()
+				errs[i] = crash.Guard(do)
 			}
 		})
 	}

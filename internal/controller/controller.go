@@ -24,6 +24,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/crash"
 )
 
 // Signer signs the claims of the tokens that live in secrets. It must be safe for concurrent use.
@@ -125,7 +126,7 @@ func Run(ctx context.Context, cfg Config) error {
 			logger.Info("Controller not started: it needs a signer or the role index, and none was configured")
 			continue
 		}
-		running.Go(func() { run(klog.NewContext(ctx, logger)) })
+		running.Go(func() { crash.Keep(klog.NewContext(ctx, logger), run) })
 	}
 	running.Wait()
 	return nil

@@ -3,14 +3,14 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/crash"
 )
 
 // A key that fails is tried again, first at once and then ever later.
@@ -83,7 +83,9 @@ func report[K comparable](ctx context.Context, key K, err error) {
 func settleSafely[K comparable](ctx context.Context, key K, settle settle[K]) (again time.Duration, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			panicked := crash.Recovered(r)
+			panicked.Log(ctx, "A controller panicked")
+			err = panicked
 		}
 	}()
 	return settle(ctx, key)

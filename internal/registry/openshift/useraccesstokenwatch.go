@@ -1,10 +1,13 @@
 package openshift
 
 import (
+	"context"
 	"sync"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/mintmark/mintmark/internal/crash"
 )
 
 // ownEvents are the events of a watch that are about a user's tokens, and those that are about the watch itself: bookmarks,
@@ -36,6 +39,11 @@ func (w *ownEvents) Stop() { w.stop() }
 func (w *ownEvents) run() {
 	defer close(w.result)
 	defer w.stop()
+	defer func() {
+		if value := recover(); value != nil {
+			crash.Recovered(value).Log(context.Background(), "A watch of a user's tokens panicked and ended")
+		}
+	}()
 	for event := range w.events.ResultChan() {
 		own, ok := w.own(event)
 		if !ok {
