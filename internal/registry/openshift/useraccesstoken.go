@@ -188,6 +188,6 @@ var userAccessTokenTable = &registry.Table[*oauthv1.UserOAuthAccessToken]{
 	Columns: append([]metav1.TableColumnDefinition{registry.NameColumn}, tokenColumns(accessTokenDocs)...),
 	Cells: func(token *oauthv1.UserOAuthAccessToken) []any {
 		return append([]any{token.Name},
-			tokenCells(token.ClientName, token.CreationTimestamp, token.ExpiresIn, token.RedirectURI, token.Scopes)...)
+			tokenCells(accessGrant((*oauthv1.OAuthAccessToken)(token)))...)
 	},
 }
