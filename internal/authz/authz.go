@@ -62,7 +62,7 @@ func New(cfg Config) (*Authorizer, error) {
 		z.chain = append(z.chain, openShiftCaller{}, scoped{cfg.Index})
 	}
 	for _, a := range cfg.Authorizers {
-		m, err := newMode(a, &cfg)
+		m, err := newMode(a, cfg)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func New(cfg Config) (*Authorizer, error) {
 	return z, nil
 }
 
-func newMode(a apiserverconfig.AuthorizerConfiguration, cfg *Config) (mode, error) {
+func newMode(a apiserverconfig.AuthorizerConfiguration, cfg Config) (mode, error) {
 	switch string(a.Type) {
 	case ModeRBAC:
 		return newRBAC(cfg.Index), nil

@@ -18,11 +18,11 @@ import (
 // aggregationController is the clusterrole-aggregation-controller: cluster roles with an aggregation rule get the rules
 // of those that it selects. Its keys are names of cluster roles.
 type aggregationController struct {
-	*Config
+	Config
 	queue loop[string]
 }
 
-func newAggregationController(cfg *Config) func(context.Context) {
+func newAggregationController(cfg Config) func(context.Context) {
 	if cfg.Roles == nil {
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 
 // newBootstrapTokenController makes the token-cleaner-controller. It is for tidiness: an expired bootstrap token doesn't
 // authenticate anyway. Its keys are bootstrap token secrets.
-func newBootstrapTokenController(cfg *Config) func(context.Context) {
+func newBootstrapTokenController(cfg Config) func(context.Context) {
 	queue := newLoop[view.Key]()
 	cfg.Index.Secrets.OnChange(func(key view.Key, obj runtime.Object) {
 		secret, ok := obj.(*corev1.Secret)
@@ -32,7 +32,7 @@ func newBootstrapTokenController(cfg *Config) func(context.Context) {
 	}
 }
 
-func (cfg *Config) removeBootstrapToken(ctx context.Context, key view.Key) (time.Duration, error) {
+func (cfg Config) removeBootstrapToken(ctx context.Context, key view.Key) (time.Duration, error) {
 	obj, err := cfg.Index.Secrets.Object(ctx, key.Namespace, key.Name)
 	if err != nil {
 		return 0, ignoreNotFound(err)

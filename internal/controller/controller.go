@@ -63,7 +63,7 @@ type Config struct {
 
 // constructors makes the controllers, by their names in kube-controller-manager. A constructor begins to listen to
 // changes, and returns the function that runs the controller until the context ends.
-var constructors = map[string]func(*Config) func(context.Context){
+var constructors = map[string]func(Config) func(context.Context){
 	"serviceaccount-controller":                      newServiceAccountController,
 	"serviceaccount-token-controller":                newTokenController,
 	"namespace-controller":                           newNamespaceController,
@@ -121,7 +121,7 @@ func Run(ctx context.Context, cfg Config) error {
 	var running sync.WaitGroup
 	for _, name := range sets.List(cfg.Controllers) {
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
-		run := constructors[name](&cfg)
+		run := constructors[name](cfg)
 		if run == nil {
 			logger.Info("Controller not started: it needs a signer or the role index, and none was configured")
 			continue

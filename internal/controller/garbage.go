@@ -47,11 +47,11 @@ type garbageCollector struct {
 	queue loop[member]
 }
 
-func newGarbageCollector(cfg *Config) func(context.Context) {
+func newGarbageCollector(cfg Config) func(context.Context) {
 	if cfg.Metadata == nil {
 		return nil
 	}
-	c := &garbageCollector{Config: *cfg, graph: newGraph(cfg.Resources), queue: newLoop[member]()}
+	c := &garbageCollector{Config: cfg, graph: newGraph(cfg.Resources), queue: newLoop[member]()}
 	for _, resource := range c.graph.kinds {
 		resource.View.OnChange(func(key view.Key, obj runtime.Object) { c.changed(member{resource, key}, obj) })
 	}

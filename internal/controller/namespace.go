@@ -18,14 +18,14 @@ import (
 
 // namespaceController is the namespace-controller. Its keys are names of namespaces.
 type namespaceController struct {
-	*Config
+	Config
 	queue loop[string]
 
 	mu          sync.Mutex
 	terminating sets.Set[string] // namespaces that are being deleted
 }
 
-func newNamespaceController(cfg *Config) func(context.Context) {
+func newNamespaceController(cfg Config) func(context.Context) {
 	c := &namespaceController{Config: cfg, queue: newLoop[string](), terminating: sets.New[string]()}
 	cfg.Index.Namespaces.OnChange(func(key view.Key, obj runtime.Object) {
 		if namespace, ok := obj.(*corev1.Namespace); ok && namespace.DeletionTimestamp != nil {

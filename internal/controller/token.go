@@ -22,14 +22,14 @@ import (
 
 // tokenController is the serviceaccount-token-controller. Its keys are token secrets.
 type tokenController struct {
-	*Config
+	Config
 	queue  loop[view.Key]
 	owners owners
 	// rootCA is what is written into secrets now.
 	rootCA atomic.Pointer[[]byte]
 }
 
-func newTokenController(cfg *Config) func(context.Context) {
+func newTokenController(cfg Config) func(context.Context) {
 	if cfg.Signer == nil {
 		return nil
 	}
