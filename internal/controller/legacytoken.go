@@ -24,9 +24,9 @@ import (
 // legacyTokenInterval is how often the legacy tokens are looked through. Their dates are of days.
 const legacyTokenInterval = 24 * time.Hour
 
-// newLegacyTokenController makes the legacy-serviceaccount-token-cleaner-controller (KEP-2799). Tokens in secrets that an
-// account lists, and that nobody has used for long, are refused first and deleted when nobody missed them. Its one key
-// stands for all of them.
+// newLegacyTokenController makes the legacy-serviceaccount-token-cleaner-controller (KEP-2799). A token in a
+// secret that its account lists is marked invalid when it has not been used for long, and deleted after the same time
+// again. The only key stands for all tokens.
 func newLegacyTokenController(cfg Config) func(context.Context) {
 	return func(ctx context.Context) {
 		newLoop[string]().run(ctx, []string{"all"}, func(ctx context.Context, _ string) (time.Duration, error) {

@@ -13,8 +13,8 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// newPodController makes the pod-garbage-collector-controller. There are no kubelets that would take a pod away whose
-// time to end in grace is over, so this does. Its keys are pods that are being deleted.
+// newPodController makes the pod-garbage-collector-controller. It removes a pod whose grace period is over, since no kubelet
+// does. Its keys are pods that are being deleted.
 func newPodController(cfg Config) func(context.Context) {
 	queue := newLoop[view.Key]()
 	cfg.Index.Pods.OnChange(func(key view.Key, obj runtime.Object) {

@@ -17,7 +17,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// grant is what access tokens and authorize tokens have in common: a user's grant to a client.
+// grant holds the fields that access tokens and authorize tokens share: a user's grant to a client.
 type grant struct {
 	meta          *metav1.ObjectMeta
 	client        string
@@ -33,8 +33,8 @@ type token interface {
 	metav1.Object
 }
 
-// newTokenStore returns the storage of a kind of tokens, which removes them when they have ended. The definition lacks what
-// all kinds have in common.
+// newTokenStore returns the storage of a kind of tokens, which removes them when they have ended. It fills in the parts
+// of the definition that all kinds share.
 func newTokenStore[T token](getter generic.RESTOptionsGetter, d registry.Definition, grantOf func(T) grant, more func(T, fields.Set),
 ) (*genericregistry.Store, error) {
 	d.Group, d.ReturnsDeleted = oauthv1.GroupName, true
@@ -53,13 +53,13 @@ func newTokenStore[T token](getter generic.RESTOptionsGetter, d registry.Definit
 	return store, nil
 }
 
-// tokenStrategy is what all kinds of tokens have in common.
+// tokenStrategy has the validation that all kinds of tokens share.
 type tokenStrategy struct {
 	strategy
 	clients clients
 }
 
-// validate checks a new token, and in the end whether its client may have it; own is what its kind finds wrong.
+// validate checks a new token, and in the end whether its client may have it; own are the errors of its kind.
 func (s tokenStrategy) validate(ctx context.Context, g grant, own field.ErrorList) field.ErrorList {
 	errs := validation.ValidateObjectMeta(g.meta, false, validateTokenName, metadataPath)
 	errs = append(errs, validateClientName(g.client)...)
@@ -89,7 +89,7 @@ func nameOf(name, description string) metav1.TableColumnDefinition {
 	return column
 }
 
-// tokenColumns are those that tokens of all kinds have in common.
+// tokenColumns are the columns that all kinds of tokens have.
 func tokenColumns(docs map[string]string) []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
 		nameOf("Client Name", docs["clientName"]),

@@ -10,8 +10,8 @@ import (
 	"github.com/mintmark/mintmark/internal/crash"
 )
 
-// ownEvents are the events of a watch that are about a user's tokens, and those that are about the watch itself: bookmarks,
-// by which a client knows how far it has come, and errors.
+// ownEvents passes on the events of a watch that are about a user's tokens or about the watch itself: bookmarks, which tell
+// a client the version that it has reached, and errors.
 type ownEvents struct {
 	events watch.Interface
 	user   string
@@ -33,7 +33,7 @@ func watchOwn(events watch.Interface, user string) watch.Interface {
 // ResultChan is closed when there are no more events.
 func (w *ownEvents) ResultChan() <-chan watch.Event { return w.result }
 
-// Stop ends the watch, whether or not somebody still listens.
+// Stop ends the watch, also while an event waits to be received.
 func (w *ownEvents) Stop() { w.stop() }
 
 func (w *ownEvents) run() {
@@ -57,7 +57,7 @@ func (w *ownEvents) run() {
 	}
 }
 
-// own returns an event as the user is to see it. It is false for what the user is not to see.
+// own returns an event as the user sees it. It is false for an event that the user must not see.
 func (w *ownEvents) own(event watch.Event) (watch.Event, bool) {
 	if event.Type == watch.Error {
 		return event, true

@@ -38,10 +38,10 @@ type rbacStrategy struct{ registry.CommonStrategy }
 // AllowCreateOnUpdate is true: a PUT of what doesn't exist creates it.
 func (rbacStrategy) AllowCreateOnUpdate(context.Context) bool { return true }
 
-// guardedStorage is storage that asks permission before something is created or changed.
+// guardedStorage is storage that checks the caller's rights before an object is created or changed.
 type guardedStorage struct {
 	*genericregistry.Store
-	// permit returns what a caller is told who may not store obj.
+	// permit returns an error if the caller may not store obj.
 	permit func(ctx context.Context, obj runtime.Object, old runtime.Object) error
 }
 
@@ -71,8 +71,8 @@ func (s *guardedStorage) Create(ctx context.Context, obj runtime.Object, validat
 	return s.Store.Create(ctx, obj, validate, options)
 }
 
-// Update changes an object to what the caller may store. Whoever may update it at all may let go of it, too: changes of
-// nothing but finalizers and owners are not looked at.
+// Update stores an object if the caller may store it. A change of nothing but finalizers and owners needs no permission
+// beyond that to update.
 func (s *guardedStorage) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo,
 	create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
@@ -85,7 +85,7 @@ func (s *guardedStorage) Update(ctx context.Context, name string, info rest.Upda
 	return s.Store.Update(ctx, name, info, create, update, forceAllowCreate, options)
 }
 
-// onlyLetsGo reports whether an object differs from what it was in nothing but what garbage collection goes by.
+// onlyLetsGo reports whether only finalizers, owners and managed fields of an object have changed.
 func onlyLetsGo(obj, old runtime.Object) bool {
 	changed := obj.DeepCopyObject()
 	now, err := meta.Accessor(changed)
@@ -105,7 +105,7 @@ func onlyLetsGo(obj, old runtime.Object) bool {
 // roleDoc describes the role of a binding.
 const roleDoc = "RoleRef can %s in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error."
 
-// bindingTable shows bindings; the words are those of kube-apiserver's table for the kind.
+// bindingTable shows bindings in the words of kube-apiserver's table for the kind.
 func bindingTable[T runtime.Object](kind, roles string, parts func(T) (metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject)) *registry.Table[T] {
 	return &registry.Table[T]{
 		Columns: []metav1.TableColumnDefinition{
