@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 	basecompatibility "k8s.io/component-base/compatibility"
 
+	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/registry/authentication"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/scheme/openapi"
@@ -42,6 +43,9 @@ func newGenericConfig(cfg Config, endpoint *endpoint, stored genericoptions.Etcd
 	c.RESTOptionsGetter = viewedStorage{RESTOptionsGetter: c.RESTOptionsGetter, views: views}
 	if err := cfg.Audit.ApplyTo(c); err != nil {
 		return nil, err
+	}
+	if c.AuditBackend != nil {
+		c.AuditBackend = crash.Audited{Backend: c.AuditBackend}
 	}
 	if c.AuditPolicyRuleEvaluator != nil {
 		c.AuditPolicyRuleEvaluator = withoutTokens{c.AuditPolicyRuleEvaluator}

@@ -11,6 +11,7 @@ import (
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
 	"github.com/mintmark/mintmark/internal/authz"
+	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/fastpath"
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
@@ -53,7 +54,8 @@ func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Ha
 	library.GoawayChance, library.HSTSDirectives = 0, nil
 	library.Authentication.Authenticator = noteUnavailable(fastpath.OncePerRequest(c.Authentication.Authenticator))
 	library.Authorization.Authorizer = openUntilReady(t.authorizer, t.ready)
-	handler := answerUnavailable(genericapiserver.DefaultBuildHandlerChain(t.inFlight.limited(t.watchEnd.handler(aggregate(apis, t.groups, c))), &library))
+	handler := crash.Handler(t.inFlight.limited(t.watchEnd.handler(aggregate(apis, t.groups, c))))
+	handler = answerUnavailable(genericapiserver.DefaultBuildHandlerChain(handler, &library))
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}
@@ -62,7 +64,7 @@ func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Ha
 	if !c.SecureServing.DisableHTTP2 && c.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, c.GoawayChance)
 	}
-	return genericfilters.WithHSTS(handler, c.HSTSDirectives)
+	return genericfilters.WithHSTS(crash.Handler(handler), c.HSTSDirectives)
 }
 
 // fastPath returns the fast path, which asks the same objects as the library's chain behind it.

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/metrics"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"github.com/mintmark/mintmark/internal/crash"
 )
 
 // inFlight limits the number of requests in flight, with one limit for reading requests and one for mutating requests. Both
@@ -109,17 +111,17 @@ const inFlightHook = "max-in-flight-filter"
 
 // measure sets apiserver_current_inflight_requests to the peak of each second.
 func (f *inFlight) measure(hook genericapiserver.PostStartHookContext) error {
-	go func() {
+	go crash.Keep(hook, func(ctx context.Context) {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {
 			metrics.UpdateInflightRequestMetrics(metrics.ExecutingPhase, int(f.reading.peak.Swap(0)), int(f.mutating.peak.Swap(0)))
 			select {
 			case <-tick.C:
-			case <-hook.Done():
+			case <-ctx.Done():
 				return
 			}
 		}
-	}()
+	})
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
@@ -43,9 +44,10 @@ func (internalUser) AuthenticateRequest(request *http.Request) (*authenticator.R
 	}}, true, nil
 }
 
-// newInternalClients returns the clients of the server's own components, the second one for oauth.openshift.io. Their
+// newInternalClients returns the clients of the server's own components: of Kubernetes' API, of oauth.openshift.io, and of
+// the metadata of any object. Their
 // requests pass the whole chain of the server, audit included, and no network.
-func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interface, error) {
+func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interface, metadata.Interface, error) {
 	config := &rest.Config{
 		Host:          "https://mintmark.internal",
 		Transport:     inProcess{handler},
@@ -55,11 +57,15 @@ func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interf
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	objects, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &oauthv1.GroupVersion, scheme.Codecs.WithoutConversion()
 	oauth, err := rest.RESTClientFor(config)
-	return client, oauth, err
+	return client, oauth, objects, err
 }
 
 // inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.

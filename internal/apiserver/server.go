@@ -11,6 +11,7 @@ import (
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
@@ -34,6 +35,7 @@ type service func(context.Context)
 
 // New builds a server, from the ground up. What it has taken by then it gives back if it fails.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
+	crash.Contain()
 	ground, err := openGround(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -49,7 +51,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	// The live indexes. Components of the server write as clients of the handler that is built from them: self is that
 	// handler, and is bound to it last, before the first request.
 	self := &lateHandler{}
-	client, oauthClient, err := newInternalClients(self)
+	client, oauthClient, metadataClient, err := newInternalClients(self)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +89,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	resources, err := collectedResources(groups, views)
+	if err != nil {
+		return nil, err
+	}
 	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, ready, views.set, generic)
 	if err != nil {
 		return nil, err
@@ -106,7 +112,8 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
 	always := []service{views.set.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
 	whenReady := []service{freeMemory, runControllers(controller.Config{
-		Controllers: cfg.Controllers, Client: client, Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
+		Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	})}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if cfg.TuneGarbage {
@@ -134,13 +141,13 @@ func (s *Server) Run(ctx context.Context) error {
 	background, finish := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	for _, run := range s.always {
-		running.Go(func() { run(background) })
+		running.Go(func() { crash.Keep(background, run) })
 	}
 	for _, run := range s.whenReady {
 		running.Go(func() {
 			select {
 			case <-s.ready:
-				run(background)
+				crash.Keep(background, run)
 			case <-background.Done():
 			}
 		})
@@ -152,7 +159,7 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-background.Done():
 		}
 	})
-	err := s.generic.PrepareRun().RunWithContext(ctx)
+	err := crash.Guard(func() error { return s.generic.PrepareRun().RunWithContext(ctx) })
 	finish()
 	running.Wait()
 	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {

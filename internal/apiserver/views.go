@@ -5,12 +5,15 @@ import (
 	"net/http"
 	"time"
 
+	oauthv1 "github.com/openshift/api/oauth/v1"
+	userv1 "github.com/openshift/api/user/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -19,6 +22,7 @@ type storedView interface {
 	view.Follower
 	Decorate(generic.StorageDecorator) generic.StorageDecorator
 	WaitForSync(context.Context) error
+	controller.LinkView
 }
 
 // views are all views of a server, and what keeps them current.
@@ -37,6 +41,8 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)
+		v.list = append(v.list, newCollectedViews(
+			oauthv1.Resource("oauthauthorizetokens"), oauthv1.Resource("oauthclientauthorizations"), userv1.Resource("identities"))...)
 	}
 	followers := make([]view.Follower, len(v.list))
 	for i, one := range v.list {
@@ -44,6 +50,25 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 	}
 	v.set = view.NewSet(store, maxStaleness, followers...)
 	return v
+}
+
+// newCollectedViews returns views of cluster-scoped resources that only the garbage collector looks at.
+func newCollectedViews(resources ...schema.GroupResource) []storedView {
+	views := make([]storedView, len(resources))
+	for i, resource := range resources {
+		views[i] = view.New(resource, true, func(runtime.Object) struct{} { return struct{}{} })
+	}
+	return views
+}
+
+// of returns the view of a resource, or nil.
+func (v *views) of(resource schema.GroupResource) storedView {
+	for _, one := range v.list {
+		if one.Resource() == resource {
+			return one
+		}
+	}
+	return nil
 }
 
 // wait returns when everything stored has been read.
@@ -71,10 +96,8 @@ func (s viewedStorage) GetRESTOptions(resource schema.GroupResource, example run
 	if err != nil {
 		return options, err
 	}
-	for _, one := range s.views.list {
-		if one.Resource() == resource {
-			options.Decorator = one.Decorate(options.Decorator)
-		}
+	if one := s.views.of(resource); one != nil {
+		options.Decorator = one.Decorate(options.Decorator)
 	}
 	return options, nil
 }

@@ -1,7 +1,8 @@
-// Package authz decides who may do what: RBAC and the access reviews of authorization.k8s.io.
+// Package authz provides the authorizer, which decides requests by RBAC and the other modes, and the decisions of the
+// access reviews of authorization.k8s.io.
 //
-// Roles and bindings are ordinary objects; the Index keeps them in memory. Members of system:masters may do everything
-// before anybody is asked. Then the configured modes are asked in their order, and the first one with an opinion decides.
+// Roles and bindings are ordinary objects; the Index keeps them in memory. Members of system:masters may do everything, and
+// no mode is asked about them. Otherwise the configured modes are asked in their order, and the first decision counts.
 package authz
 
 import (
@@ -17,20 +18,20 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 )
 
-// Config says who is asked.
+// Config configures an authorizer.
 type Config struct {
 	// Authorizers are asked in this order: see Flags.Authorizers. RBAC alone by default.
 	Authorizers []apiserverconfig.AuthorizerConfiguration
 	// Index holds the roles and bindings.
 	Index *Index
-	// Nodes is what the Node mode decides by.
+	// Nodes holds the relations of nodes to objects, by which the Node mode decides.
 	Nodes *NodeRelations
 	// PublicIssuer lets everybody read the issuer's documents, not only service accounts: relying parties are
-	// strangers, and keys are public. It is asked last and is no role, so nothing stored depends on it and nobody can
-	// give it away.
+	// strangers, and keys are public. It is asked last and is no role, so no stored object depends on it and no binding
+	// can give it away.
 	PublicIssuer bool
 	// OpenShift is for a server with OpenShift's API. It lets a kube-apiserver of OpenShift have tokens reviewed at
-	// oauth.openshift.io, holds callers to the scopes of their access tokens, whatever the modes say, and adds the default
+	// oauth.openshift.io, holds callers to the scopes of their access tokens in every mode, and adds the default
 	// roles for that API.
 	OpenShift bool
 }
@@ -41,7 +42,7 @@ type Authorizer struct {
 	chain []mode
 }
 
-// mode is one of those that are asked.
+// mode is an authorization mode.
 type mode interface {
 	authorizer.UnconditionalAuthorizer
 	authorizer.RuleResolver
@@ -62,7 +63,7 @@ func New(cfg Config) (*Authorizer, error) {
 		z.chain = append(z.chain, openShiftCaller{}, scoped{cfg.Index})
 	}
 	for _, a := range cfg.Authorizers {
-		m, err := newMode(a, &cfg)
+		m, err := newMode(a, cfg)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +76,7 @@ func New(cfg Config) (*Authorizer, error) {
 	return z, nil
 }
 
-func newMode(a apiserverconfig.AuthorizerConfiguration, cfg *Config) (mode, error) {
+func newMode(a apiserverconfig.AuthorizerConfiguration, cfg Config) (mode, error) {
 	switch string(a.Type) {
 	case ModeRBAC:
 		return newRBAC(cfg.Index), nil
@@ -94,7 +95,7 @@ func newMode(a apiserverconfig.AuthorizerConfiguration, cfg *Config) (mode, erro
 var privileged = authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
 
 // authorize asks the modes in order and returns the first decision. If none decides, it joins all reasons, one per line.
-// The library's union puts names in front of those lines, which a kube-apiserver never did.
+// The library's union puts names in front of these lines, which kube-apiserver doesn't.
 func (z *Authorizer) authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	if a.GetUser() != nil {
 		if decision, reason, err := privileged.Authorize(ctx, a); decision == authorizer.DecisionAllow {

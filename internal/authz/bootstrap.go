@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/util/retry"
 	"k8s.io/component-helpers/auth/rbac/reconciliation"
 
+	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -79,7 +80,7 @@ func inParallel(ctx context.Context, todo []func() error) error {
 		running.Go(func() {
 			defer func() { <-slots }()
 			if errs[i] = ctx.Err(); errs[i] == nil {
-				errs[i] = do()
+				errs[i] = crash.Guard(do)
 			}
 		})
 	}
@@ -89,42 +90,63 @@ func inParallel(ctx context.Context, todo []func() error) error {
 
 // reconcileRole stores a role, or adds to the stored one what is missing in it.
 func (x *Index) reconcileRole(expected reconciliation.RuleOwner, api reconciliation.RuleOwnerModifier) error {
-	run := func(client reconciliation.RuleOwnerModifier, write bool) (*reconciliation.ReconcileClusterRoleResult, error) {
+	run := func(client reconciliation.RuleOwnerModifier, write bool) (change, error) {
 		options := reconciliation.ReconcileRoleOptions{Role: expected, Client: client, Confirm: write}
-		return options.Run()
-	}
-	plan, err := run(remembered{RuleOwnerModifier: api, index: x}, false)
-	if err != nil || plan.Protected || plan.Operation == reconciliation.ReconcileNone {
-		return err
-	}
-	if plan.Operation == reconciliation.ReconcileCreate {
-		if _, err := api.Create(expected); !apierrors.IsAlreadyExists(err) {
-			return named(expected.GetName(), err)
+		result, err := options.Run()
+		if err != nil {
+			return change{}, err
 		}
+		return change{result.Operation, result.Protected}, nil
 	}
-	return named(expected.GetName(), retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		_, err := run(api, true)
-		return err
-	}))
+	return reconcile(expected.GetName(),
+		func() (change, error) { return run(remembered{RuleOwnerModifier: api, index: x}, false) },
+		func() (change, error) { return run(api, true) },
+		func() error {
+			_, err := api.Create(expected)
+			return err
+		})
 }
 
 // reconcileBinding stores a binding, or adds to the stored one what is missing in it. One of another role is replaced.
 func (x *Index) reconcileBinding(expected reconciliation.RoleBinding, api reconciliation.RoleBindingModifier) error {
-	run := func(client reconciliation.RoleBindingModifier, write bool) (*reconciliation.ReconcileClusterRoleBindingResult, error) {
+	run := func(client reconciliation.RoleBindingModifier, write bool) (change, error) {
 		options := reconciliation.ReconcileRoleBindingOptions{RoleBinding: expected, Client: client, Confirm: write}
-		return options.Run()
+		result, err := options.Run()
+		if err != nil {
+			return change{}, err
+		}
+		return change{result.Operation, result.Protected}, nil
 	}
-	plan, err := run(rememberedBindings{RoleBindingModifier: api, index: x}, false)
-	if err != nil || plan.Protected || plan.Operation == reconciliation.ReconcileNone {
+	return reconcile(expected.GetName(),
+		func() (change, error) { return run(rememberedBindings{RoleBindingModifier: api, index: x}, false) },
+		func() (change, error) { return run(api, true) },
+		func() error {
+			_, err := api.Create(expected)
+			return err
+		})
+}
+
+// change is what there is to do about a default object.
+type change struct {
+	operation reconciliation.ReconcileOperation
+	// protected says that the object's annotation forbids it.
+	protected bool
+}
+
+// reconcile does what the plan, which is made in memory, says is necessary: the object is created or, if another replica
+// was faster or it is there already, written.
+func reconcile(name string, plan, write func() (change, error), create func() error) error {
+	todo, err := plan()
+	if err != nil || todo.protected || todo.operation == reconciliation.ReconcileNone {
 		return err
 	}
-	if plan.Operation == reconciliation.ReconcileCreate {
-		if _, err := api.Create(expected); !apierrors.IsAlreadyExists(err) {
-			return named(expected.GetName(), err)
+	if todo.operation == reconciliation.ReconcileCreate {
+		if err := create(); !apierrors.IsAlreadyExists(err) {
+			return named(name, err)
 		}
 	}
-	return named(expected.GetName(), retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		_, err := run(api, true)
+	return named(name, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		_, err := write()
 		return err
 	}))
 }

@@ -20,8 +20,7 @@ func adminRules() []rbacv1.PolicyRule {
 	}
 }
 
-// editRules make whoever has them able to become any account of the namespace: by a token, by impersonation, by a pod
-// and by a secret.
+// editRules let a user act as any account of the namespace: by a token, by impersonation, by a pod and by a secret.
 func editRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		may(read, "", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"),
@@ -57,8 +56,8 @@ func viewRules() []rbacv1.PolicyRule {
 	}
 }
 
-// nodeRules is what a kubelet does, of what concerns tokens, accounts, pods and nodes. The role is bound to nobody: where
-// the Node mode is on, a node gets these rules narrowed to its own objects.
+// nodeRules are the rules of a kubelet about tokens, accounts, pods and nodes. The role has no subjects by default: in the
+// Node mode, a node gets these rules narrowed to its own objects.
 func nodeRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		may("create", "authentication.k8s.io", "tokenreviews"),
@@ -115,7 +114,7 @@ func schedulerRules() []rbacv1.PolicyRule {
 	}
 }
 
-// controllerRules are the rules of the controllers whose work is done here, for those who run them somewhere else.
+// controllerRules are the rules of controllers that run in this process. The roles are for running them elsewhere.
 func controllerRules() map[string][]rbacv1.PolicyRule {
 	return map[string][]rbacv1.PolicyRule{
 		"service-account-controller": {may("create", "", "serviceaccounts"), events()},

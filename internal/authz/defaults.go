@@ -48,7 +48,7 @@ func mayGet(urls ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{Verbs: []string{"get"}, NonResourceURLs: sorted(urls)}
 }
 
-// events is the rule that lets a component tell what it did.
+// events is the rule that lets a component write events.
 func events() rbacv1.PolicyRule {
 	r := may("create patch update", "", "events")
 	r.APIGroups = append(r.APIGroups, "events.k8s.io")
@@ -61,9 +61,9 @@ func sorted(list []string) []string {
 	return list
 }
 
-// defaultClusterRoles are those of kube-apiserver's default cluster roles that concern tokens, reviews, accounts and
-// what is served here, with the rules that they have there. The roles that people give away (admin, edit and view) are
-// whole, since Mintmark may decide for servers that have the other resources.
+// defaultClusterRoles are the default cluster roles of kube-apiserver that concern tokens, reviews, accounts and the
+// resources served here, with the rules that they have there. The roles for users (admin, edit and view) are complete,
+// since Mintmark may decide for servers that have the other resources.
 func defaultClusterRoles() []*rbacv1.ClusterRole {
 	var roles []*rbacv1.ClusterRole
 	add := func(name string, rules ...rbacv1.PolicyRule) *rbacv1.ClusterRole {
@@ -110,17 +110,17 @@ func defaultClusterRoles() []*rbacv1.ClusterRole {
 	return roles
 }
 
-// aggregateTo is the label of cluster roles whose rules one of the default roles gathers.
+// aggregateTo is the label by which a default role selects the cluster roles that it aggregates.
 func aggregateTo(name string) string { return rbacv1.GroupName + "/aggregate-to-" + name }
 
-// discovery is what clients need to find out what is served.
+// discovery is the rule that clients need for discovery.
 var discovery = mayGet("/livez", "/readyz", "/healthz", "/version", "/version/",
 	"/openapi", "/openapi/*", "/api", "/api/*", "/apis", "/apis/*")
 
-// issuerDiscovery is what relying parties need.
+// issuerDiscovery is the rule that relying parties need.
 var issuerDiscovery = mayGet(signingkey.ConfigurationPath, signingkey.ConfigurationPath+"/", signingkey.KeySetPath, signingkey.KeySetPath+"/")
 
-// defaultClusterRoleBindings say who has the default cluster roles. Nobody may review tokens by default.
+// defaultClusterRoleBindings bind the default cluster roles. By default no subject may review tokens.
 func defaultClusterRoleBindings() []*rbacv1.ClusterRoleBinding {
 	bind := func(role string, subjects ...rbacv1.Subject) *rbacv1.ClusterRoleBinding {
 		return bindAs(role, role, subjects...)
@@ -152,7 +152,7 @@ func bindAs(name, role string, subjects ...rbacv1.Subject) *rbacv1.ClusterRoleBi
 	}
 }
 
-// authenticationReader lets a server behind the aggregator find out whom to believe.
+// authenticationReader is the role by which a server behind the aggregator reads how request headers are verified.
 const authenticationReader = "extension-apiserver-authentication-reader"
 
 func defaultRoles() []*rbacv1.Role {

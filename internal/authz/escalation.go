@@ -14,7 +14,7 @@ import (
 )
 
 // ConfirmNoEscalation returns an error unless the caller of a request has all of the rules that it is about to give, in
-// the namespace of the request. What the caller has by other means than roles doesn't count.
+// the namespace of the request. Rights that the caller doesn't have by roles don't count.
 func (x *Index) ConfirmNoEscalation(ctx context.Context, rules []rbacv1.PolicyRule) error {
 	caller, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
@@ -33,14 +33,14 @@ func (x *Index) ConfirmNoEscalation(ctx context.Context, rules []rbacv1.PolicyRu
 	return errors.New(text)
 }
 
-// IsPrivileged reports whether the caller of a request may give what it doesn't have.
+// IsPrivileged reports whether the caller of a request may give rights that it doesn't have.
 func IsPrivileged(ctx context.Context) bool {
 	caller, ok := genericapirequest.UserFrom(ctx)
 	return ok && slices.Contains(caller.GetGroups(), user.SystemPrivilegedGroup)
 }
 
-// describe lists rules, each of a single group, resource, name, URL and verb, as people are told of them: verbs of the
-// same resource together and those of a URL one by one, sorted.
+// describe lists rules, each of a single group, resource, name, URL and verb, for error messages: verbs of a resource
+// together and verbs of a URL one by one, sorted.
 func describe(rules []rbacv1.PolicyRule) []string {
 	type thing struct{ what, url string }
 	verbs := map[thing][]string{}

@@ -19,8 +19,8 @@ import (
 // Index is the live index of roles and bindings. The views tell it of every change before the write that made it is
 // acknowledged, so no decision is older than what a client has been told.
 //
-// Bindings are found by whom they bind and where, and those that bind somebody to the same role count as one: what a
-// decision costs follows from how many roles the caller has there, not from how many bindings there are.
+// Bindings are found by subject and namespace, and all bindings of a subject to the same role count as one. So the cost of
+// a decision depends on how many roles the caller has in the namespace, not on how many bindings exist.
 type Index struct {
 	Roles               *view.View[struct{}]
 	RoleBindings        *view.View[struct{}]
@@ -30,26 +30,26 @@ type Index struct {
 	mu          sync.RWMutex
 	roles       map[view.Key]*role
 	bindings    map[view.Key]*binding
-	byNamespace map[string]grantTable // by namespace; "" holds what counts everywhere
+	byNamespace map[string]grantTable // by namespace; "" holds cluster role bindings
 }
 
-// role is what is kept of a role or a cluster role. It is replaced and never changed.
+// role is the record of a role or a cluster role. It is replaced and never changed.
 type role struct {
 	meta        metav1.ObjectMeta
 	aggregation *rbacv1.AggregationRule
 	rules       []rule
 }
 
-// binding is what is kept of a role binding or a cluster role binding. It is replaced and, but for reasons, never changed.
+// binding is the record of a role binding or a cluster role binding. It is replaced; only reasons are ever changed.
 type binding struct {
 	meta     metav1.ObjectMeta
 	ref      rbacv1.RoleRef
 	subjects []rbacv1.Subject
-	// reasons say, for each subject, why the binding allows something; nil until somebody asks.
+	// reasons say, for each subject, why the binding allows something. They are nil until they are first used.
 	reasons []atomic.Pointer[string]
 }
 
-// grantTable holds, for everybody who is bound, the roles and the bindings that give them, sorted by the first binding.
+// grantTable holds the grants of each subject, sorted by the first binding.
 type grantTable map[subject][]grant
 
 // subject is a user or a group. A service account is a user.
@@ -58,7 +58,7 @@ type subject struct {
 	name  string
 }
 
-// grant is a role that somebody has, and the bindings by which that is so, sorted by name.
+// grant is a role that a subject has, and the bindings that give it, sorted by name.
 type grant struct {
 	role     view.Key
 	bindings []*binding
@@ -125,7 +125,7 @@ func newBindingRecord(meta *metav1.ObjectMeta, ref rbacv1.RoleRef, subjects []rb
 	return &binding{meta: trim(meta), ref: ref, subjects: slices.Clone(subjects), reasons: make([]atomic.Pointer[string], len(subjects))}
 }
 
-// trim keeps of an object's metadata what decisions, the bootstrap and the aggregation need.
+// trim returns the part of an object's metadata that decisions, the bootstrap and the aggregation need.
 func trim(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 	trimmed := metav1.ObjectMeta{Name: meta.Name, Namespace: meta.Namespace, UID: meta.UID, Labels: maps.Clone(meta.Labels)}
 	if value, ok := meta.Annotations[rbacv1.AutoUpdateAnnotationKey]; ok {
@@ -134,7 +134,7 @@ func trim(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 	return trimmed
 }
 
-// bind adds a binding to what its subjects have. The lock is held.
+// bind adds a binding to the grants of its subjects. The lock is held.
 func (x *Index) bind(b *binding) {
 	here := x.byNamespace[b.meta.Namespace]
 	if here == nil {
@@ -154,7 +154,7 @@ func (x *Index) bind(b *binding) {
 	}
 }
 
-// unbind takes a binding from what its subjects have. The lock is held.
+// unbind takes a binding from the grants of its subjects. The lock is held.
 func (x *Index) unbind(b *binding) {
 	here := x.byNamespace[b.meta.Namespace]
 	for who := range b.bound() {
@@ -193,7 +193,7 @@ func roleKey(ref rbacv1.RoleRef, namespace string) view.Key {
 	return view.Key{Namespace: namespace, Name: ref.Name}
 }
 
-// bound returns whom the binding binds.
+// bound returns the subjects of the binding.
 func (b *binding) bound() map[subject]struct{} {
 	set := make(map[subject]struct{}, len(b.subjects))
 	for i := range b.subjects {
@@ -219,7 +219,7 @@ func (b *binding) subject(i int) subject {
 	return subject{}
 }
 
-// accountNamespace is the namespace of a subject that is an account: if it names none, that of the binding.
+// accountNamespace is the namespace of a subject that is a service account. The default is the binding's namespace.
 func (b *binding) accountNamespace(i int) string {
 	if namespace := b.subjects[i].Namespace; namespace != "" {
 		return namespace

@@ -25,7 +25,7 @@ func NodeName(u user.Info) (string, bool) {
 	return name, ok && slices.Contains(u.GetGroups(), user.NodesGroup)
 }
 
-// node decides what kubelets may do: whatever has to do with the pods that run on them.
+// node is the mode Node. A node may do what concerns the pods that run on it.
 type node struct {
 	relations *NodeRelations
 	always    []rule
@@ -34,7 +34,7 @@ type node struct {
 func newNode(relations *NodeRelations) node {
 	var always []rbacv1.PolicyRule
 	for _, r := range nodeRules() {
-		// What is decided by relations isn't given in general.
+		// Requests for these are decided by the node's relations.
 		r.Resources = slices.DeleteFunc(slices.Clone(r.Resources), func(resource string) bool {
 			base, _, _ := strings.Cut(resource, "/")
 			return slices.Contains([]string{
@@ -48,7 +48,7 @@ func newNode(relations *NodeRelations) node {
 	return node{relations, compile(always)}
 }
 
-// Authorize allows what a node may do, and says why not for what it may not. It leaves the decision to others then.
+// Authorize allows the requests that a node may make. About others it has no opinion, and gives the reason.
 func (n node) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	name, isNode := NodeName(a.GetUser())
 	if !isNode {

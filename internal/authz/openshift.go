@@ -5,7 +5,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// oauthUsers is the group of everybody who comes with an access token of oauth.openshift.io.
+// oauthUsers is the group of all callers with an access token of oauth.openshift.io.
 const oauthUsers = "system:authenticated:oauth"
 
 // clusterAdmins is the group of kube:admin, the administrator of a cluster's first hours.
@@ -20,12 +20,12 @@ const (
 	tokenDeleter = "system:oauth-token-deleter"
 )
 
-// openShiftClusterRoles are the default cluster roles where OpenShift's API is served: those by which everybody finds out who
-// he is, and looks after his own access tokens.
+// openShiftClusterRoles are further default cluster roles where OpenShift's API is served. With them users read their own
+// User object, and list and delete their own access tokens.
 func openShiftClusterRoles() []*rbacv1.ClusterRole {
 	return []*rbacv1.ClusterRole{
 		{
-			// ~ is whoever asks. No role but those for administrators gives the other users.
+			// ~ is the caller. Only roles for administrators give other users.
 			ObjectMeta: defaultMeta("", basicUser),
 			Rules:      []rbacv1.PolicyRule{mayNamed("get", userGroup, "users", "~")},
 		},
@@ -34,7 +34,7 @@ func openShiftClusterRoles() []*rbacv1.ClusterRole {
 			Rules:      []rbacv1.PolicyRule{may(read+" delete", oauthGroup, "useroauthaccesstokens")},
 		},
 		{
-			// Whoever can name a token object has had the token, or may list them: to log out is to delete what is named.
+			// A caller that knows the name of a token object has had the token, or may list them. Logout deletes it by name.
 			ObjectMeta: defaultMeta("", tokenDeleter),
 			Rules:      []rbacv1.PolicyRule{may("delete", oauthGroup, "oauthaccesstokens", "oauthauthorizetokens")},
 		},

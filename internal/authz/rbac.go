@@ -82,8 +82,8 @@ func (s grantTable) grants(u user.Info, yield func(subject, *grant) bool) bool {
 	return true
 }
 
-// reason says why a binding allows something to a user who was found in it as one of its subjects. It names the first
-// subject that the user is.
+// reason says why a binding allows something to a user who is one of its subjects. It names the first subject that
+// matches the user.
 func (b *binding) reason(found subject, u user.Info) string {
 	first := 0
 	for i := range b.subjects {
@@ -135,8 +135,8 @@ func missingRole(key view.Key) error {
 	return fmt.Errorf("%s.%s %q not found", kind, rbacv1.GroupName, key.Name)
 }
 
-// rules returns the rules that a user has in a namespace, those that hold everywhere included. The error names the
-// roles that are bound but not there.
+// rules returns the rules that a user has in a namespace, by role bindings there and by cluster role bindings. The error
+// names the roles that are bound but don't exist.
 func (x *Index) rules(u user.Info, namespace string) ([]rbacv1.PolicyRule, error) {
 	var rules []rbacv1.PolicyRule
 	var missing []error

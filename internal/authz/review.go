@@ -13,15 +13,14 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// Question is what an access review asks of a user: one of the two kinds of attributes.
+// Question is the user and the request that an access review asks about. One of the two kinds of attributes is set.
 type Question struct {
 	User        user.Info
 	Resource    *authorizationv1.ResourceAttributes
 	NonResource *authorizationv1.NonResourceAttributes
 }
 
-// Subject is the user that a review describes. Nothing is added to what it says: the groups that a real user of that
-// name would have must be named.
+// Subject is the user that a review describes. No groups are added: the review must name all groups that the user has.
 func Subject(spec *authorizationv1.SubjectAccessReviewSpec) user.Info {
 	info := &user.DefaultInfo{Name: spec.User, UID: spec.UID, Groups: spec.Groups}
 	if len(spec.Extra) > 0 {

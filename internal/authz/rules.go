@@ -8,7 +8,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// rule is a rule of a role with its stars found beforehand: most of what is asked comes from administrators.
+// rule is a rule of a role whose wildcards have been looked for, since most requests come from administrators.
 type rule struct {
 	rbacv1.PolicyRule
 	anyVerb, anyGroup, anyResource bool
@@ -41,7 +41,7 @@ type request struct {
 	authorizer.Attributes
 	verb, group, resource, name string
 	ofResource                  bool
-	// anyOwner is "*/subresource", by which a rule covers the subresource of whatever resource.
+	// anyOwner is "*/subresource", by which a rule covers the subresource of every resource.
 	anyOwner string
 }
 

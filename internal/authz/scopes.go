@@ -21,20 +21,20 @@ const (
 	ScopeCheckAccess = "user:check-access"
 	// ScopeRolePrefix begins the scopes of roles: role:NAME:NAMESPACE.
 	ScopeRolePrefix = "role:"
-	// escalateSuffix ends those that include what leads to further rights.
+	// escalateSuffix ends scopes of roles that include requests which lead to further rights.
 	escalateSuffix = ":!"
-	// anywhere is the namespace of those that count everywhere.
+	// anywhere is the namespace of scopes of roles that count in all namespaces.
 	anywhere = "*"
 )
 
-// RoleScope is the scope of what a cluster role allows in a namespace, or everywhere.
+// RoleScope is the scope of a cluster role in a namespace, or in all of them.
 type RoleScope struct {
 	Role, Namespace string
-	// Escalating includes what leads to further rights, such as secrets.
+	// Escalating includes requests that lead to further rights, such as for secrets.
 	Escalating bool
 }
 
-// ParseRoleScope reads from the right: names of roles may have colons in them, those of namespaces have none.
+// ParseRoleScope reads from the right, since names of roles may have colons in them and names of namespaces may not.
 func ParseRoleScope(scope string) (RoleScope, error) {
 	scope, escalating := strings.CutSuffix(scope, escalateSuffix)
 	named, ok := strings.CutPrefix(scope, ScopeRolePrefix)
@@ -46,7 +46,7 @@ func ParseRoleScope(scope string) (RoleScope, error) {
 }
 
 var (
-	// always is what every caller may find out, whatever the scopes.
+	// always are the requests that every scope allows.
 	always = compile([]rbacv1.PolicyRule{discovery})
 
 	userScopes = map[string][]rule{
@@ -59,7 +59,7 @@ var (
 // scope is a limit and not a right.
 type scoped struct{ index *Index }
 
-// Authorize denies what none of the scopes covers.
+// Authorize denies requests that no scope covers.
 func (s scoped) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	scopes := scopesOf(a.GetUser())
 	if len(scopes) == 0 {
@@ -73,7 +73,7 @@ func (s scoped) Authorize(_ context.Context, a authorizer.Attributes) (authorize
 	return authorizer.DecisionDeny, fmt.Sprintf("scopes %v prevent this action", scopes), nil
 }
 
-// RulesFor knows of no rules. Where there are scopes, those of the modes are not the whole truth.
+// RulesFor returns no rules. For callers with scopes it reports that the rules of the modes are incomplete.
 func (s scoped) RulesFor(_ context.Context, u user.Info, _ string) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo, bool, error) {
 	scopes := scopesOf(u)
 	return nil, nil, len(scopes) > 0 && !slices.Contains(scopes, ScopeFull), nil
@@ -106,8 +106,8 @@ func (s scoped) covers(scope string, asked *request) bool {
 	return role != nil && allow(role.rules, asked)
 }
 
-// escalates reports whether a request may lead to rights beyond those by which it is made: it is about credentials, about
-// being somebody else, or about who may do what.
+// escalates reports whether a request may lead to further rights: it is about credentials, impersonation, or roles and
+// bindings.
 func escalates(asked *request) bool {
 	switch asked.verb {
 	case "impersonate", "escalate", "bind":

@@ -16,18 +16,18 @@ import (
 )
 
 // aggregationController is the clusterrole-aggregation-controller: cluster roles with an aggregation rule get the rules
-// of those that it selects. Its keys are names of cluster roles.
+// of the cluster roles that it selects. Its keys are names of cluster roles.
 type aggregationController struct {
-	*Config
+	Config
 	queue loop[string]
 }
 
-func newAggregationController(cfg *Config) func(context.Context) {
+func newAggregationController(cfg Config) func(context.Context) {
 	if cfg.Roles == nil {
 		return nil
 	}
 	c := &aggregationController{Config: cfg, queue: newLoop[string]()}
-	// Whatever changes, any role may gather it; the roles that gather are few, and to compare is cheap.
+	// Any role may aggregate the one that changed. Roles with an aggregation rule are few, and comparing is cheap.
 	cfg.Roles.ClusterRoles.OnChange(func(view.Key, runtime.Object) {
 		c.queue.Add("")
 	})
@@ -36,7 +36,7 @@ func newAggregationController(cfg *Config) func(context.Context) {
 	}
 }
 
-// gather brings a role up to date; the empty name stands for looking for roles that may have to be.
+// gather updates the rules of a role. The empty name stands for all roles with an aggregation rule.
 func (c *aggregationController) gather(ctx context.Context, name string) (time.Duration, error) {
 	if name == "" {
 		for _, name := range c.Roles.Gathering() {

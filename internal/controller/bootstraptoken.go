@@ -14,9 +14,9 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// newBootstrapTokenController makes the token-cleaner-controller. It is for tidiness: an expired bootstrap token doesn't
-// authenticate anyway. Its keys are bootstrap token secrets.
-func newBootstrapTokenController(cfg *Config) func(context.Context) {
+// newBootstrapTokenController makes the token-cleaner-controller, which deletes expired bootstrap tokens. They don't
+// authenticate even before that. Its keys are bootstrap token secrets.
+func newBootstrapTokenController(cfg Config) func(context.Context) {
 	queue := newLoop[view.Key]()
 	cfg.Index.Secrets.OnChange(func(key view.Key, obj runtime.Object) {
 		secret, ok := obj.(*corev1.Secret)
@@ -32,7 +32,7 @@ func newBootstrapTokenController(cfg *Config) func(context.Context) {
 	}
 }
 
-func (cfg *Config) removeBootstrapToken(ctx context.Context, key view.Key) (time.Duration, error) {
+func (cfg Config) removeBootstrapToken(ctx context.Context, key view.Key) (time.Duration, error) {
 	obj, err := cfg.Index.Secrets.Object(ctx, key.Namespace, key.Name)
 	if err != nil {
 		return 0, ignoreNotFound(err)
@@ -42,7 +42,7 @@ func (cfg *Config) removeBootstrapToken(ctx context.Context, key view.Key) (time
 	if secret.Type != bootstrapapi.SecretTypeBootstrapToken || secret.DeletionTimestamp != nil || expiration == "" {
 		return 0, nil
 	}
-	// What can't be read counts as expired, as it does for authentication.
+	// A time that can't be parsed counts as expired, as it does for authentication.
 	if end, err := time.Parse(time.RFC3339, expiration); err == nil {
 		if left := end.Sub(cfg.Now()); left > 0 {
 			return left, nil

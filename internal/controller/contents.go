@@ -17,7 +17,8 @@ import (
 )
 
 // contents are the resources that live in namespaces, in the order in which they are deleted: accounts first, since all
-// tokens end with them. Whatever namespaced resource the server serves must be here, or it outlives its namespace.
+// tokens end with them. Every namespaced resource that the server serves must be here, or its objects outlive their
+// namespace.
 var contents = []content{
 	contentOf("serviceaccounts", func(c kubernetes.Interface, namespace string) typedcorev1.ServiceAccountInterface {
 		return c.CoreV1().ServiceAccounts(namespace)
@@ -39,31 +40,33 @@ var contents = []content{
 // content is one resource in namespaces.
 type content struct {
 	resource string
-	// remove deletes all objects of the resource in a namespace and returns what is still there.
+	// remove deletes all objects of the resource in a namespace and returns the remainder.
 	remove func(ctx context.Context, client kubernetes.Interface, namespace string) (remainder, error)
 }
 
-// collection is what any typed client of a resource can do with all objects of a namespace; L is their list.
+// collection is the part of a typed client that handles all objects of a namespace. L is their list.
 type collection[L runtime.Object] interface {
 	DeleteCollection(ctx context.Context, options metav1.DeleteOptions, list metav1.ListOptions) error
 	List(ctx context.Context, list metav1.ListOptions) (L, error)
 }
 
-// remainder is what finalizers keep of a resource.
+// remainder counts the objects of a resource that finalizers keep.
 type remainder struct {
 	resource   string
 	count      int
 	finalizers map[string]int // how many objects hold each, of the first few
 }
 
-// remainderPage is how many objects are looked at to find out what keeps them.
+// remainderPage is how many objects are searched for finalizers.
 const remainderPage = 100
 
 func contentOf[C collection[L], L runtime.Object](resource string, in func(kubernetes.Interface, string) C) content {
 	return content{resource: resource, remove: func(ctx context.Context, client kubernetes.Interface, namespace string) (remainder, error) {
 		objects := in(client, namespace)
-		// Without grace: there is no kubelet that would see pods through theirs.
-		if err := objects.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}, metav1.ListOptions{}); err != nil {
+		// Pods get no grace, since no kubelet would see them through it. The policy drops the garbage collector's
+		// finalizers: dependents in the namespace are deleted anyway.
+		options := metav1.DeleteOptions{GracePeriodSeconds: new(int64), PropagationPolicy: new(metav1.DeletePropagationBackground)}
+		if err := objects.DeleteCollection(ctx, options, metav1.ListOptions{}); err != nil {
 			return remainder{}, fmt.Errorf("deleting %s: %w", resource, err)
 		}
 		list, err := objects.List(ctx, metav1.ListOptions{Limit: remainderPage})
@@ -96,7 +99,7 @@ func (r *remainder) add(list runtime.Object) error {
 	})
 }
 
-// describe says what there is left, in kube-controller-manager's words.
+// describe lists the objects that remain, in kube-controller-manager's words.
 func describe(held []remainder) string {
 	var parts []string
 	for _, left := range held {
@@ -105,7 +108,7 @@ func describe(held []remainder) string {
 	return "Some resources are remaining: " + strings.Join(parts, ", ")
 }
 
-// describeFinalizers says what keeps that, in kube-controller-manager's words; nothing, if nothing does.
+// describeFinalizers lists their finalizers, in kube-controller-manager's words. It is empty if there are none.
 func describeFinalizers(held []remainder) string {
 	counts := map[string]int{}
 	for _, left := range held {
@@ -123,7 +126,7 @@ func describeFinalizers(held []remainder) string {
 	return "Some content in the namespace has finalizers remaining: " + strings.Join(parts, ", ")
 }
 
-// setConditions says in the status of a namespace what keeps it, for those who wonder, and reports whether that is news.
+// setConditions sets the conditions that say why a namespace remains, and reports whether they have changed.
 func setConditions(status *corev1.NamespaceStatus, held []remainder, now metav1.Time) bool {
 	changed := setCondition(status, now, corev1.NamespaceCondition{
 		Type: corev1.NamespaceContentRemaining, Status: corev1.ConditionTrue,

@@ -1,10 +1,10 @@
-// Package controller owns the controllers that a cluster has around service accounts, of those in
-// kube-controller-manager: default accounts, token secrets, the end of namespaces and pods, the
-// roles that gather the rules of others, and the cleaners of old tokens.
+// Package controller provides the controllers of kube-controller-manager that concern the objects served here: default
+// service accounts, token secrets, the deletion of namespaces, pods and dependents, aggregated cluster roles, and the
+// cleaners of old tokens.
 //
 // Each controller is a queue of keys and one worker. Events and timers only put keys into the queue; the worker reads
 // the object as it is stored and does what is missing, through the API. All writes insist on the version or the UID that
-// the decision was made about. So it doesn't matter how often a key comes, or how many replicas run the same controllers.
+// the decision was made about. So a key may come any number of times, and any number of replicas may run the controllers.
 package controller
 
 import (
@@ -19,10 +19,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/crash"
 )
 
 // Signer signs the claims of the tokens that live in secrets. It must be safe for concurrent use.
@@ -30,21 +32,25 @@ type Signer interface {
 	Sign(ctx context.Context, claims []byte) (string, error)
 }
 
-// Config is what the controllers work with.
+// Config configures the controllers.
 type Config struct {
-	// Controllers are the names of those that run, as from Select. None run by default.
+	// Controllers are the names of the controllers that run, as returned by Select. None run by default.
 	Controllers sets.Set[string]
 	// Client writes, through the API. It should not be rate limited.
 	Client kubernetes.Interface
-	// Index is what the controllers read and what tells them of changes. Its views are in step with the storage before
-	// Run is called.
+	// Metadata writes, too, for the garbage-collector-controller, which does not run without it.
+	Metadata metadata.Interface
+	// Resources are those whose objects the garbage-collector-controller collects. Their views are in step likewise.
+	Resources []Resource
+	// Index has the views that the controllers read and that tell them of changes. They are in step with the storage
+	// before Run is called.
 	Index *boundobject.Index
-	// Roles is what is known of roles and bindings, in step likewise. Without it, the clusterrole-aggregation-controller
+	// Roles is the index of roles and bindings, in step likewise. Without it, the clusterrole-aggregation-controller
 	// does not run.
 	Roles *authz.Index
 	// Signer signs the tokens in secrets. Without one, the serviceaccount-token-controller does not run.
 	Signer Signer
-	// RootCA is what is written into token secrets as ca.crt, in PEM. An empty one is not written.
+	// RootCA is the PEM that is written into token secrets as ca.crt. An empty one is not written.
 	RootCA []byte
 	// RootCAs delivers what takes the place of RootCA while the controllers run. Nil means that it stays as it is.
 	RootCAs <-chan []byte
@@ -57,11 +63,12 @@ type Config struct {
 
 // constructors makes the controllers, by their names in kube-controller-manager. A constructor begins to listen to
 // changes, and returns the function that runs the controller until the context ends.
-var constructors = map[string]func(*Config) func(context.Context){
+var constructors = map[string]func(Config) func(context.Context){
 	"serviceaccount-controller":                      newServiceAccountController,
 	"serviceaccount-token-controller":                newTokenController,
 	"namespace-controller":                           newNamespaceController,
 	"pod-garbage-collector-controller":               newPodController,
+	GarbageCollector:                                 newGarbageCollector,
 	"clusterrole-aggregation-controller":             newAggregationController,
 	"token-cleaner-controller":                       newBootstrapTokenController,
 	"legacy-serviceaccount-token-cleaner-controller": newLegacyTokenController,
@@ -71,7 +78,7 @@ var constructors = map[string]func(*Config) func(context.Context){
 func Names() []string { return slices.Sorted(maps.Keys(constructors)) }
 
 // Select reads a list of controllers in the syntax of kube-controller-manager's --controllers: "*" stands for all, "foo"
-// for the one of that name, "-foo" leaves it out, whatever the order. An empty list selects none.
+// for the controller of that name, "-foo" leaves it out, in any order. An empty list selects none.
 func Select(list []string) (sets.Set[string], error) {
 	selected, excluded, named := sets.New[string](), sets.New[string](), sets.New[string]()
 	for _, item := range list {
@@ -114,12 +121,12 @@ func Run(ctx context.Context, cfg Config) error {
 	var running sync.WaitGroup
 	for _, name := range sets.List(cfg.Controllers) {
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
-		run := constructors[name](&cfg)
+		run := constructors[name](cfg)
 		if run == nil {
-			logger.Info("Controller not started: it needs a signer or the role index, and none was configured")
+			logger.Info("Controller not started: it needs a client, a signer or the role index, and none was configured")
 			continue
 		}
-		running.Go(func() { run(klog.NewContext(ctx, logger)) })
+		running.Go(func() { crash.Keep(klog.NewContext(ctx, logger), run) })
 	}
 	running.Wait()
 	return nil

@@ -66,7 +66,7 @@ func without(names []string, name string) []string {
 
 func TestNames(t *testing.T) {
 	want := []string{
-		"clusterrole-aggregation-controller", "legacy-serviceaccount-token-cleaner-controller", "namespace-controller", "pod-garbage-collector-controller",
+		"clusterrole-aggregation-controller", "garbage-collector-controller", "legacy-serviceaccount-token-cleaner-controller", "namespace-controller", "pod-garbage-collector-controller",
 		"serviceaccount-controller", "serviceaccount-token-controller", "token-cleaner-controller",
 	}
 	if diff := cmp.Diff(want, Names()); diff != "" {
@@ -102,16 +102,22 @@ func TestFailureIsTriedAgain(t *testing.T) {
 func TestPanicIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
+		var log shared
+		c.logger = textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))
 		var calls atomic.Int32
 		c.addAccount(t, "team", "robot")
 		c.addTokenSecret(t, "team", "robot-token", "robot")
-		c.run(t, Config{Signer: signerFunc(func([]byte) (string, error) {
+		stop := c.run(t, Config{Signer: signerFunc(func([]byte) (string, error) {
 			if calls.Add(1) == 1 {
-				panic("broken")
+				panic("x.y.z")
 			}
 			return "a.b.c", nil
 		})}, "serviceaccount-token-controller")
 		time.Sleep(time.Second)
+		stop()
+		if text := log.String(); strings.Contains(text, "x.y.z") || !strings.Contains(text, "panic with a value of type string") {
+			t.Errorf("the value of the panic is logged, or nothing of it:\n%s", text)
+		}
 		if got := c.secret(t, "team", "robot-token").Data["token"]; string(got) != "a.b.c" {
 			t.Errorf("token %q after %d calls", got, calls.Load())
 		}

@@ -24,10 +24,10 @@ import (
 // legacyTokenInterval is how often the legacy tokens are looked through. Their dates are of days.
 const legacyTokenInterval = 24 * time.Hour
 
-// newLegacyTokenController makes the legacy-serviceaccount-token-cleaner-controller (KEP-2799). Tokens in secrets that an
-// account lists, and that nobody has used for long, are refused first and deleted when nobody missed them. Its one key
-// stands for all of them.
-func newLegacyTokenController(cfg *Config) func(context.Context) {
+// newLegacyTokenController makes the legacy-serviceaccount-token-cleaner-controller (KEP-2799). A token in a
+// secret that its account lists is marked invalid when it has not been used for long, and deleted after the same time
+// again. The only key stands for all tokens.
+func newLegacyTokenController(cfg Config) func(context.Context) {
 	return func(ctx context.Context) {
 		newLoop[string]().run(ctx, []string{"all"}, func(ctx context.Context, _ string) (time.Duration, error) {
 			return legacyTokenInterval, cfg.cleanLegacyTokens(ctx)
@@ -35,7 +35,7 @@ func newLegacyTokenController(cfg *Config) func(context.Context) {
 	}
 }
 
-func (cfg *Config) cleanLegacyTokens(ctx context.Context) error {
+func (cfg Config) cleanLegacyTokens(ctx context.Context) error {
 	now := cfg.Now().UTC()
 	tracked, err := cfg.legacyTokensTracked(ctx)
 	if err != nil || now.Before(tracked.Add(cfg.LegacyTokenCleanUpPeriod)) {
@@ -64,7 +64,7 @@ func (cfg *Config) cleanLegacyTokens(ctx context.Context) error {
 // kube-apiserver keeps the day when it began to keep record in the ConfigMap
 // kube-system/kube-apiserver-legacy-service-account-token-tracking. Mintmark serves no ConfigMaps, and has kept record
 // from its first day: that is when kube-system was made. The day itself may have been half over, so the next one counts.
-func (cfg *Config) legacyTokensTracked(ctx context.Context) (time.Time, error) {
+func (cfg Config) legacyTokensTracked(ctx context.Context) (time.Time, error) {
 	obj, err := cfg.Index.Namespaces.Object(ctx, "", metav1.NamespaceSystem)
 	if apierrors.IsNotFound(err) {
 		return time.Time{}, pending("the namespace kube-system is yet to be made")
@@ -78,16 +78,16 @@ func (cfg *Config) legacyTokensTracked(ctx context.Context) (time.Time, error) {
 
 // unusedLegacyToken reports whether a date of last use is long ago. There is none on a token that was never used, and
 // one that can't be read may be any.
-func (cfg *Config) unusedLegacyToken(now time.Time, lastUsed string) bool {
+func (cfg Config) unusedLegacyToken(now time.Time, lastUsed string) bool {
 	return lastUsed == "" || cfg.longAgo(now, lastUsed)
 }
 
-func (cfg *Config) longAgo(now time.Time, date string) bool {
+func (cfg Config) longAgo(now time.Time, date string) bool {
 	day, err := time.Parse(time.DateOnly, date)
 	return err == nil && day.Before(now.Add(-cfg.LegacyTokenCleanUpPeriod).Truncate(24*time.Hour))
 }
 
-func (cfg *Config) cleanNamespaceOfLegacyTokens(ctx context.Context, now time.Time, namespace string, keys []view.Key) error {
+func (cfg Config) cleanNamespaceOfLegacyTokens(ctx context.Context, now time.Time, namespace string, keys []view.Key) error {
 	names := sets.New[string]()
 	for _, key := range keys {
 		names.Insert(key.Name)
@@ -132,7 +132,7 @@ func withoutMentioned(names sets.Set[string], spec *corev1.PodSpec) error {
 }
 
 // cleanLegacyToken decides about a token that is not used: first it is marked invalid, and that long again it is deleted.
-func (cfg *Config) cleanLegacyToken(ctx context.Context, now time.Time, namespace, name string) error {
+func (cfg Config) cleanLegacyToken(ctx context.Context, now time.Time, namespace, name string) error {
 	obj, err := cfg.Index.Secrets.Object(ctx, namespace, name)
 	if err != nil {
 		return ignoreNotFound(err)
@@ -166,7 +166,7 @@ func (cfg *Config) cleanLegacyToken(ctx context.Context, now time.Time, namespac
 
 // cleanable reports whether a secret, as it is stored now, was made for its account and has not been used for long. Only
 // those that the account lists were made for it; others were made by hand and are kept.
-func (cfg *Config) cleanable(ctx context.Context, now time.Time, secret *corev1.Secret) (bool, error) {
+func (cfg Config) cleanable(ctx context.Context, now time.Time, secret *corev1.Secret) (bool, error) {
 	if secret.Type != corev1.SecretTypeServiceAccountToken || secret.DeletionTimestamp != nil ||
 		secret.CreationTimestamp.After(now.Add(-cfg.LegacyTokenCleanUpPeriod)) ||
 		!cfg.unusedLegacyToken(now, secret.Labels[boundobject.LastUsedLabel]) {

@@ -3,14 +3,14 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/crash"
 )
 
 // A key that fails is tried again, first at once and then ever later.
@@ -19,11 +19,11 @@ const (
 	lastRetry  = time.Minute
 )
 
-// settle does what is to be done about a key. It asks to be called again after a while with a duration, or soon with an
+// settle handles a key. It is called again after the duration that it returns, if that is not 0, or soon if it returns an
 // error.
 type settle[K comparable] func(ctx context.Context, key K) (again time.Duration, err error)
 
-// pending is the error of a key that waits for others to act: nothing to report.
+// pending is the error of a key that waits for other writers. It is not logged as an error.
 type pending string
 
 func (p pending) Error() string { return string(p) }
@@ -38,7 +38,7 @@ func newLoop[K comparable]() loop[K] {
 		workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstRetry, lastRetry))}
 }
 
-// run settles keys, those of now and those that come, until the context ends.
+// run settles the given keys and all that are queued later, until the context ends.
 func (l loop[K]) run(ctx context.Context, now []K, settle settle[K]) {
 	stop := context.AfterFunc(ctx, l.ShutDown)
 	defer stop()
@@ -69,7 +69,7 @@ func (l loop[K]) next(ctx context.Context, settle settle[K]) bool {
 	return true
 }
 
-// report logs why a key is not settled. Others wrote first, or have yet to write: that is daily life.
+// report logs why a key is not settled. Conflicts and pending keys are common, so they are logged at a high verbosity.
 func report[K comparable](ctx context.Context, key K, err error) {
 	logger := klog.FromContext(ctx)
 	if _, waits := errors.AsType[pending](err); waits || apierrors.IsConflict(err) {
@@ -83,13 +83,15 @@ func report[K comparable](ctx context.Context, key K, err error) {
 func settleSafely[K comparable](ctx context.Context, key K, settle settle[K]) (again time.Duration, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			panicked := crash.Recovered(r)
+			panicked.Log(ctx, "A controller panicked")
+			err = panicked
 		}
 	}()
 	return settle(ctx, key)
 }
 
-// ignoreNotFound is for writes to what may be gone by then.
+// ignoreNotFound is for writes to objects that may have been deleted meanwhile.
 func ignoreNotFound(err error) error {
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -97,7 +99,7 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// unchanged makes a delete fail with a conflict if the object is not what was read.
+// unchanged makes a delete fail with a conflict if the object is not the version that was read.
 func unchanged(obj metav1.Object) metav1.DeleteOptions {
 	uid, version := obj.GetUID(), obj.GetResourceVersion()
 	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}}

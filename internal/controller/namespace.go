@@ -18,14 +18,14 @@ import (
 
 // namespaceController is the namespace-controller. Its keys are names of namespaces.
 type namespaceController struct {
-	*Config
+	Config
 	queue loop[string]
 
 	mu          sync.Mutex
 	terminating sets.Set[string] // namespaces that are being deleted
 }
 
-func newNamespaceController(cfg *Config) func(context.Context) {
+func newNamespaceController(cfg Config) func(context.Context) {
 	c := &namespaceController{Config: cfg, queue: newLoop[string](), terminating: sets.New[string]()}
 	cfg.Index.Namespaces.OnChange(func(key view.Key, obj runtime.Object) {
 		if namespace, ok := obj.(*corev1.Namespace); ok && namespace.DeletionTimestamp != nil {
@@ -52,7 +52,7 @@ func newNamespaceController(cfg *Config) func(context.Context) {
 	}
 }
 
-// left hears of objects that are gone: one that held up its namespace may have been the last.
+// left queues the namespace of an object that is gone, since it may have been the last one.
 func (c *namespaceController) left(key view.Key, obj runtime.Object) {
 	if obj != nil {
 		return
@@ -77,7 +77,7 @@ func (c *namespaceController) untrack(name string) {
 	c.terminating.Delete(name)
 }
 
-// empty deletes what a namespace holds and then gives the namespace itself free.
+// empty deletes the objects in a namespace and then finalizes the namespace.
 func (c *namespaceController) empty(ctx context.Context, name string) (time.Duration, error) {
 	obj, err := c.Index.Namespaces.Object(ctx, "", name)
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *namespaceController) empty(ctx context.Context, name string) (time.Dura
 	return 0, nil
 }
 
-// tell says in the status of a namespace what keeps it, and then waits for that to go.
+// tell writes into the status of a namespace why it remains. The key is then pending.
 func (c *namespaceController) tell(ctx context.Context, namespace *corev1.Namespace, held []remainder) error {
 	waiting := pending(describe(held))
 	if !setConditions(&namespace.Status, held, metav1.NewTime(c.Now())) {

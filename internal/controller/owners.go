@@ -10,7 +10,7 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// owners knows which service account a token secret belongs to, even when one of them is gone.
+// owners maps token secrets to their service accounts, even after one of the two is gone.
 type owners struct {
 	mu       *sync.Mutex
 	account  map[view.Key]string

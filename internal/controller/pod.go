@@ -13,9 +13,9 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-// newPodController makes the pod-garbage-collector-controller. There are no kubelets that would take a pod away whose
-// time to end in grace is over, so this does. Its keys are pods that are being deleted.
-func newPodController(cfg *Config) func(context.Context) {
+// newPodController makes the pod-garbage-collector-controller. It removes a pod whose grace period is over, since no kubelet
+// does. Its keys are pods that are being deleted.
+func newPodController(cfg Config) func(context.Context) {
 	queue := newLoop[view.Key]()
 	cfg.Index.Pods.OnChange(func(key view.Key, obj runtime.Object) {
 		if pod, ok := obj.(*corev1.Pod); ok && pod.DeletionTimestamp != nil {
@@ -28,7 +28,7 @@ func newPodController(cfg *Config) func(context.Context) {
 	}
 }
 
-func (cfg *Config) removePod(ctx context.Context, key view.Key) (time.Duration, error) {
+func (cfg Config) removePod(ctx context.Context, key view.Key) (time.Duration, error) {
 	obj, err := cfg.Index.Pods.Object(ctx, key.Namespace, key.Name)
 	if err != nil {
 		return 0, ignoreNotFound(err)

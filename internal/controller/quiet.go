@@ -6,7 +6,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// bodyVerbosity is from where on client-go logs the bodies of requests and responses. Secrets are in them, with tokens.
+// bodyVerbosity is the verbosity from which client-go logs the bodies of requests and responses. They hold tokens.
 const bodyVerbosity = 8
 
 // WithoutBodies returns a context whose logger is silent from bodyVerbosity on.

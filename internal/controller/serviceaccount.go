@@ -18,7 +18,7 @@ import (
 const defaultAccount = "default"
 
 // newServiceAccountController makes the serviceaccount-controller. Its keys are names of namespaces.
-func newServiceAccountController(cfg *Config) func(context.Context) {
+func newServiceAccountController(cfg Config) func(context.Context) {
 	queue := newLoop[string]()
 	cfg.Index.Namespaces.OnChange(func(key view.Key, obj runtime.Object) {
 		if obj != nil {
@@ -39,7 +39,7 @@ func newServiceAccountController(cfg *Config) func(context.Context) {
 	}
 }
 
-func (cfg *Config) ensureDefaultAccount(ctx context.Context, namespace string) (time.Duration, error) {
+func (cfg Config) ensureDefaultAccount(ctx context.Context, namespace string) (time.Duration, error) {
 	if _, exists := cfg.Index.ServiceAccounts.Get(namespace, defaultAccount); exists {
 		return 0, nil
 	}

@@ -16,20 +16,21 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
 // tokenController is the serviceaccount-token-controller. Its keys are token secrets.
 type tokenController struct {
-	*Config
+	Config
 	queue  loop[view.Key]
 	owners owners
 	// rootCA is what is written into secrets now.
 	rootCA atomic.Pointer[[]byte]
 }
 
-func newTokenController(cfg *Config) func(context.Context) {
+func newTokenController(cfg Config) func(context.Context) {
 	if cfg.Signer == nil {
 		return nil
 	}
@@ -50,7 +51,7 @@ func newTokenController(cfg *Config) func(context.Context) {
 		}
 	})
 	return func(ctx context.Context) {
-		go c.followRootCA(ctx)
+		go crash.Keep(ctx, c.followRootCA)
 		c.queue.run(ctx, c.secrets(), c.settle)
 	}
 }
@@ -106,8 +107,8 @@ func (c *tokenController) settle(ctx context.Context, key view.Key) (time.Durati
 	return 0, c.fill(ctx, secret, account, uid)
 }
 
-// account returns the UID of the service account that a secret belongs to, none if it belongs to nobody. That a secret
-// belongs to nobody is never decided from memory.
+// account returns the UID of the service account that a secret belongs to, or none if there is no such account. That there
+// is none is never decided from memory.
 func (c *tokenController) account(ctx context.Context, secret *corev1.Secret) (types.UID, error) {
 	name := secret.Annotations[corev1.ServiceAccountNameKey]
 	pinned := types.UID(secret.Annotations[corev1.ServiceAccountUIDKey])
@@ -128,7 +129,7 @@ func (c *tokenController) account(ctx context.Context, secret *corev1.Secret) (t
 	return account.UID, nil
 }
 
-// fill completes the secret of an account. A token that is there is left alone, whoever made it.
+// fill completes the secret of an account. A token in it is kept.
 func (c *tokenController) fill(ctx context.Context, secret *corev1.Secret, account string, uid types.UID) error {
 	data := map[string][]byte{}
 	if rootCA := *c.rootCA.Load(); len(rootCA) > 0 && !bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], rootCA) {
@@ -141,7 +142,7 @@ func (c *tokenController) fill(ctx context.Context, secret *corev1.Secret, accou
 		data[corev1.ServiceAccountTokenKey] = nil
 	}
 	if secret.Immutable != nil && *secret.Immutable {
-		// The data of an immutable secret is its maker's affair alone.
+		// The API refuses changes to the data of an immutable secret.
 		clear(data)
 	}
 	complete := secret.Annotations[corev1.ServiceAccountUIDKey] == string(uid)

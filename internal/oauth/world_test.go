@@ -164,7 +164,7 @@ func (r *replica) add(view interface {
 		return shelfView{shelf: r.shelf}, func() {}, nil
 	}
 	name := view.Resource().Resource
-	stored, _, err := view.Decorate(next)(nil, "/"+name, nil, empty.DeepCopyObject, nil, nil, nil, nil)
+	stored, _, err := view.Decorate(next)(&storagebackend.ConfigForResource{}, "/"+name, nil, empty.DeepCopyObject, nil, nil, nil, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -80,8 +80,6 @@ func New() *Options {
 	o.config.Storage.DefaultStorageMediaType = runtime.ContentTypeProtobuf
 	// What decisions need is in memory already; the rest is asked for too rarely to be held there a second time.
 	o.config.Storage.EnableWatchCache = false
-	// Nobody collects dependents here: a deletion "in the foreground" would wait for ever.
-	o.config.Storage.EnableGarbageCollection = false
 	return o
 }
 

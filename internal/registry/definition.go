@@ -72,6 +72,7 @@ func NewStore(getter generic.RESTOptionsGetter, r Definition) (*genericregistry.
 	if _, err := r.Table.ConvertToTable(context.Background(), r.NewObject(), nil); err != nil {
 		return nil, fmt.Errorf("table of %s: %w", r.Plural, err)
 	}
+	store.Storage.Storage = upstreamKeys{store.Storage.Storage}
 	return store, nil
 }
 

@@ -96,7 +96,7 @@ func (v *View[T]) list(ctx context.Context, s *Set, generation int) error {
 				bad[key] = badObject{version: uint64(kv.ModRevision), reason: err.Error()}
 				continue
 			}
-			item := listed[T]{key: key, version: uint64(kv.ModRevision), record: v.record(obj)}
+			item := listed[T]{key: key, version: uint64(kv.ModRevision), record: v.record(obj), links: LinksOf(obj)}
 			if whole {
 				item.whole = obj
 			}
@@ -194,7 +194,7 @@ func (v *View[T]) seen(generation int, key Key, version uint64, obj runtime.Obje
 		if obj == nil {
 			v.drop(key)
 		} else {
-			v.put(key, version, v.record(obj), obj)
+			v.put(key, entry[T]{v.record(obj), version, LinksOf(obj)}, obj)
 		}
 	}
 	if v.gone[key] <= version {
@@ -207,6 +207,7 @@ type listed[T any] struct {
 	key     Key
 	version uint64
 	record  T
+	links   *Links
 	// whole is the object itself, for handlers. It is nil if there was none when the list was read.
 	whole runtime.Object
 }
@@ -235,7 +236,7 @@ func (v *View[T]) replace(generation int, list []listed[T], bad map[Key]badObjec
 	for i := range list {
 		v.note(list[i].key, list[i].version)
 		if l := &list[i]; !v.ahead(l.key, l.version) {
-			v.put(l.key, l.version, l.record, l.whole)
+			v.put(l.key, entry[T]{l.record, l.version, l.links}, l.whole)
 		}
 	}
 	for key, e := range v.objects {

@@ -61,6 +61,7 @@ type View[T any] struct {
 type entry[T any] struct {
 	record  T
 	version uint64
+	links   *Links // nil for most objects
 }
 
 // New returns the view of a resource that keeps record(obj) of each object. Objects of a cluster-scoped resource have

@@ -88,7 +88,7 @@ func (v *View[T]) local(obj runtime.Object, gone bool) {
 		v.drop(key)
 		return
 	}
-	v.put(key, version, v.record(obj), obj)
+	v.put(key, entry[T]{v.record(obj), version, LinksOf(obj)}, obj)
 }
 
 // ahead reports whether the view knows of something later about an object than version. The lock is held.
@@ -96,8 +96,8 @@ func (v *View[T]) ahead(key Key, version uint64) bool {
 	return v.objects[key].version >= version || v.gone[key] >= version
 }
 
-func (v *View[T]) put(key Key, version uint64, record T, obj runtime.Object) {
-	v.objects[key] = entry[T]{record: record, version: version}
+func (v *View[T]) put(key Key, e entry[T], obj runtime.Object) {
+	v.objects[key] = e
 	for _, h := range v.handlers {
 		h(key, obj)
 	}

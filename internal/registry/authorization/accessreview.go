@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -25,31 +24,34 @@ import (
 
 // Storage returns the API group authorization.k8s.io.
 func Storage(z *authz.Authorizer) registry.Group {
-	unstored := func(empty runtime.Object, singular string, namespaced bool) registry.Unstored {
-		return registry.Unstored{Empty: empty, Singular: singular, Namespaced: namespaced}
-	}
 	return registry.Group{Version: authorizationv1.SchemeGroupVersion, Resources: map[string]rest.Storage{
-		"subjectaccessreviews":      &SubjectAccessReviews{unstored(&authorizationv1.SubjectAccessReview{}, "subjectaccessreview", false), z},
-		"localsubjectaccessreviews": &LocalSubjectAccessReviews{unstored(&authorizationv1.LocalSubjectAccessReview{}, "localsubjectaccessreview", true), z},
-		"selfsubjectaccessreviews":  &SelfSubjectAccessReviews{unstored(&authorizationv1.SelfSubjectAccessReview{}, "selfsubjectaccessreview", false), z},
-		"selfsubjectrulesreviews":   &SelfSubjectRulesReviews{unstored(&authorizationv1.SelfSubjectRulesReview{}, "selfsubjectrulesreview", false), z},
+		"subjectaccessreviews": newReviews(z, &authorizationv1.SubjectAccessReview{},
+			"SubjectAccessReview", "subjectaccessreview", false, reviewSubject),
+		"localsubjectaccessreviews": newReviews(z, &authorizationv1.LocalSubjectAccessReview{},
+			"LocalSubjectAccessReview", "localsubjectaccessreview", true, reviewLocalSubject),
+		"selfsubjectaccessreviews": newReviews(z, &authorizationv1.SelfSubjectAccessReview{},
+			"SelfSubjectAccessReview", "selfsubjectaccessreview", false, reviewSelf),
+		"selfsubjectrulesreviews": newReviews(z, &authorizationv1.SelfSubjectRulesReview{},
+			"SelfSubjectRulesReview", "selfsubjectrulesreview", false, reviewSelfRules),
 	}}
 }
 
-// decide validates a review, has it admitted, and asks the authorizer.
-func decide(ctx context.Context, z authorizer.UnconditionalAuthorizer, q authz.Question, errs field.ErrorList,
-	obj runtime.Object, validate rest.ValidateObjectFunc,
+// decide refuses a review that is not valid, has it admitted, and asks the authorizer.
+func decide(ctx context.Context, z authorizer.UnconditionalAuthorizer, q authz.Question, errs field.ErrorList, admit func() error,
 ) (status authorizationv1.SubjectAccessReviewStatus, err error) {
 	if len(errs) > 0 {
 		// kube-apiserver names the group without a kind.
 		return status, apierrors.NewInvalid(schema.GroupKind{Group: authorizationv1.GroupName}, "", errs)
 	}
-	if validate != nil {
-		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
-			return status, err
-		}
+	if err := admit(); err != nil {
+		return status, err
 	}
 	return authz.Review(ctx, z, q), nil
+}
+
+// questionOf is the question of a review of somebody.
+func questionOf(spec *authorizationv1.SubjectAccessReviewSpec) authz.Question {
+	return authz.Question{User: authz.Subject(spec), Resource: spec.ResourceAttributes, NonResource: spec.NonResourceAttributes}
 }
 
 func callerOf(ctx context.Context) (user.Info, error) {

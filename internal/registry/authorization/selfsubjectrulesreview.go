@@ -2,33 +2,16 @@ package authorization
 
 import (
 	"context"
-	"fmt"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/mintmark/mintmark/internal/authz"
-	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// SelfSubjectRulesReviews serves selfsubjectrulesreviews: the rules that allow the caller something in a namespace, as far
-// as the authorizers can list them.
-type SelfSubjectRulesReviews struct {
-	registry.Unstored
-	authorizer *authz.Authorizer
-}
-
-var _ rest.Creater = (*SelfSubjectRulesReviews)(nil)
-
-// Create answers a review.
-func (s *SelfSubjectRulesReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
-	review, ok := obj.(*authorizationv1.SelfSubjectRulesReview)
-	if !ok {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a SelfSubjectRulesReview: %T", obj))
-	}
+// reviewSelfRules says what the caller may do in a namespace, as far as rules can tell.
+func reviewSelfRules(ctx context.Context, z *authz.Authorizer, review *authorizationv1.SelfSubjectRulesReview, admit func() error,
+) (*authorizationv1.SelfSubjectRulesReview, error) {
 	caller, err := callerOf(ctx)
 	if err != nil {
 		return nil, err
@@ -36,12 +19,10 @@ func (s *SelfSubjectRulesReviews) Create(ctx context.Context, obj runtime.Object
 	if review.Spec.Namespace == "" {
 		return nil, apierrors.NewBadRequest("no namespace on request")
 	}
-	if validate != nil {
-		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
-			return nil, err
-		}
+	if err := admit(); err != nil {
+		return nil, err
 	}
 	return &authorizationv1.SelfSubjectRulesReview{
-		Status: authz.ReviewRules(ctx, s.authorizer, caller, review.Spec.Namespace),
+		Status: authz.ReviewRules(ctx, z, caller, review.Spec.Namespace),
 	}, nil
 }

@@ -2,40 +2,16 @@ package authorization
 
 import (
 	"context"
-	"fmt"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/mintmark/mintmark/internal/authz"
-	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// SubjectAccessReviews serves subjectaccessreviews: whether a user may do something.
-type SubjectAccessReviews struct {
-	registry.Unstored
-	authorizer *authz.Authorizer
-}
-
-var _ rest.Creater = (*SubjectAccessReviews)(nil)
-
-// Create answers a review.
-func (s *SubjectAccessReviews) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
-	review, ok := obj.(*authorizationv1.SubjectAccessReview)
-	if !ok {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a SubjectAccessReview: %T", obj))
-	}
-	q := authz.Question{
-		User: authz.Subject(&review.Spec), Resource: review.Spec.ResourceAttributes, NonResource: review.Spec.NonResourceAttributes,
-	}
+// reviewSubject says whether a user may do something.
+func reviewSubject(ctx context.Context, z *authz.Authorizer, review *authorizationv1.SubjectAccessReview, admit func() error,
+) (_ *authorizationv1.SubjectAccessReview, err error) {
 	errs := append(validateReviewSpec(&review.Spec), validateNoMetadata(review.ObjectMeta, "must be empty")...)
-	status, err := decide(ctx, s.authorizer, q, errs, obj, validate)
-	if err != nil {
-		return nil, err
-	}
-	review.Status = status
-	return review, nil
+	review.Status, err = decide(ctx, z, questionOf(&review.Spec), errs, admit)
+	return review, err
 }

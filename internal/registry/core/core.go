@@ -17,9 +17,6 @@ import (
 )
 
 // Storage returns the core API group.
-//
-// No controller collects dependents, so the getter's options should leave garbage collection off: a deletion "in the
-// foreground" would otherwise wait for ever.
 func Storage(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer) (registry.Group, error) {
 	served := map[string]rest.Storage{"serviceaccounts/token": NewTokenRequests(issuer)}
 	for _, add := range []func(generic.RESTOptionsGetter, map[string]rest.Storage) error{

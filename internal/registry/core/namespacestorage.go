@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 	storeerr "k8s.io/apiserver/pkg/storage/errors"
 	"k8s.io/apiserver/pkg/util/dryrun"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
@@ -153,12 +155,37 @@ func (s *namespaceStorage) terminate(ctx context.Context, name string, validate 
 				ns.DeletionTimestamp = &now
 			}
 			ns.Status.Phase = corev1.NamespaceTerminating
+			ns.Finalizers = withPolicy(ns.Finalizers, options)
 			return ns, nil
 		}), dryrun.IsDryRun(options.DryRun), nil)
 	if err != nil {
 		return nil, updateError(err, "namespaces", name, apierrors.NewInternalError)
 	}
 	return out, nil
+}
+
+// withPolicy returns the finalizers of a namespace whose deletion begins: the garbage collector's two, which follow from
+// the options, stand behind all others. Unlike elsewhere, OrphanDependents that is false means the foreground.
+func withPolicy(finalizers []string, options *metav1.DeleteOptions) []string {
+	policy := ptr.Deref(options.PropagationPolicy, "")
+	switch orphan := options.OrphanDependents; {
+	case orphan != nil && *orphan:
+		policy = metav1.DeletePropagationOrphan
+	case orphan != nil:
+		policy = metav1.DeletePropagationForeground
+	case options.PropagationPolicy == nil:
+		return finalizers
+	}
+	others := slices.DeleteFunc(slices.Clone(finalizers), func(finalizer string) bool {
+		return finalizer == metav1.FinalizerOrphanDependents || finalizer == metav1.FinalizerDeleteDependents
+	})
+	switch policy {
+	case metav1.DeletePropagationOrphan:
+		return append(others, metav1.FinalizerOrphanDependents)
+	case metav1.DeletePropagationForeground:
+		return append(others, metav1.FinalizerDeleteDependents)
+	}
+	return others
 }
 
 // updateError returns the API error for an update that the storage refused. Errors of other kinds are wrapped by other.

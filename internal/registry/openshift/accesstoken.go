@@ -3,13 +3,10 @@ package openshift
 import (
 	"context"
 	"fmt"
-	"strings"
-	"time"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -21,47 +18,34 @@ import (
 
 // newAccessTokens returns the storage of oauthaccesstokens.
 func newAccessTokens(getter generic.RESTOptionsGetter, clients clients) (*genericregistry.Store, error) {
-	store, err := registry.NewStore(getter, registry.Definition{
-		Group:     oauthv1.GroupName,
+	return newTokenStore(getter, registry.Definition{
 		Plural:    "oauthaccesstokens",
 		Singular:  "oauthaccesstoken",
 		NewObject: func() runtime.Object { return &oauthv1.OAuthAccessToken{} },
 		NewList:   func() runtime.Object { return &oauthv1.OAuthAccessTokenList{} },
-		Strategy:  accessTokenStrategy{commonStrategy, clients},
-		Table:     accessTokenTable,
-		Attrs: registry.Selectable(func(token *oauthv1.OAuthAccessToken, set fields.Set) {
-			set["clientName"] = token.ClientName
-			set["userName"] = token.UserName
-			set["userUID"] = token.UserUID
-			set["authorizeToken"] = token.AuthorizeToken
-		}),
-		ReturnsDeleted: true,
+		Strategy:  accessTokenStrategy{tokenStrategy{commonStrategy, clients}},
+		Table:     tokenTable(accessTokenDocs, accessGrant),
+	}, accessGrant, func(token *oauthv1.OAuthAccessToken, set fields.Set) {
+		set["authorizeToken"] = token.AuthorizeToken
 	})
-	if err != nil {
-		return nil, err
+}
+
+func accessGrant(token *oauthv1.OAuthAccessToken) grant {
+	return grant{
+		meta: &token.ObjectMeta, client: token.ClientName, user: token.UserName, userUID: token.UserUID,
+		scopes: token.Scopes, redirectURI: token.RedirectURI, expiresIn: token.ExpiresIn,
 	}
-	store.TTLFunc = leases(func(token *oauthv1.OAuthAccessToken) int64 { return token.ExpiresIn })
-	return store, nil
 }
 
-type accessTokenStrategy struct {
-	strategy
-	clients clients
-}
+type accessTokenStrategy struct{ tokenStrategy }
 
-// Validate checks a new token, and in the end whether its client may have it.
+// Validate checks a new token.
 func (s accessTokenStrategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
 	token := obj.(*oauthv1.OAuthAccessToken)
-	errs := validation.ValidateObjectMeta(&token.ObjectMeta, false, validateTokenName, metadataPath)
-	errs = append(errs, validateClientName(token.ClientName)...)
-	errs = append(errs, validateGrantee(token.UserName)...)
-	errs = append(errs, validateScopes(token.Scopes, scopesPath)...)
-	errs = append(errs, required(userUIDPath, token.UserUID)...)
-	errs = append(errs, notNegative(inactivityTimeoutPath, token.InactivityTimeoutSeconds)...)
+	errs := notNegative(inactivityTimeoutPath, token.InactivityTimeoutSeconds)
 	errs = append(errs, validateRedirectURI(token.RedirectURI, redirectURIPath)...)
 	errs = append(errs, notNegative(expiresInPath, token.ExpiresIn)...)
-	errs = append(errs, validateLife(token.ExpiresIn)...)
-	return append(errs, s.clients.check(ctx, token.ClientName, token.Scopes)...)
+	return s.validate(ctx, accessGrant(token), errs)
 }
 
 // ValidateUpdate lets nothing change but the metadata and the deadline of the next use.
@@ -102,40 +86,3 @@ func notNegative[T int32 | int64](at *field.Path, value T) field.ErrorList {
 }
 
 var accessTokenDocs = oauthv1.OAuthAccessToken{}.SwaggerDoc()
-
-var accessTokenTable = &registry.Table[*oauthv1.OAuthAccessToken]{
-	Columns: append([]metav1.TableColumnDefinition{
-		registry.NameColumn,
-		nameOf("User Name", accessTokenDocs["userName"]),
-	}, tokenColumns(accessTokenDocs)...),
-	Cells: func(token *oauthv1.OAuthAccessToken) []any {
-		return append([]any{token.Name, token.UserName},
-			tokenCells(token.ClientName, token.CreationTimestamp, token.ExpiresIn, token.RedirectURI, token.Scopes)...)
-	},
-}
-
-// nameOf is a column with the names of other objects.
-func nameOf(name, description string) metav1.TableColumnDefinition {
-	column := registry.Column(name, description)
-	column.Format = "name"
-	return column
-}
-
-// tokenColumns are those that tokens of all kinds have in common.
-func tokenColumns(docs map[string]string) []metav1.TableColumnDefinition {
-	return []metav1.TableColumnDefinition{
-		nameOf("Client Name", docs["clientName"]),
-		registry.Column("Created", metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"]),
-		registry.Column("Expires", docs["expiresIn"]),
-		registry.Column("Redirect URI", docs["redirectURI"]),
-		registry.Column("Scopes", docs["scopes"]),
-	}
-}
-
-func tokenCells(client string, created metav1.Time, expiresIn int64, redirectURI string, scopes []string) []any {
-	expires := "never"
-	if expiresIn > 0 {
-		expires = created.Add(time.Duration(min(expiresIn, maxExpiresIn)) * time.Second).UTC().String()
-	}
-	return []any{client, registry.Age(created), expires, redirectURI, strings.Join(scopes, ",")}
-}

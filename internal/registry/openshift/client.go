@@ -99,7 +99,7 @@ func validateTimes(client *oauthv1.OAuthClient) field.ErrorList {
 	return errs
 }
 
-// validateGrantMethod refuses the method "deny" as well: nobody could use such a client.
+// validateGrantMethod refuses the method "deny" as well, since such a client could get no token.
 func validateGrantMethod(method oauthv1.GrantHandlerType) field.ErrorList {
 	at := field.NewPath("grantMethod")
 	switch method {

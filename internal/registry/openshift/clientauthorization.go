@@ -52,7 +52,7 @@ func newClientAuthorizations(getter generic.RESTOptionsGetter, clients clients) 
 	return &clientAuthorizations{store}, nil
 }
 
-// Update also creates what isn't there, but only under the name that it has to have: under another nobody would find it.
+// Update also creates what isn't there, but only under the name that follows from user and client, by which it is looked up.
 func (s *clientAuthorizations) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo,
 	create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
@@ -75,7 +75,7 @@ type clientAuthorizationStrategy struct {
 // AllowCreateOnUpdate is true: a PUT of what doesn't exist creates it.
 func (clientAuthorizationStrategy) AllowCreateOnUpdate(context.Context) bool { return true }
 
-// PrepareForCreate gives the object its name, whatever name it came with.
+// PrepareForCreate sets the name, which follows from user and client.
 func (clientAuthorizationStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	authorization := obj.(*oauthv1.OAuthClientAuthorization)
 	authorization.Name = authorizationName(authorization)

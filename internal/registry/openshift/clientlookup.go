@@ -19,8 +19,8 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// Annotations that make a service account a client. What follows the prefix is a name by which those of one redirect belong
-// together.
+// Prefixes of the annotations that make a service account a client. The rest of the annotation's name tells which
+// annotations belong to the same redirect.
 const (
 	redirectURIPrefix       = "serviceaccounts.openshift.io/oauth-redirecturi."
 	redirectReferencePrefix = "serviceaccounts.openshift.io/oauth-redirectreference."
@@ -28,8 +28,8 @@ const (
 
 var clientNamePath = field.NewPath("clientName")
 
-// clients are those who get tokens for users: OAuthClients, and service accounts that say where they want users to be sent
-// back to. They are read from the storage, since what they may ask for can be taken from them at any time.
+// clients looks up the clients that get tokens for users: OAuthClients, and service accounts with a redirect URI. They are
+// read from the storage, since the scopes that they may ask for can be narrowed at any time.
 type clients struct {
 	stored   rest.Getter
 	accounts rest.Getter

@@ -49,8 +49,8 @@ func (s groupStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Obje
 	return append(errs, s.Validate(ctx, obj)...)
 }
 
-// validateGroupName allows no colon: the names of the groups that mean something to the server itself have one, so no
-// object can put somebody into these.
+// validateGroupName allows no colon. The groups that the server gives a meaning have one in their names, so no Group object
+// can add users to these.
 func validateGroupName(name string, prefix bool) []string {
 	if problems := validatePathSegment(name, prefix); len(problems) > 0 {
 		return problems

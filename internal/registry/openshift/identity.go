@@ -35,7 +35,7 @@ func newIdentityStorage(getter generic.RESTOptionsGetter) (*genericregistry.Stor
 
 type identityStrategy struct{ strategy }
 
-// PrepareForCreate names the identity, whatever name was asked for.
+// PrepareForCreate sets the name, which follows from the provider and the user there.
 func (identityStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	identity := obj.(*userv1.Identity)
 	identity.Name = identityName(identity)

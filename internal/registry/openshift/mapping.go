@@ -18,9 +18,9 @@ import (
 // mappingStorage serves useridentitymappings, which are nowhere stored: one exists where an identity and a user name
 // each other. Its name, uid, resource version and age are those of the identity.
 //
-// The write of the identity is what makes, moves or ends a mapping. It fails if somebody else has changed the identity
-// meanwhile. The user is told before a mapping begins and after it has ended, so a write that fails in between leaves at
-// most the name of an identity in a user to whom it doesn't belong: that means nothing, and is in nobody's way.
+// The write of the identity makes, moves or ends a mapping. It fails if the identity has been changed meanwhile. The user is
+// written before a mapping begins and after it has ended. A write that fails in between leaves at most the name of an
+// identity in a user to whom it doesn't belong, which has no effect.
 type mappingStorage struct {
 	users, identities *genericregistry.Store
 	strategy          mappingStrategy
@@ -113,7 +113,7 @@ func (s *mappingStorage) Get(ctx context.Context, name string, _ *metav1.GetOpti
 func (s *mappingStorage) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions,
 ) (runtime.Object, error) {
 	wanted := obj.(*userv1.UserIdentityMapping)
-	// What is filled in is not kept: it is the identity's.
+	// These values are not kept: the answer has the identity's.
 	rest.FillObjectMetaSystemFields(wanted)
 	if err := rest.BeforeCreate(s.strategy, ctx, wanted); err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func (s *mappingStorage) Update(ctx context.Context, name string, info rest.Upda
 	return now, false, err
 }
 
-// confirm returns what a caller is told who means another identity, or another state of it, than the one that is there.
+// confirm returns an error if the caller means another identity, or another version of it.
 func (m mapped) confirm(name string, wanted *userv1.UserIdentityMapping) error {
 	if m.identity == nil {
 		return nil // which is told of the reference
@@ -195,7 +195,7 @@ func (m mapped) confirm(name string, wanted *userv1.UserIdentityMapping) error {
 	return nil
 }
 
-// confirmReference returns what a caller is told who refers to an earlier identity of the name.
+// confirmReference returns an error if the caller refers to an earlier identity of the name.
 func (m mapped) confirmReference(wanted *userv1.UserIdentityMapping) error {
 	if uid := wanted.Identity.UID; uid != "" && uid != m.identity.UID {
 		return invalidMapping(wanted, identityPath.Child("uid"), uid, "is not that of the referenced identity")

@@ -56,7 +56,7 @@ func (s mappingStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Ob
 	return append(errs, s.Validate(ctx, obj)...)
 }
 
-// invalidMapping is what a caller is told of a mapping whose references are wrong.
+// invalidMapping is the error about a mapping with wrong references.
 func invalidMapping(mapping *userv1.UserIdentityMapping, at *field.Path, value any, problem string) error {
 	return apierrors.NewInvalid(userv1.GroupVersion.WithKind("UserIdentityMapping").GroupKind(), mapping.Name,
 		field.ErrorList{field.Invalid(at, value, problem)})

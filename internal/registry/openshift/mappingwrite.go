@@ -13,7 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// addTo adds an identity to those of a user.
+// addTo adds an identity to the identities of a user.
 func (s *mappingStorage) addTo(ctx context.Context, user *userv1.User, identity string, dryRun []string) error {
 	_, err := update(ctx, s.users, user.Name, dryRun, func(now *userv1.User) error {
 		if now.UID != user.UID {
@@ -27,7 +27,7 @@ func (s *mappingStorage) addTo(ctx context.Context, user *userv1.User, identity 
 	return err
 }
 
-// removeFrom removes an identity from those of a user. A user who is gone has none.
+// removeFrom removes an identity from the identities of a user. A user that doesn't exist is no error.
 func (s *mappingStorage) removeFrom(ctx context.Context, user *userv1.User, identity string, dryRun []string) error {
 	_, err := update(ctx, s.users, user.Name, dryRun, func(now *userv1.User) error {
 		if now.UID != user.UID {
@@ -45,7 +45,7 @@ func (s *mappingStorage) removeFrom(ctx context.Context, user *userv1.User, iden
 	return err
 }
 
-// refer has an identity refer to a user, unless somebody else has changed it meanwhile.
+// refer has an identity refer to a user, unless it has been changed meanwhile.
 func (s *mappingStorage) refer(ctx context.Context, identity *userv1.Identity, user corev1.ObjectReference, dryRun []string) (*userv1.Identity, error) {
 	return update(ctx, s.identities, identity.Name, dryRun, func(now *userv1.Identity) error {
 		if now.ResourceVersion != identity.ResourceVersion {

@@ -9,7 +9,7 @@ import (
 
 var metadataPath = field.NewPath("metadata")
 
-// validatePathSegment allows whatever fits into a path; with prefix, what a generated name may begin with.
+// validatePathSegment allows any path segment, or with prefix the beginning of one for a generated name.
 func validatePathSegment(name string, prefix bool) []string {
 	if prefix {
 		return content.IsPathSegmentPrefix(name)
@@ -21,7 +21,7 @@ func validatePathSegment(name string, prefix bool) []string {
 const encodedPrefix = "b64:"
 
 // validateUserName allows almost any name that fits into a path. A colon separates it from other names elsewhere, and ~ is
-// whoever asks.
+// the caller.
 func validateUserName(name string, prefix bool) []string {
 	if problems := validatePathSegment(name, prefix); len(problems) != 0 {
 		return problems

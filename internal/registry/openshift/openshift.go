@@ -1,8 +1,8 @@
-// Package openshift owns the REST storage of OpenShift's API groups: users, groups, identities and their mappings in
+// Package openshift provides the REST storage of OpenShift's API groups: users, groups, identities and their mappings in
 // user.openshift.io, and clients, tokens and authorizations in oauth.openshift.io.
 //
-// Each resource has a file. What is said in validation errors is part of the API and follows OpenShift's own server to
-// the letter.
+// Each resource has a file. Validation errors are part of the API and have the text of OpenShift's own server to the
+// letter.
 package openshift
 
 import (

@@ -13,8 +13,8 @@ import (
 	"github.com/mintmark/mintmark/internal/authz"
 )
 
-// userScopes are those that concern the user. Those of roles are written role:NAME:NAMESPACE, and with :! behind it they
-// include what leads to further rights, such as secrets.
+// userScopes are the scopes that concern the user. Scopes of roles are written role:NAME:NAMESPACE. With :! behind it they
+// include requests that lead to further rights, such as for secrets.
 var userScopes = []string{authz.ScopeFull, scopeInfo, scopeCheckAccess, scopeListScopedProjects, scopeListProjects}
 
 const (
@@ -80,7 +80,7 @@ func checkRestrictions(client *oauthv1.OAuthClient, scopes []string) error {
 	return utilerrors.NewAggregate(errs)
 }
 
-// checkScope is satisfied by one restriction that admits the scope. Otherwise those that know its form say why not.
+// checkScope is satisfied by one restriction that admits the scope. Otherwise the error has the reasons of the restrictions that know its form.
 func checkScope(restrictions []oauthv1.ScopeRestriction, scope string) error {
 	var errs []error
 	for _, restriction := range restrictions {

@@ -6,7 +6,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
-// strategy is what OpenShift's resources have in common. All are cluster-scoped.
+// strategy has the defaults of OpenShift's resources. All are cluster-scoped.
 type strategy struct{ registry.CommonStrategy }
 
 var commonStrategy = func() strategy {
@@ -15,10 +15,10 @@ var commonStrategy = func() strategy {
 	return s
 }()
 
-// AllowUnconditionalUpdate is false: an update says which version of the object it is about.
+// AllowUnconditionalUpdate is false: an update must have a resource version.
 func (strategy) AllowUnconditionalUpdate(context.Context) bool { return false }
 
-// verbatim makes names that are just what was asked for: whoever sends metadata.generateName gets that name.
+// verbatim uses metadata.generateName as the name, without a suffix.
 type verbatim struct{}
 
 // GenerateName returns the name.

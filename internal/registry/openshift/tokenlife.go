@@ -8,12 +8,12 @@ import (
 )
 
 // lease returns how long, in seconds, the storage keeps a token that lives for some seconds; 0 is for ever. A token that
-// is changed gets what is left of its life, and not another life: nothing would remove it when it has ended.
+// is changed keeps the rest of its life. With a new life it would stay in the storage after it has ended.
 func lease(expiresIn int64, created, now time.Time) uint64 {
 	if expiresIn <= 0 {
 		return 0
 	}
-	// What has passed is rounded down: the object is there until the token has ended, never less.
+	// The age is rounded down, so the object is never removed before the token has ended.
 	left := expiresIn - int64(now.Sub(created)/time.Second)
 	// The clock of another server may be ahead, and one that is already over still needs a time.
 	left = max(min(left, expiresIn), 1)

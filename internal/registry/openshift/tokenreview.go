@@ -9,8 +9,8 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// TokenReviews is tokenreviews of oauth.openshift.io. What is sent and answered is a TokenReview of
-// authentication.k8s.io: only the path is another.
+// TokenReviews is tokenreviews of oauth.openshift.io. Request and answer are a TokenReview of
+// authentication.k8s.io; only the path differs.
 type TokenReviews struct{ *authentication.TokenReviews }
 
 var _ interface {

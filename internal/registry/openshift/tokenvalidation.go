@@ -84,8 +84,8 @@ func required(at *field.Path, value string) field.ErrorList {
 	return nil
 }
 
-// validateRedirectURI checks where a user may be sent back to. A URI with a fragment would hide what is added to it, and
-// dots in the path make others of it.
+// validateRedirectURI checks a redirect URI. A fragment would hide parameters that are added, and dots in the path change
+// the path.
 func validateRedirectURI(uri string, at *field.Path) field.ErrorList {
 	if problem := redirectURIProblem(uri); problem != "" {
 		return field.ErrorList{field.Invalid(at, uri, problem)}
@@ -120,8 +120,8 @@ func validateLife(seconds int64) field.ErrorList {
 	return nil
 }
 
-// immutable is the error of an object that was changed where it can't be. What it holds is not repeated: in tokens there
-// are codes and secrets.
+// immutable is the error of an object that was changed where it can't be. It doesn't show the object, since tokens
+// hold codes and secrets.
 func immutable() *field.Error {
 	return field.Invalid(wholeObject, field.OmitValueType{}, validation.FieldImmutableErrorMsg)
 }

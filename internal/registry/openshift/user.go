@@ -23,9 +23,9 @@ import (
 )
 
 const (
-	// caller is the name under which everybody reads himself.
+	// caller is the name under which a caller reads its own user.
 	caller = "~"
-	// installer is the user of a fresh cluster, who is nowhere stored and can't be.
+	// installer is the user of a fresh cluster. No User object may have that name.
 	installer = "kube:admin"
 )
 
@@ -73,7 +73,7 @@ func (s *userStorage) Get(ctx context.Context, name string, options *metav1.GetO
 	return s.Store.Get(ctx, name, options)
 }
 
-// caller returns whoever asks, with the groups of the request. What is stored of a user adds to that.
+// caller returns the user of the request, with the groups of the request. A stored User object adds its other fields.
 func (s *userStorage) caller(ctx context.Context, options *metav1.GetOptions) (runtime.Object, error) {
 	who, ok := genericapirequest.UserFrom(ctx)
 	if !ok || who.GetName() == "" {
@@ -97,7 +97,7 @@ func (s *userStorage) caller(ctx context.Context, options *metav1.GetOptions) (r
 	return stored, nil
 }
 
-// virtualUser is all that a request says of a user who is not stored, such as a service account.
+// virtualUser is the User object of a caller that is not stored, such as a service account.
 func virtualUser(who user.Info) *userv1.User {
 	return &userv1.User{
 		ObjectMeta: metav1.ObjectMeta{Name: who.GetName(), UID: types.UID(who.GetUID())},
@@ -111,7 +111,7 @@ func groupsOf(who user.Info) []string {
 
 type userStrategy struct{ strategy }
 
-// PrepareForCreate drops the groups: Group objects say who is in which.
+// PrepareForCreate drops the groups: Group objects hold the members.
 func (userStrategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	obj.(*userv1.User).Groups = nil
 }
@@ -120,7 +120,7 @@ func (userStrategy) PrepareForUpdate(_ context.Context, obj, _ runtime.Object) {
 	obj.(*userv1.User).Groups = nil
 }
 
-// GetResetFields names the groups: nobody owns what is dropped.
+// GetResetFields names the groups: they are dropped, so no manager owns them.
 func (userStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{
 		fieldpath.APIVersion(userv1.GroupVersion.String()): fieldpath.NewSet(fieldpath.MakePathOrDie("groups")),

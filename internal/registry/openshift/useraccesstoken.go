@@ -42,7 +42,7 @@ func (*userAccessTokens) New() runtime.Object { return &oauthv1.UserOAuthAccessT
 // NewList returns an empty list.
 func (*userAccessTokens) NewList() runtime.Object { return &oauthv1.UserOAuthAccessTokenList{} }
 
-// Destroy does nothing: what is stored is closed by its own resource.
+// Destroy does nothing: the storage is closed by oauthaccesstokens.
 func (*userAccessTokens) Destroy() {}
 
 // NamespaceScoped is false.
@@ -57,7 +57,7 @@ func (*userAccessTokens) DeleteReturnsDeletedObject() bool { return true }
 // ReadinessCheck says whether tokens can be listed.
 func (s *userAccessTokens) ReadinessCheck() error { return s.tokens.ReadinessCheck() }
 
-// owner is whose tokens a request is about; empty for nobody.
+// owner is the user whose tokens a request is about, empty if the request has none.
 func owner(ctx context.Context) string {
 	if caller, ok := genericapirequest.UserFrom(ctx); ok {
 		return caller.GetName()
@@ -65,8 +65,8 @@ func owner(ctx context.Context) string {
 	return ""
 }
 
-// owns reports whether a token is a user's. Those under another name than a hash are nobody's business: the name could be
-// the token.
+// owns reports whether a token belongs to a user. A token whose name is not a hash belongs to no user: the name could be the
+// token.
 func owns(user string, token *oauthv1.OAuthAccessToken) bool {
 	return user != "" && token.UserName == user && strings.HasPrefix(token.Name, oauth.Prefix)
 }
@@ -148,7 +148,7 @@ func (s *userAccessTokens) Watch(ctx context.Context, options *metainternalversi
 	return watchOwn(events, user), nil
 }
 
-// Delete revokes one of the caller's tokens: the one that was looked at, and not another of its name. The answer is the
+// Delete revokes one of the caller's tokens. The UID makes sure that it is the token that was checked. The answer is the
 // stored object, as it is for an administrator.
 func (s *userAccessTokens) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions,
 ) (runtime.Object, bool, error) {
@@ -176,7 +176,7 @@ func (s *userAccessTokens) Delete(ctx context.Context, name string, validate res
 	return deleted, immediately, asOwn(err, name)
 }
 
-// ConvertToTable makes a table of an object or a list. What was deleted is of the stored kind.
+// ConvertToTable makes a table of an object or a list. A deleted token is of the stored kind.
 func (*userAccessTokens) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
 	if token, ok := obj.(*oauthv1.OAuthAccessToken); ok {
 		obj = (*oauthv1.UserOAuthAccessToken)(token)
@@ -188,6 +188,6 @@ var userAccessTokenTable = &registry.Table[*oauthv1.UserOAuthAccessToken]{
 	Columns: append([]metav1.TableColumnDefinition{registry.NameColumn}, tokenColumns(accessTokenDocs)...),
 	Cells: func(token *oauthv1.UserOAuthAccessToken) []any {
 		return append([]any{token.Name},
-			tokenCells(token.ClientName, token.CreationTimestamp, token.ExpiresIn, token.RedirectURI, token.Scopes)...)
+			tokenCells(accessGrant((*oauthv1.OAuthAccessToken)(token)))...)
 	},
 }

@@ -1,14 +1,17 @@
 package openshift
 
 import (
+	"context"
 	"sync"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/mintmark/mintmark/internal/crash"
 )
 
-// ownEvents are the events of a watch that are about a user's tokens, and those that are about the watch itself: bookmarks,
-// by which a client knows how far it has come, and errors.
+// ownEvents passes on the events of a watch that are about a user's tokens or about the watch itself: bookmarks, which tell
+// a client the version that it has reached, and errors.
 type ownEvents struct {
 	events watch.Interface
 	user   string
@@ -30,12 +33,17 @@ func watchOwn(events watch.Interface, user string) watch.Interface {
 // ResultChan is closed when there are no more events.
 func (w *ownEvents) ResultChan() <-chan watch.Event { return w.result }
 
-// Stop ends the watch, whether or not somebody still listens.
+// Stop ends the watch, also while an event waits to be received.
 func (w *ownEvents) Stop() { w.stop() }
 
 func (w *ownEvents) run() {
 	defer close(w.result)
 	defer w.stop()
+	defer func() {
+		if value := recover(); value != nil {
+			crash.Recovered(value).Log(context.Background(), "A watch of a user's tokens panicked and ended")
+		}
+	}()
 	for event := range w.events.ResultChan() {
 		own, ok := w.own(event)
 		if !ok {
@@ -49,7 +57,7 @@ func (w *ownEvents) run() {
 	}
 }
 
-// own returns an event as the user is to see it. It is false for what the user is not to see.
+// own returns an event as the user sees it. It is false for an event that the user must not see.
 func (w *ownEvents) own(event watch.Event) (watch.Event, bool) {
 	if event.Type == watch.Error {
 		return event, true

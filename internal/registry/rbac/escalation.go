@@ -12,15 +12,15 @@ import (
 	"github.com/mintmark/mintmark/internal/authz"
 )
 
-// EscalationCheck keeps callers from giving what they don't have.
+// EscalationCheck keeps callers from giving rights that they don't have.
 type EscalationCheck struct {
-	// Index says what a caller has by roles, and which rules a role has.
+	// Index has the rules of callers and of roles.
 	Index *authz.Index
-	// Authorizer says who may escalate and bind.
+	// Authorizer decides about the verbs escalate and bind.
 	Authorizer authorizer.UnconditionalAuthorizer
 }
 
-// permitRole returns what a caller is told who may not give a role these rules.
+// permitRole returns an error if the caller may not give a role these rules.
 func (g EscalationCheck) permitRole(ctx context.Context, resource, name string, rules []rbacv1.PolicyRule, aggregates bool) error {
 	if authz.IsPrivileged(ctx) || g.mayEscalate(ctx) {
 		return nil
@@ -31,7 +31,7 @@ func (g EscalationCheck) permitRole(ctx context.Context, resource, name string, 
 	if !aggregates {
 		return nil
 	}
-	// What such a role will gather is not known yet: it may be everything.
+	// Such a role may aggregate any rules later.
 	if g.Index.ConfirmNoEscalation(ctx, everything) != nil {
 		return apierrors.NewForbidden(rbacv1.Resource(resource), name, errors.New("must have cluster-admin privileges to use the aggregationRule"))
 	}
@@ -43,7 +43,7 @@ var everything = []rbacv1.PolicyRule{
 	{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}},
 }
 
-// permitBinding returns what a caller is told who may not bind somebody to a role.
+// permitBinding returns an error if the caller may not bind subjects to a role.
 func (g EscalationCheck) permitBinding(ctx context.Context, resource, name string, role rbacv1.RoleRef) error {
 	namespace := genericapirequest.NamespaceValue(ctx)
 	if authz.IsPrivileged(ctx) || g.mayBind(ctx, role, namespace) {

@@ -9,11 +9,9 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -40,10 +38,10 @@ type rbacStrategy struct{ registry.CommonStrategy }
 // AllowCreateOnUpdate is true: a PUT of what doesn't exist creates it.
 func (rbacStrategy) AllowCreateOnUpdate(context.Context) bool { return true }
 
-// guardedStorage is storage that asks permission before something is created or changed.
+// guardedStorage is storage that checks the caller's rights before an object is created or changed.
 type guardedStorage struct {
 	*genericregistry.Store
-	// permit returns what a caller is told who may not store obj.
+	// permit returns an error if the caller may not store obj.
 	permit func(ctx context.Context, obj runtime.Object, old runtime.Object) error
 }
 
@@ -73,8 +71,8 @@ func (s *guardedStorage) Create(ctx context.Context, obj runtime.Object, validat
 	return s.Store.Create(ctx, obj, validate, options)
 }
 
-// Update changes an object to what the caller may store. Whoever may update it at all may let go of it, too: changes of
-// nothing but finalizers and owners are not looked at.
+// Update stores an object if the caller may store it. A change of nothing but finalizers and owners needs no permission
+// beyond that to update.
 func (s *guardedStorage) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo,
 	create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
@@ -84,29 +82,10 @@ func (s *guardedStorage) Update(ctx context.Context, name string, info rest.Upda
 		}
 		return obj, s.permit(ctx, obj, old)
 	})
-	stored, created, err := s.Store.Update(ctx, name, info, create, update, forceAllowCreate, options)
-	return stored, created, s.hideKey(ctx, err)
+	return s.Store.Update(ctx, name, info, create, update, forceAllowCreate, options)
 }
 
-// hideKey has an error name the key under which a kube-apiserver would store the object, whatever ours is. Only an
-// update that may create can run into such an error: that of a uid that nothing has.
-func (s *guardedStorage) hideKey(ctx context.Context, err error) error {
-	status, ok := err.(*apierrors.StatusError) //nolint:errorlint // as the library returns it
-	if !ok || !apierrors.IsConflict(err) {
-		return err
-	}
-	shown := "/registry/" + s.DefaultQualifiedResource.Resource
-	if namespace := genericapirequest.NamespaceValue(ctx); namespace != "" {
-		shown += "/" + namespace
-	}
-	before, key, _ := strings.Cut(status.ErrStatus.Message, "Key: ")
-	if key, after, found := strings.Cut(key, ", ResourceVersion"); found {
-		status.ErrStatus.Message = before + "Key: " + shown + key[strings.LastIndex(key, "/"):] + ", ResourceVersion" + after
-	}
-	return status
-}
-
-// onlyLetsGo reports whether an object differs from what it was in nothing but what garbage collection goes by.
+// onlyLetsGo reports whether only finalizers, owners and managed fields of an object have changed.
 func onlyLetsGo(obj, old runtime.Object) bool {
 	changed := obj.DeepCopyObject()
 	now, err := meta.Accessor(changed)
@@ -126,7 +105,7 @@ func onlyLetsGo(obj, old runtime.Object) bool {
 // roleDoc describes the role of a binding.
 const roleDoc = "RoleRef can %s in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error."
 
-// bindingTable shows bindings; the words are those of kube-apiserver's table for the kind.
+// bindingTable shows bindings in the words of kube-apiserver's table for the kind.
 func bindingTable[T runtime.Object](kind, roles string, parts func(T) (metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject)) *registry.Table[T] {
 	return &registry.Table[T]{
 		Columns: []metav1.TableColumnDefinition{

@@ -20,7 +20,7 @@ var (
 	aggregationPath = field.NewPath("aggregationRule")
 )
 
-// validateRules checks the rules of a role; those in a namespace can't be about URLs.
+// validateRules checks the rules of a role. Rules of a role in a namespace can't be about URLs.
 func validateRules(rules []rbacv1.PolicyRule, namespaced bool) field.ErrorList {
 	var errs field.ErrorList
 	for i := range rules {
@@ -72,7 +72,7 @@ func validateAggregation(rule *rbacv1.AggregationRule) field.ErrorList {
 	return errs
 }
 
-// validateRoleBinding checks what a binding of any kind says; kinds are those of the roles that it may give.
+// validateRoleBinding checks a binding of either kind. kinds are the kinds of roles that it may give.
 func validateRoleBinding(role rbacv1.RoleRef, subjects []rbacv1.Subject, namespaced bool, kinds ...string) field.ErrorList {
 	var errs field.ErrorList
 	if role.APIGroup != rbacv1.GroupName {
@@ -132,7 +132,7 @@ func validateRoleRefUpdate(role, old rbacv1.RoleRef) field.ErrorList {
 	return field.ErrorList{field.Invalid(roleRefPath, shown, "cannot change roleRef")}
 }
 
-// validateRoleName allows whatever fits into a path; with prefix, what a generated name may begin with.
+// validateRoleName allows any path segment, or with prefix the beginning of one for a generated name.
 func validateRoleName(name string, prefix bool) []string {
 	if prefix {
 		return content.IsPathSegmentPrefix(name)
