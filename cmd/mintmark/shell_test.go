@@ -19,9 +19,9 @@ func TestShellQuote(t *testing.T) {
 // The first steps work when they are copied, wherever the data directory is.
 func TestFirstSteps(t *testing.T) {
 	for path, want := range map[string][]string{
-		"/data/admin.kubeconfig":          {"  export KUBECONFIG=/data/admin.kubeconfig\n", "  kubectl create token default "},
-		"/with space/admin.kubeconfig":    {"  export KUBECONFIG='/with space/admin.kubeconfig'\n"},
-		"/$(touch ran)/admin.kubeconfig":  {"  export KUBECONFIG='/$(touch ran)/admin.kubeconfig'\n"},
+		"/data/admin.kubeconfig":         {"  export KUBECONFIG=/data/admin.kubeconfig\n", "  kubectl create token default "},
+		"/with space/admin.kubeconfig":   {"  export KUBECONFIG='/with space/admin.kubeconfig'\n"},
+		"/$(touch ran)/admin.kubeconfig": {"  export KUBECONFIG='/$(touch ran)/admin.kubeconfig'\n"},
 		"/10:30/it's mine/the.kubeconfig": {
 			`  kubectl --kubeconfig '/10:30/it'\''s mine/the.kubeconfig' create token default `,
 			` | mintmark token review --kubeconfig '/10:30/it'\''s mine/the.kubeconfig' - `,
