@@ -80,7 +80,7 @@ func TestDamagedStoreStopsTheStart(t *testing.T) {
 func TestUnsafeDataDirectoryStopsTheStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "ca.key"), nil, 0o644); err != nil { //nolint:gosec // it has to be readable here
+	if err := os.WriteFile(filepath.Join(dir, "ca.key"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if said := refused(t, dir); !strings.Contains(said, "ca.key can be read by others (mode 0644), and it is secret: chmod go= ") {

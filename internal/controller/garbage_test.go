@@ -263,12 +263,12 @@ func TestTokensEndWithTheOwnerOfTheirPod(t *testing.T) {
 		review, _ := c.Do("POST /apis/authentication.k8s.io/v1/tokenreviews", fmt.Sprintf(`{spec: {token: %q}}`, token))
 		return review.(map[string]any)["status"].(map[string]any)["authenticated"]
 	}
-	if authenticated() != true {
+	if !authenticated() {
 		t.Fatal("the token is not good")
 	}
 	c.delete(accountsPath+"/owner", "")
 	c.gone(podsPath + "/pod")
-	if authenticated() == true {
+	if authenticated() {
 		t.Error("the token outlives its pod")
 	}
 }

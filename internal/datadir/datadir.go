@@ -49,14 +49,14 @@ func openAs(who caller, path string) (_ *Dir, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s: %w", path, err)
 	}
-	real, err := who.resolve(abs)
+	resolved, err := who.resolve(abs)
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s can't be used: %w", abs, err)
 	}
-	if err := makeDir(real); err != nil {
+	if err := makeDir(resolved); err != nil {
 		return nil, fmt.Errorf("the data directory can't be made; name another with --data-dir: %w", err)
 	}
-	root, err := os.OpenRoot(real)
+	root, err := os.OpenRoot(resolved)
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s can't be opened; does it belong to the user that runs this process?: %w", abs, err)
 	}

@@ -168,7 +168,7 @@ func (s *namespaceStorage) terminate(ctx context.Context, name string, validate 
 // the options, stand behind all others. Unlike elsewhere, OrphanDependents that is false means the foreground.
 func withPolicy(finalizers []string, options *metav1.DeleteOptions) []string {
 	policy := ptr.Deref(options.PropagationPolicy, "")
-	switch orphan := options.OrphanDependents; {
+	switch orphan := options.OrphanDependents; { //nolint:staticcheck // deprecated, and clients send it
 	case orphan != nil && *orphan:
 		policy = metav1.DeletePropagationOrphan
 	case orphan != nil:
