@@ -77,7 +77,7 @@ func TestRenewedServingCertificate(t *testing.T) {
 			found, err := s.Admin().CoreV1().Secrets("default").Get(ctx, "robot", metav1.GetOptions{})
 			if err != nil {
 				problem = err.Error() // the server may not have read the files yet
-				return false, nil //nolint:nilerr // asked again
+				return false, nil     //nolint:nilerr // asked again
 			}
 			if string(found.Data["ca.crt"]) != string(want.pem()) {
 				problem = "ca.crt of the token secret is another"
