@@ -259,9 +259,10 @@ func TestTokensEndWithTheOwnerOfTheirPod(t *testing.T) {
 		t.Fatalf("token: %d", status)
 	}
 	token := answer.(map[string]any)["status"].(map[string]any)["token"].(string)
-	authenticated := func() any {
+	authenticated := func() bool {
 		review, _ := c.Do("POST /apis/authentication.k8s.io/v1/tokenreviews", fmt.Sprintf(`{spec: {token: %q}}`, token))
-		return review.(map[string]any)["status"].(map[string]any)["authenticated"]
+		yes, _ := review.(map[string]any)["status"].(map[string]any)["authenticated"].(bool)
+		return yes
 	}
 	if !authenticated() {
 		t.Fatal("the token is not good")
