@@ -13,6 +13,8 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/mintmark/mintmark/internal/shell"
 )
 
 // maxKubeconfigBytes bounds how much of a kubeconfig at the default path is read.
@@ -38,7 +40,7 @@ func loadFound(file string) (*clientcmdapi.Config, error) {
 }
 
 func refuseFound(file string, reason error) error {
-	return fmt.Errorf("%s, found in the working directory, is not used: %w. If you trust it, name it: --kubeconfig %s", file, reason, shellQuote(file))
+	return fmt.Errorf("%s, found in the working directory, is not used: %w. If you trust it, name it: --kubeconfig %s", file, reason, shell.Quote(file))
 }
 
 // readFound reads the file if only the caller can have made it and the directories above it. The file and its directory

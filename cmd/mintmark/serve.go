@@ -17,6 +17,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/apiserver"
 	"github.com/mintmark/mintmark/internal/options"
+	"github.com/mintmark/mintmark/internal/shell"
 )
 
 // serveFlags are the flags of the server, in groups, and what they are read into.
@@ -117,7 +118,7 @@ func greeting(server *apiserver.Server) string {
 // firstSteps are commands to copy into a shell. KUBECONFIG is a list of files, so a file with the list's separator in its
 // name can't be in it.
 func firstSteps(kubeconfig string) string {
-	file, export, flag := shellQuote(kubeconfig), "", ""
+	file, export, flag := shell.Quote(kubeconfig), "", ""
 	if strings.ContainsRune(kubeconfig, filepath.ListSeparator) {
 		flag = " --kubeconfig " + file
 	} else {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/datadir"
+	"github.com/mintmark/mintmark/internal/shell"
 	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 )
@@ -81,7 +82,7 @@ func openSigningKey(file string, dir *datadir.Dir) (signingKey, error) {
 	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && dir.Used() {
 		return signingKey{}, fmt.Errorf("%s, which signs the tokens, is missing, although a server has run with this data directory. With a new key all tokens that are out would be refused, "+
 			"so none is made: put the file back from a backup, or name the key with --service-account-signing-key-file. "+
-			"To give up all tokens, make a new key: (umask 077; openssl ecparam -name prime256v1 -genkey -noout -out %s)", file, datadir.Quote(file))
+			"To give up all tokens, make a new key: (umask 077; openssl ecparam -name prime256v1 -genkey -noout -out %s)", file, shell.Quote(file))
 	}
 	key, made, err := signingkey.LoadOrCreate(file)
 	if made {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mintmark/mintmark/internal/shell"
 )
 
 const (
@@ -119,13 +121,13 @@ func (c caller) checkParent(dir string) error {
 	const remedy = "name a directory elsewhere with --data-dir, or mend it with: "
 	switch {
 	case !c.trusts(o):
-		return fmt.Errorf("%s, above the data directory, belongs to %s, who could put another directory in its place: %schown %d %s", dir, userName(o.uid), remedy, c.uid, Quote(dir))
+		return fmt.Errorf("%s, above the data directory, belongs to %s, who could put another directory in its place: %schown %d %s", dir, userName(o.uid), remedy, c.uid, shell.Quote(dir))
 	case info.Mode()&fs.ModeSticky != 0:
 		return nil
 	case info.Mode()&0o002 != 0:
-		return fmt.Errorf("%s, above the data directory, can be written by everybody (mode %04o): %schmod o-w %s", dir, info.Mode().Perm(), remedy, Quote(dir))
+		return fmt.Errorf("%s, above the data directory, can be written by everybody (mode %04o): %schmod o-w %s", dir, info.Mode().Perm(), remedy, shell.Quote(dir))
 	case info.Mode()&0o020 != 0 && !c.inGroup(o.gid):
-		return fmt.Errorf("%s, above the data directory, can be written by the group %d (mode %04o): %schmod g-w %s", dir, o.gid, info.Mode().Perm(), remedy, Quote(dir))
+		return fmt.Errorf("%s, above the data directory, can be written by the group %d (mode %04o): %schmod g-w %s", dir, o.gid, info.Mode().Perm(), remedy, shell.Quote(dir))
 	}
 	return nil
 }
@@ -206,7 +208,7 @@ func (c caller) checkStore(path string, root *os.Root) (problems []error, err er
 // checkDir checks a directory, which must have none of the forbidden mode bits.
 func (c caller) checkDir(name string, info fs.FileInfo, forbidden fs.FileMode) error {
 	if !info.IsDir() {
-		return fmt.Errorf("  %s is %s, not a directory; move it away: mv %s", name, kind(info.Mode()), Quote(name)+" "+Quote(name+".away"))
+		return fmt.Errorf("  %s is %s, not a directory; move it away: mv %s", name, kind(info.Mode()), shell.Quote(name)+" "+shell.Quote(name+".away"))
 	}
 	if err := c.checkOwner(name, info); err != nil {
 		return err
@@ -216,14 +218,14 @@ func (c caller) checkDir(name string, info fs.FileInfo, forbidden fs.FileMode) e
 
 // checkFile checks a file, which must have none of the forbidden mode bits.
 func (c caller) checkFile(name string, info fs.FileInfo, forbidden fs.FileMode) error {
-	from, to := Quote(name), Quote(name+".new")
+	from, to := shell.Quote(name), shell.Quote(name+".new")
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0 && filepath.Base(name) == lockFile:
 		return fmt.Errorf("  %s is a symbolic link, and none is followed here; remove it: rm %s", name, from)
 	case info.Mode()&fs.ModeSymlink != 0:
 		return fmt.Errorf("  %s is a symbolic link, and none is followed here; put the file itself there: cp -pL %s %s && mv %s %s", name, from, to, to, from)
 	case info.IsDir():
-		return fmt.Errorf("  %s is a directory, not a file; move it away: mv %s %s", name, from, Quote(name+".away"))
+		return fmt.Errorf("  %s is a directory, not a file; move it away: mv %s %s", name, from, shell.Quote(name+".away"))
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("  %s is %s, not a file; remove it: rm %s", name, kind(info.Mode()), from)
 	}
@@ -243,7 +245,7 @@ func (c caller) checkOwner(name string, info fs.FileInfo) error {
 		return nil
 	}
 	return fmt.Errorf("  %s belongs to %s, who could put keys of their own there; name another directory with --data-dir or, if everything in it is yours, take it over: chown -R %d %s",
-		name, userName(o.uid), c.uid, Quote(name))
+		name, userName(o.uid), c.uid, shell.Quote(name))
 }
 
 func (c caller) checkMode(name string, info fs.FileInfo, forbidden fs.FileMode) error {
@@ -255,11 +257,11 @@ func (c caller) checkMode(name string, info fs.FileInfo, forbidden fs.FileMode) 
 	case wrong == 0:
 		return nil
 	case wrong&writableByOthers != 0 && forbidden == writableByOthers:
-		return fmt.Errorf("  %s can be written by others (mode %04o): chmod go-w %s", name, mode, Quote(name))
+		return fmt.Errorf("  %s can be written by others (mode %04o): chmod go-w %s", name, mode, shell.Quote(name))
 	case wrong&writableByOthers != 0:
-		return fmt.Errorf("  %s can be written by others (mode %04o): chmod go= %s", name, mode, Quote(name))
+		return fmt.Errorf("  %s can be written by others (mode %04o): chmod go= %s", name, mode, shell.Quote(name))
 	default:
-		return fmt.Errorf("  %s can be read by others (mode %04o), and it is secret: chmod go= %s", name, mode, Quote(name))
+		return fmt.Errorf("  %s can be read by others (mode %04o), and it is secret: chmod go= %s", name, mode, shell.Quote(name))
 	}
 }
 
@@ -285,15 +287,4 @@ func userName(uid int) string {
 		return fmt.Sprintf("the user %s (%d)", found.Username, uid)
 	}
 	return fmt.Sprintf("the user %d", uid)
-}
-
-// Quote writes a word so that a POSIX shell reads it as it is.
-func Quote(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@%", r)
-	}
-	if word != "" && !strings.HasPrefix(word, "-") && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -15,6 +15,8 @@ import (
 
 	"go.etcd.io/etcd/server/v3/storage/backend"
 	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/shell"
 )
 
 const (
@@ -164,8 +166,5 @@ func explain(dir string, cause error) error {
 		"  mv %s %s\n"+
 		"  etcdutl snapshot restore %s --data-dir %s --name %s --initial-cluster %s --initial-advertise-peer-urls %s --bump-revision 1000000000 --mark-compacted\n"+
 		"What was deleted since the snapshot is then there again, and so are the tokens that ended with it: delete it again",
-		cause, good, quote(member), quote(member+".damaged"), quote(good), quote(member), memberName, memberName+"="+peerURL, peerURL)
+		cause, good, shell.Quote(member), shell.Quote(member+".damaged"), shell.Quote(good), shell.Quote(member), memberName, memberName+"="+peerURL, peerURL)
 }
-
-// quote writes a word for a POSIX shell.
-func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

@@ -1,20 +1,9 @@
 package main
 
 import (
-	"os/exec"
 	"strings"
 	"testing"
 )
-
-// A shell reads a quoted word as the same word.
-func TestShellQuote(t *testing.T) {
-	for _, word := range []string{"/data", "/with space", "/$(touch ran)", "/`touch ran`", "/it's", `/a"b`, "/a\\b", "/a;b&c|d", "/*", "~", "#", "", "/\n", "/umlaut-ü", "-n", "/$HOME", "/!!"} {
-		out, err := exec.Command("sh", "-c", "printf '<%s>' "+shellQuote(word)).Output()
-		if err != nil || string(out) != "<"+word+">" {
-			t.Errorf("%q is %s to a shell (%v), from %s", word, out, err, shellQuote(word))
-		}
-	}
-}
 
 // The first steps work when they are copied, wherever the data directory is.
 func TestFirstSteps(t *testing.T) {
