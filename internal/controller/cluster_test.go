@@ -87,7 +87,7 @@ func decorated(t *testing.T, k kind, resource string, decorate func(generic.Stor
 	) (storage.Interface, factory.DestroyFunc, error) {
 		return &memory{objects: map[string]runtime.Object{}}, func() {}, nil
 	}
-	stored, _, err := decorate(next)(nil, "/"+resource, nil, k.object.DeepCopyObject, k.list.DeepCopyObject, nil, nil, nil)
+	stored, _, err := decorate(next)(&storagebackend.ConfigForResource{}, "/"+resource, nil, k.object.DeepCopyObject, k.list.DeepCopyObject, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
