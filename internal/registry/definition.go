@@ -53,7 +53,7 @@ func NewStore(getter generic.RESTOptionsGetter, r Definition) (*genericregistry.
 		TableConvertor:            r.Table,
 		ReturnDeletedObject:       r.ReturnsDeleted,
 	}
-	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: r.Attrs}
+	options := &generic.StoreOptions{RESTOptions: withUpstreamKeys{getter}, AttrFunc: r.Attrs}
 	if r.Index != "" {
 		store.PredicateFunc = func(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
 			return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: r.Attrs, IndexFields: []string{r.Index}}
@@ -72,7 +72,6 @@ func NewStore(getter generic.RESTOptionsGetter, r Definition) (*genericregistry.
 	if _, err := r.Table.ConvertToTable(context.Background(), r.NewObject(), nil); err != nil {
 		return nil, fmt.Errorf("table of %s: %w", r.Plural, err)
 	}
-	store.Storage.Storage = upstreamKeys{store.Storage.Storage}
 	return store, nil
 }
 
