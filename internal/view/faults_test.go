@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +35,7 @@ type model struct {
 	nodes   *View[string]
 	past    map[string][]truth
 	names   map[int64]map[string]string // what was stored, by version
-	asleep  time.Duration               // how long the process stood still
+	asleep  atomic.Int64                // how long the process stood still, in nanoseconds
 	start   time.Time
 	trace   []string
 	checked int
@@ -56,7 +57,7 @@ func newModel(t *testing.T, seed uint64) *model {
 
 // clock is that of the bubble, and the time in which nothing ran.
 func (m *model) clock() instant {
-	return instant(time.Since(m.start) + m.asleep + time.Second)
+	return instant(time.Since(m.start)+time.Second) + instant(m.asleep.Load())
 }
 
 // keys are those of the objects in the model.
@@ -127,7 +128,7 @@ func (m *model) step() string {
 		return m.restore()
 	case 10:
 		by := time.Duration(m.random.IntN(30)) * time.Second
-		m.asleep += by
+		m.asleep.Add(int64(by))
 		return fmt.Sprintf("the process stands still for %s", by)
 	default:
 		by := time.Duration(m.random.IntN(4000)) * time.Millisecond
