@@ -221,6 +221,7 @@ func playFaults(t *testing.T, seed uint64) int {
 	go func() { m.set.Run(ctx); close(done) }()
 	for range 40 {
 		m.trace = append(m.trace, m.step())
+		synctest.Wait()
 		m.check()
 	}
 	m.store.change(func() { m.store.hangs, m.store.fails = false, false }) // streams that stall never come back

@@ -63,6 +63,9 @@ func sleep(ctx context.Context, pause time.Duration) time.Duration {
 	return min(2*pause, longestPause)
 }
 
+// errAnother has the objects listed again, when the Set has taken in that the store is another one.
+var errAnother = errors.New("the store is another one, or an older state of it was restored")
+
 // errForgotten has the objects listed again.
 var errForgotten = errors.New("the store was replaced while the objects were listed")
 
@@ -71,7 +74,7 @@ var errHandlerCame = errors.New("a handler was added while the objects were list
 
 // list reads all objects as they are at one version. The read is linearizable: it proves the view current at its start.
 func (v *View[T]) list(ctx context.Context, s *Set, generation int) error {
-	at := s.now()
+	at, known, reached := s.now(), s.known(), v.reachedVersion()
 	whole := v.handled()
 	var items []listed[T]
 	bad := map[Key]badObject{}
@@ -84,6 +87,10 @@ func (v *View[T]) list(ctx context.Context, s *Set, generation int) error {
 		}
 		if version == 0 {
 			version = page.Header.Revision
+			if known.succeededBy(page.Header) || uint64(version) < reached {
+				s.hurry()
+				return errAnother // what is known must be forgotten before anything is proved by this list
+			}
 			options = append(options, clientv3.WithRev(version))
 		}
 		for _, kv := range page.Kvs {

@@ -67,6 +67,7 @@ func (s *Set) probe(ctx context.Context) {
 	if s.another(header) || diverged || uint64(header.Revision) < reached {
 		klog.Background().Error(nil, "The store is another one, or an older state of it was restored; reading everything anew",
 			"version", header.Revision)
+		s.epoch.Add(1) // before anything is forgotten: a decision that is under way must not take that for the truth
 		for _, v := range s.views {
 			v.reset()
 		}
@@ -151,17 +152,37 @@ func (s *Set) note(err error) {
 	}
 }
 
-// another reports whether a store is not the one that was there before: another cluster, or one whose history goes back.
+// another reports whether a store is not the one that was there before.
 func (s *Set) another(header *etcdserverpb.ResponseHeader) bool {
-	found := identity{header.ClusterId, header.RaftTerm, uint64(header.Revision)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.identity
-	s.identity = found
+	s.identity = identity{header.ClusterId, header.RaftTerm, uint64(header.Revision)}
 	if before == (identity{}) {
 		close(s.met)
 	}
-	return before != (identity{}) && (found.cluster != before.cluster || found.term < before.term || found.version < before.version)
+	return before.succeededBy(header)
+}
+
+// known returns the identity of the store, as far as it is known.
+func (s *Set) known() identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identity
+}
+
+// succeededBy reports whether a later answer comes from another store: from another cluster, or from one whose history goes
+// back.
+func (i identity) succeededBy(header *etcdserverpb.ResponseHeader) bool {
+	return i != (identity{}) && (header.ClusterId != i.cluster || header.RaftTerm < i.term || uint64(header.Revision) < i.version)
+}
+
+// hurry has the store probed at once.
+func (s *Set) hurry() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 }
 
 // stuck reports whether views have been behind for so long that the watches must be broken.

@@ -63,7 +63,8 @@ type Set struct {
 	views  []Follower
 	bound  time.Duration
 	now    func() instant
-	oldest atomic.Int64 // the instant at which all views were proved current; 0 if one has not been read
+	epoch  atomic.Uint64 // counts how often everything was forgotten
+	oldest atomic.Int64  // the instant at which all views were proved current; 0 if one has not been read
 
 	mu         sync.Mutex
 	identity   identity
@@ -110,14 +111,17 @@ func (s *Set) Run(ctx context.Context) {
 
 // Stamp is an instant at which all views were proved current. Taken before a decision, it tells afterwards how old the
 // truth behind the decision is.
-type Stamp struct{ at instant }
+type Stamp struct {
+	at    instant
+	epoch uint64
+}
 
 // Stamp returns the latest instant at which all views were proved current.
-func (s *Set) Stamp() Stamp { return Stamp{instant(s.oldest.Load())} }
+func (s *Set) Stamp() Stamp { return Stamp{at: instant(s.oldest.Load()), epoch: s.epoch.Load()} }
 
 // Current reports whether a decision that was begun at the stamp is still within the bound.
 func (s *Set) Current(stamp Stamp) bool {
-	return stamp.at != 0 && (s.bound == 0 || s.now().since(stamp.at) <= s.bound)
+	return stamp.at != 0 && stamp.epoch == s.epoch.Load() && (s.bound == 0 || s.now().since(stamp.at) <= s.bound)
 }
 
 // Ensure returns when the views are within the bound, at once if they are. Otherwise it has them proved by the store. The
@@ -139,10 +143,7 @@ func (s *Set) Ensure(ctx context.Context) error {
 		if failure != nil && s.now().since(failedAt) < probeInterval {
 			return fmt.Errorf("the store does not answer: %w", failure)
 		}
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.hurry()
 		select {
 		case <-proof:
 		case <-ctx.Done():
