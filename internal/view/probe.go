@@ -71,6 +71,7 @@ func (s *Set) probe(ctx context.Context) {
 		for _, v := range s.views {
 			v.reset()
 		}
+		s.epoch.Add(1) // nor one that was begun in between
 		s.giveUpStream()
 		return
 	}

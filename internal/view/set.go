@@ -70,8 +70,8 @@ type Set struct {
 	identity   identity
 	met        chan struct{} // closed when the identity is known
 	behind     instant       // since when a view has been behind; 0 if none is
-	generation int           // of the stream that watches share
-	restart    chan struct{} // closed when the stream is given up
+	generation int           // of the streams of the watches
+	restart    chan struct{} // closed when these streams are given up
 	failure    error         // of the last probe
 	failedAt   instant
 	proof      chan struct{} // closed at the next proof
@@ -116,8 +116,9 @@ type Stamp struct {
 	epoch uint64
 }
 
-// Stamp returns the latest instant at which all views were proved current.
-func (s *Set) Stamp() Stamp { return Stamp{at: instant(s.oldest.Load()), epoch: s.epoch.Load()} }
+// Stamp returns the latest instant at which all views were proved current. The epoch is read first: a stamp that is taken
+// while everything is forgotten has the old one or no instant.
+func (s *Set) Stamp() Stamp { return Stamp{epoch: s.epoch.Load(), at: instant(s.oldest.Load())} }
 
 // Current reports whether a decision that was begun at the stamp is still within the bound.
 func (s *Set) Current(stamp Stamp) bool {
