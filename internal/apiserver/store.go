@@ -12,6 +12,7 @@ import (
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/etcd"
 	"github.com/mintmark/mintmark/internal/scheme"
@@ -61,9 +62,12 @@ func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *da
 
 // newStorageFactory says where and in which encoding each resource is stored.
 func newStorageFactory(options *genericoptions.EtcdOptions) serverstorage.StorageFactory {
-	return untypedStorage{serverstorage.NewDefaultStorageFactory(
+	factory := serverstorage.NewDefaultStorageFactory(
 		options.StorageConfig, options.DefaultStorageMediaType, scheme.Codecs,
-		serverstorage.NewDefaultResourceEncodingConfig(scheme.Scheme), serverstorage.NewResourceConfig(), nil)}
+		serverstorage.NewDefaultResourceEncodingConfig(scheme.Scheme), serverstorage.NewResourceConfig(), nil)
+	// Our own types have no protobuf.
+	factory.SetSerializer(mintmarkv1alpha1.Resource("*"), runtime.ContentTypeJSON, nil)
+	return untypedStorage{factory}
 }
 
 // untypedStorage is storage whose objects come back without their kind.

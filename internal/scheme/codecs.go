@@ -24,16 +24,33 @@ var openShiftSerializer runtime.NegotiatedSerializer = wireSerializer{
 	CodecFactory: serializer.NewCodecFactory(openShiftWire), published: authenticationv1.GroupName,
 }
 
+// mintmarkSerializer does the same for our own API group, whose types have no protobuf.
+var mintmarkSerializer runtime.NegotiatedSerializer = withoutProtobuf{wireSerializer{CodecFactory: serializer.NewCodecFactory(mintmarkWire)}}
+
 // SerializerFor returns the serializer of a group version that is served.
 func SerializerFor(gv schema.GroupVersion) runtime.NegotiatedSerializer {
-	if slices.Contains(openShift, gv) {
+	switch {
+	case slices.Contains(openShift, gv):
 		return openShiftSerializer
+	case slices.Contains(mintmark, gv):
+		return mintmarkSerializer
 	}
 	return Serializer
 }
 
+// withoutProtobuf reads and writes JSON and YAML only.
+type withoutProtobuf struct{ wireSerializer }
+
+// SupportedMediaTypes returns the media types that clients may ask for.
+func (s withoutProtobuf) SupportedMediaTypes() []runtime.SerializerInfo {
+	return slices.DeleteFunc(slices.Clone(s.wireSerializer.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
+		return info.MediaType == runtime.ContentTypeProtobuf
+	})
+}
+
 var (
 	kubernetesWire = newKubernetesWire()
+	mintmarkWire   = newScheme(mintmark...)
 	openShiftWire  = newScheme(append(slices.Clone(openShift), authenticationv1.SchemeGroupVersion)...)
 )
 

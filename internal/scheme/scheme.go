@@ -14,11 +14,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
 
 // Served lists the group versions with an API of their own, in the order in which discovery lists them. OpenShift's are
 // served with --openshift-api only.
-var Served = append(slices.Clone(kubernetes), openShift...)
+var Served = slices.Concat(kubernetes, mintmark, openShift)
 
 var (
 	kubernetes = []schema.GroupVersion{
@@ -27,6 +29,7 @@ var (
 		authorizationv1.SchemeGroupVersion,
 		rbacv1.SchemeGroupVersion,
 	}
+	mintmark  = []schema.GroupVersion{mintmarkv1alpha1.SchemeGroupVersion}
 	openShift = []schema.GroupVersion{oauthv1.GroupVersion, userv1.GroupVersion}
 )
 
@@ -61,6 +64,7 @@ var types = map[schema.GroupVersion]func(*runtime.Scheme) error{
 	authorizationv1.SchemeGroupVersion:  authorizationv1.AddToScheme,
 	rbacv1.SchemeGroupVersion:           rbacv1.AddToScheme,
 	oauthv1.GroupVersion:                oauthv1.Install,
+	mintmarkv1alpha1.SchemeGroupVersion: mintmarkv1alpha1.AddToScheme,
 	userv1.GroupVersion:                 userv1.Install,
 }
 

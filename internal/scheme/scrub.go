@@ -13,7 +13,7 @@ const minSecret = 12
 
 var groupVersions = func() sets.Set[string] {
 	names := sets.New[string]()
-	for _, known := range []*runtime.Scheme{kubernetesWire, openShiftWire} {
+	for _, known := range []*runtime.Scheme{kubernetesWire, mintmarkWire, openShiftWire} {
 		for _, gv := range known.PrioritizedVersionsAllGroups() {
 			names.Insert(gv.String())
 		}

@@ -6,6 +6,7 @@
 package openapi
 
 import (
+	v1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	v1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -23,6 +24,19 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		v1alpha1.ServiceAccountReference{}.OpenAPIModelName():            schema_mintmark_api_mintmark_v1alpha1_ServiceAccountReference(ref),
+		v1alpha1.SigningKey{}.OpenAPIModelName():                         schema_mintmark_api_mintmark_v1alpha1_SigningKey(ref),
+		v1alpha1.SigningKeyList{}.OpenAPIModelName():                     schema_mintmark_api_mintmark_v1alpha1_SigningKeyList(ref),
+		v1alpha1.SigningKeySpec{}.OpenAPIModelName():                     schema_mintmark_api_mintmark_v1alpha1_SigningKeySpec(ref),
+		v1alpha1.SigningKeyStatus{}.OpenAPIModelName():                   schema_mintmark_api_mintmark_v1alpha1_SigningKeyStatus(ref),
+		v1alpha1.SubjectReference{}.OpenAPIModelName():                   schema_mintmark_api_mintmark_v1alpha1_SubjectReference(ref),
+		v1alpha1.TokenCheck{}.OpenAPIModelName():                         schema_mintmark_api_mintmark_v1alpha1_TokenCheck(ref),
+		v1alpha1.TokenExplanation{}.OpenAPIModelName():                   schema_mintmark_api_mintmark_v1alpha1_TokenExplanation(ref),
+		v1alpha1.TokenExplanationStatus{}.OpenAPIModelName():             schema_mintmark_api_mintmark_v1alpha1_TokenExplanationStatus(ref),
+		v1alpha1.TokenRevocation{}.OpenAPIModelName():                    schema_mintmark_api_mintmark_v1alpha1_TokenRevocation(ref),
+		v1alpha1.TokenRevocationList{}.OpenAPIModelName():                schema_mintmark_api_mintmark_v1alpha1_TokenRevocationList(ref),
+		v1alpha1.TokenRevocationSpec{}.OpenAPIModelName():                schema_mintmark_api_mintmark_v1alpha1_TokenRevocationSpec(ref),
+		v1alpha1.TokenRevocationStatus{}.OpenAPIModelName():              schema_mintmark_api_mintmark_v1alpha1_TokenRevocationStatus(ref),
 		v1.ClusterRoleScopeRestriction{}.OpenAPIModelName():              schema_openshift_api_oauth_v1_ClusterRoleScopeRestriction(ref),
 		v1.OAuthAccessToken{}.OpenAPIModelName():                         schema_openshift_api_oauth_v1_OAuthAccessToken(ref),
 		v1.OAuthAccessTokenList{}.OpenAPIModelName():                     schema_openshift_api_oauth_v1_OAuthAccessTokenList(ref),
@@ -383,6 +397,701 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.Unknown{}.OpenAPIModelName():                             schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		intstr.IntOrString{}.OpenAPIModelName():                          schema_apimachinery_pkg_util_intstr_IntOrString(ref),
 		version.Info{}.OpenAPIModelName():                                schema_k8sio_apimachinery_pkg_version_Info(ref),
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_ServiceAccountReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceAccountReference names a service account.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace of the account.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the account.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"namespace", "name"},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_SigningKey(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SigningKey is a key that signs service account tokens, or has signed them. The API has its public half only.\n\nThe life of a key follows from its object and the time: it is prepared (published, not signing), then active, then retired (its tokens are accepted, it signs no new ones), then gone.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec describes the key and the plan of its life.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.SigningKeySpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what the servers note about the key.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.SigningKeyStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.SigningKeySpec{}.OpenAPIModelName(), v1alpha1.SigningKeyStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_SigningKeyList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SigningKeyList is a list of keys.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the keys.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.SigningKey{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.SigningKey{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_SigningKeySpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SigningKeySpec describes a key and the plan of its life.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"algorithm": {
+						SchemaProps: spec.SchemaProps{
+							Description: "algorithm is the JWS algorithm (RFC 7518, RFC 8037) with which the key signs: ES256, ES384, ES512, RS256 or EdDSA.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"keyID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "keyID is the kid in the header of the key's tokens. The server derives it from the public key.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"publicKey": {
+						SchemaProps: spec.SchemaProps{
+							Description: "publicKey is the public half, as PEM. The server sets it, unless a key that only checks tokens is imported.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"privateKey": {
+						SchemaProps: spec.SchemaProps{
+							Description: "privateKey is a private key to import, as PEM. It is taken by a create and never returned. Without it, and without publicKey, the server makes the key.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"leadTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "leadTime is how long the key is published before it signs. Default: --signing-key-lead-time.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"acceptShortLead": {
+						SchemaProps: spec.SchemaProps{
+							Description: "acceptShortLead allows a lead time that is shorter than the time for which relying parties were told to keep the key set.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"publishedFrom": {
+						SchemaProps: spec.SchemaProps{
+							Description: "publishedFrom is when the key was published. The server sets it.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"signsFrom": {
+						SchemaProps: spec.SchemaProps{
+							Description: "signsFrom is when the key takes over from the one that signs with the same algorithm. The server sets it, from leadTime. Without it the key never signs.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"retiredFrom": {
+						SchemaProps: spec.SchemaProps{
+							Description: "retiredFrom is when the key stops signing, though no other takes over.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"hidden": {
+						SchemaProps: spec.SchemaProps{
+							Description: "hidden keeps the key out of the published key set. Its tokens are accepted here only.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Duration{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_SigningKeyStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SigningKeyStatus is what the servers note about a key.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "state is the last state that a server noted. Servers decide by spec and time, not by it.\n\nPossible enum values:\n - `\"Active\"` is the state of the key that signs with its algorithm.\n - `\"Gone\"` is the state of a key none of whose tokens can live. It is not published, and accepted nowhere.\n - `\"Prepared\"` is the state of a key that is published and does not sign yet.\n - `\"Retired\"` is the state of a key that signs no more, while tokens that it signed may live.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Active", "Gone", "Prepared", "Retired"},
+						},
+					},
+					"signingSince": {
+						SchemaProps: spec.SchemaProps{
+							Description: "signingSince is when the key began to sign, or will.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"retiredSince": {
+						SchemaProps: spec.SchemaProps{
+							Description: "retiredSince is when the key stopped signing, or will.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"tokensUntil": {
+						SchemaProps: spec.SchemaProps{
+							Description: "tokensUntil is the latest end of a token that the key may have signed. It is written before such a token is.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"legacyTokens": {
+						SchemaProps: spec.SchemaProps{
+							Description: "legacyTokens says that a secret may hold a token of the key. Such a token has no end: the key stays until a new token is in the secret.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_SubjectReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SubjectReference names a subject of an issuer.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"issuer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "issuer is the claim iss.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"subject": {
+						SchemaProps: spec.SchemaProps{
+							Description: "subject is the claim sub.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"issuer", "subject"},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenCheck(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenCheck is one check of a review.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the check.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"result": {
+						SchemaProps: spec.SchemaProps{
+							Description: "result of the check.\n\nPossible enum values:\n - `\"Failed\"` says that the check refused the token.\n - `\"NotReached\"` says that an earlier check decided.\n - `\"Passed\"` says that the check found nothing wrong.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Failed", "NotReached", "Passed"},
+						},
+					},
+					"expected": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expected is what the check wants.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"found": {
+						SchemaProps: spec.SchemaProps{
+							Description: "found is what the token has, or what is stored.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name", "result"},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenExplanation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenExplanation says why a token is accepted or refused. It is answered to a create and not stored.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is that of a TokenReview.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(authenticationv1.TokenReviewSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what the server found.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.TokenExplanationStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TokenExplanationStatus{}.OpenAPIModelName(), authenticationv1.TokenReviewSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenExplanationStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenExplanationStatus is what the server found about a token. It never has the token or its signature.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"verdict": {
+						SchemaProps: spec.SchemaProps{
+							Description: "verdict is that of a TokenReview of the same token for the same audiences.\n\nPossible enum values:\n - `\"Authenticated\"` says that the token is good, for one of the audiences that were asked for.\n - `\"Refused\"` says that the token is no good.\n - `\"Undecided\"` says that the server can't tell, since a store or an issuer does not answer.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Authenticated", "Refused", "Undecided"},
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is one of the documented reason codes.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says the same in a sentence for a person.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"error": {
+						SchemaProps: spec.SchemaProps{
+							Description: "error is the error that a TokenReview has.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"authenticator": {
+						SchemaProps: spec.SchemaProps{
+							Description: "authenticator is the one that decided.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"user": {
+						SchemaProps: spec.SchemaProps{
+							Description: "user is whom the token stands for, if it is good.",
+							Ref:         ref(authenticationv1.UserInfo{}.OpenAPIModelName()),
+						},
+					},
+					"audiences": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "audiences are those, of the audiences asked for, that the token is good for.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"serverTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serverTime is the clock of the server that decided.",
+							Ref:         ref(metav1.MicroTime{}.OpenAPIModelName()),
+						},
+					},
+					"checks": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "checks are the checks of the review, in the order in which they are made.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.TokenCheck{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"verdict", "reason", "message", "serverTime"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TokenCheck{}.OpenAPIModelName(), authenticationv1.UserInfo{}.OpenAPIModelName(), metav1.MicroTime{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenRevocation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenRevocation takes tokens back. Its spec names one token, or the tokens of an account, of a subject, of a key, or all, that were issued before an instant. It can't be changed but for its metadata, and is removed when no token that it covers can be alive.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says which tokens are taken back.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.TokenRevocationSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status says who took them back, and until when the entry is needed. The server sets it.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.TokenRevocationStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TokenRevocationSpec{}.OpenAPIModelName(), v1alpha1.TokenRevocationStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenRevocationList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenRevocationList is a list of revocations.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the revocations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.TokenRevocation{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TokenRevocation{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenRevocationSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenRevocationSpec says which tokens are taken back: exactly one of credentialID, token, tokenHash, serviceAccount, subject, keyID, or none of them and issuedBefore alone, which covers all tokens.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"credentialID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "credentialID is the id of one token: its claim jti, with or without \"JTI=\" in front.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"issuer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "issuer is the issuer whose credential id is meant. Default: the service account issuers of this server.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"token": {
+						SchemaProps: spec.SchemaProps{
+							Description: "token is a token to take back. The server puts its credential id and issuer, or its hash, in its place.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"tokenHash": {
+						SchemaProps: spec.SchemaProps{
+							Description: "tokenHash is the SHA-256, in hexadecimal, of a token without a credential id; of a JWT, of its header and payload with the dot between them.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serviceAccount": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serviceAccount is the account whose tokens are taken back.",
+							Ref:         ref(v1alpha1.ServiceAccountReference{}.OpenAPIModelName()),
+						},
+					},
+					"subject": {
+						SchemaProps: spec.SchemaProps{
+							Description: "subject is a subject of an issuer of OpenID Connect tokens.",
+							Ref:         ref(v1alpha1.SubjectReference{}.OpenAPIModelName()),
+						},
+					},
+					"keyID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "keyID is the kid of the key whose tokens are taken back.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"issuedBefore": {
+						SchemaProps: spec.SchemaProps{
+							Description: "issuedBefore is the instant before which the tokens were issued. It goes with serviceAccount, subject, keyID, or stands alone, and is not in the future.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is for people.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ServiceAccountReference{}.OpenAPIModelName(), v1alpha1.SubjectReference{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenRevocationStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenRevocationStatus says who took the tokens back, and until when the entry is needed.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"revokedBy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "revokedBy is the user who made the entry.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"revokedAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "revokedAt is when the entry was made.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"expires": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expires is when the last token that the entry covers has ended. The entry is removed then.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
