@@ -116,7 +116,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	whenReady := []service{freeMemory, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
 		Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
-	})}
+	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if cfg.TuneGarbage {
 		whenReady = append(whenReady, tuneGarbage)
