@@ -118,7 +118,7 @@ func needsSuccessor(all []*authority, now time.Time) (signsFrom time.Time, neede
 // Authority is the certificate authority that signs, among those that are trusted. It is never changed.
 type Authority struct {
 	signer *authority
-	// others are the other authorities that have a key and are valid.
+	// others are the other authorities that can sign, but for those whose time has not come.
 	others []*authority
 	bundle []byte
 }

@@ -207,7 +207,7 @@ func (s *state) authority(now time.Time) *Authority {
 		a.signer = s.authorities[slices.IndexFunc(s.authorities, hasKey)]
 	}
 	for _, other := range s.authorities {
-		if other != a.signer && other.canSign(now) {
+		if other != a.signer && other.canSign(now) && !other.signsFrom.After(now) {
 			a.others = append(a.others, other)
 		}
 	}
