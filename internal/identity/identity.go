@@ -57,6 +57,8 @@ type Identity struct {
 	published server
 }
 
+var _ datadir.Identity = (*Identity)(nil)
+
 // Open reads the identity from the store. At the first start of a store it makes one: of two servers that do so at once, one
 // takes what the other has made. It puts the authorities of an older data directory into the store. When it returns, all of it is
 // durable.
