@@ -14,6 +14,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry/authentication"
 	"github.com/mintmark/mintmark/internal/registry/authorization"
 	"github.com/mintmark/mintmark/internal/registry/core"
+	"github.com/mintmark/mintmark/internal/registry/mintmark"
 	"github.com/mintmark/mintmark/internal/registry/openshift"
 	"github.com/mintmark/mintmark/internal/registry/rbac"
 	"github.com/mintmark/mintmark/internal/scheme"
@@ -33,11 +34,16 @@ func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, re
 	if err != nil {
 		return nil, err
 	}
+	ownGroup, err := mintmark.Storage(getter)
+	if err != nil {
+		return nil, err
+	}
 	groups := []registry.Group{
 		coreGroup,
 		authentication.Storage(reviewer),
 		authorization.Storage(authorizer),
 		rbacGroup,
+		ownGroup,
 	}
 	if openShift == nil {
 		return groups, nil

@@ -62,6 +62,7 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 			CacheBytes:    given.CacheBytes,
 		},
 		Webhook:   given.Webhook,
+		Audited:   generic.AuditBackend != nil,
 		Anonymous: apiserverapi.AnonymousAuthConfig{Enabled: given.Anonymous},
 	}
 	identities.Webhook.CacheBytes = given.CacheBytes

@@ -19,7 +19,7 @@ import (
 // of the cluster roles that it selects. Its keys are names of cluster roles.
 type aggregationController struct {
 	Config
-	queue loop[string]
+	queue *loop[string]
 }
 
 func newAggregationController(cfg Config) func(context.Context) {
@@ -32,7 +32,7 @@ func newAggregationController(cfg Config) func(context.Context) {
 		c.queue.Add("")
 	})
 	return func(ctx context.Context) {
-		c.queue.run(ctx, []string{""}, c.gather)
+		c.queue.run(ctx, func() []string { return []string{""} }, c.gather)
 	}
 }
 

@@ -99,13 +99,15 @@ func (c *cluster) run(t *testing.T, cfg Config, names ...string) (stop func()) {
 	t.Helper()
 	cfg.Client, cfg.Index, cfg.Roles, cfg.Controllers = c, c.index, c.roles, sets.New(names...)
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), c.logger))
-	done := make(chan error, 1)
-	go func() { done <- Run(ctx, cfg) }()
+	controllers, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { controllers.Run(ctx); close(done) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
+		<-done
 	})
 	t.Cleanup(stop)
 	return stop

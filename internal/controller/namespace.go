@@ -19,7 +19,7 @@ import (
 // namespaceController is the namespace-controller. Its keys are names of namespaces.
 type namespaceController struct {
 	Config
-	queue loop[string]
+	queue *loop[string]
 
 	mu          sync.Mutex
 	terminating sets.Set[string] // namespaces that are being deleted
@@ -40,16 +40,19 @@ func newNamespaceController(cfg Config) func(context.Context) {
 		cfg.Roles.Roles.OnChange(c.left)
 		cfg.Roles.RoleBindings.OnChange(c.left)
 	}
-	return func(ctx context.Context) {
-		var names []string
-		for _, key := range cfg.Index.Namespaces.Keys(func(_ view.Key, namespace boundobject.Namespace) bool {
-			return !namespace.Deletion.IsZero()
-		}) {
-			c.track(key.Name)
-			names = append(names, key.Name)
-		}
-		c.queue.run(ctx, names, c.empty)
+	return func(ctx context.Context) { c.queue.run(ctx, c.deleted, c.empty) }
+}
+
+// deleted returns the names of the namespaces that are being deleted, and tracks them.
+func (c *namespaceController) deleted() []string {
+	var names []string
+	for _, key := range c.Index.Namespaces.Keys(func(_ view.Key, namespace boundobject.Namespace) bool {
+		return !namespace.Deletion.IsZero()
+	}) {
+		c.track(key.Name)
+		names = append(names, key.Name)
 	}
+	return names
 }
 
 // left queues the namespace of an object that is gone, since it may have been the last one.

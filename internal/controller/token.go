@@ -24,7 +24,7 @@ import (
 // tokenController is the serviceaccount-token-controller. Its keys are token secrets.
 type tokenController struct {
 	Config
-	queue  loop[view.Key]
+	queue  *loop[view.Key]
 	owners owners
 	// rootCA is what is written into secrets now.
 	rootCA atomic.Pointer[[]byte]
@@ -40,8 +40,8 @@ func newTokenController(cfg Config) func(context.Context) {
 		if secret, ok := obj.(*corev1.Secret); ok && secret.Type == corev1.SecretTypeServiceAccountToken {
 			c.owners.set(key, secret.Annotations[corev1.ServiceAccountNameKey])
 			c.queue.Add(key)
-		} else if _, owned := c.owners.of(key); owned {
-			c.queue.Add(key)
+		} else if _, owned := c.owners.of(key); owned && !c.queue.Add(key) {
+			c.owners.forget(key) // the replica that runs the controllers sees to the account
 		}
 	})
 	// An account that is gone takes its secrets along, and so does one that came back as another.
@@ -52,7 +52,7 @@ func newTokenController(cfg Config) func(context.Context) {
 	})
 	return func(ctx context.Context) {
 		go crash.Keep(ctx, c.followRootCA)
-		c.queue.run(ctx, c.secrets(), c.settle)
+		c.queue.run(ctx, c.secrets, c.settle)
 	}
 }
 

@@ -3,6 +3,7 @@ package signingkey
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"errors"
@@ -23,6 +24,7 @@ type algorithm struct {
 	hash  crypto.Hash
 	curve elliptic.Curve // of ECDSA
 	pss   bool           // RSASSA-PSS rather than PKCS #1 v1.5
+	eddsa bool           // Ed25519 (RFC 8037), which hashes by itself
 }
 
 var algorithms = map[string]algorithm{
@@ -35,6 +37,7 @@ var algorithms = map[string]algorithm{
 	"PS256": {hash: crypto.SHA256, pss: true},
 	"PS384": {hash: crypto.SHA384, pss: true},
 	"PS512": {hash: crypto.SHA512, pss: true},
+	EdDSA:   {eddsa: true},
 }
 
 // key is a public key that checks tokens.
@@ -108,14 +111,17 @@ func (k *key) verify(name, signed, signature string) bool {
 		}
 		return verifyECDSA(public, digest, signature)
 	case *rsa.PublicKey:
-		switch digest := sumText(a.hash, signed); {
-		case a.curve != nil:
+		if a.curve != nil || a.eddsa {
 			return false
+		}
+		switch digest := sumText(a.hash, signed); {
 		case a.pss:
 			return rsa.VerifyPSS(public, a.hash, digest, []byte(signature), nil) == nil
 		default:
 			return rsa.VerifyPKCS1v15(public, a.hash, digest, []byte(signature)) == nil
 		}
+	case ed25519.PublicKey:
+		return a.eddsa && len(signature) == ed25519.SignatureSize && ed25519.Verify(public, []byte(signed), []byte(signature))
 	}
 	return false
 }

@@ -12,12 +12,10 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
-	"k8s.io/apiserver/pkg/authentication/token/jwt"
 	"k8s.io/apiserver/pkg/warning"
 
+	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
 )
@@ -131,7 +129,9 @@ func (i *Issuer) sign(ctx context.Context, request *authenticationv1.TokenReques
 	if err != nil {
 		return apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}
-	audit.AddAuditAnnotation(ctx, serviceaccountuser.IssuedCredentialIDAuditAnnotationKey, jwt.CredentialIDForJTI(id))
+	audittrail.NoteIssued(ctx, &audittrail.Issued{
+		ID: id, Binding: binding, Audiences: request.Spec.Audiences, Expires: now.Add(life), Token: token,
+	})
 	request.Status = authenticationv1.TokenRequestStatus{
 		Token: token,
 		// An extended life isn't told, so that a client still reads the token again in time.

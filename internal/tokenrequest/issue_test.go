@@ -102,7 +102,14 @@ func TestIssue(t *testing.T) {
 		t.Errorf("the end is told to be %v", got)
 	}
 	notes := audit.AuditContextFrom(ctx).GetEventAnnotations()
-	if diff := cmp.Diff(map[string]string{"authentication.kubernetes.io/issued-credential-id": "JTI=" + id}, notes); diff != "" {
+	wantNotes := map[string]string{
+		"authentication.kubernetes.io/issued-credential-id": "JTI=" + id,
+		"authentication.mintmark.io/service-account":        "ns/app",
+		"authentication.mintmark.io/service-account-uid":    "u1",
+		"authentication.mintmark.io/audiences":              `["api","other"]`,
+		"authentication.mintmark.io/expires":                time.Unix(now.Unix()+3600, 0).UTC().Format(time.RFC3339),
+	}
+	if diff := cmp.Diff(wantNotes, notes); diff != "" {
 		t.Errorf("audit annotations (-want +got):\n%s", diff)
 	}
 }
