@@ -16,6 +16,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
+	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -31,6 +33,8 @@ type Config struct {
 	// ReasonAlone has the error of a refused token be the reason and nothing before it, and leaves a text that is no
 	// credential at all without one. So does OpenShift's endpoint.
 	ReasonAlone bool
+	// Audited has the audit event of a review say which token was reviewed, and the verdict.
+	Audited bool
 	// Views tells how old the truth behind a verdict is; nil if that doesn't matter.
 	Views Views
 }
@@ -84,6 +88,27 @@ func (r *Reviewer) Review(ctx context.Context, spec *authenticationv1.TokenRevie
 
 // Decide returns the verdict about a token. An error means that there is none, not that the token is refused.
 func (r *Reviewer) Decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (Verdict, error) {
+	verdict, err := r.decide(ctx, spec)
+	if r.Audited && spec.Token != "" {
+		note(ctx, spec.Token, &verdict, err)
+	}
+	return verdict, err
+}
+
+// note annotates the audit event of a review.
+func note(ctx context.Context, text string, verdict *Verdict, err error) {
+	said := v1alpha1.VerdictAuthenticated
+	switch {
+	case err != nil || ctx.Err() != nil:
+		said = v1alpha1.VerdictUndecided
+	case verdict.User == nil:
+		said = v1alpha1.VerdictRefused
+	}
+	token, _ := firstWord(text)
+	audittrail.NoteReview(ctx, token, said, verdict.User)
+}
+
+func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (Verdict, error) {
 	if spec.Token == "" {
 		return Verdict{}, apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
