@@ -87,7 +87,7 @@ func installable(group registry.Group) *genericapiserver.APIGroupInfo {
 
 // newDocuments returns the issuer's documents. An issuer that has none can still issue: then they are nil.
 func newDocuments(jwksURI, address string, keys *keys) *openid.Documents {
-	documents, err := openid.New(openid.Config{Issuer: keys.issuers[0], JWKSURI: jwksURI, ExternalAddress: address, Keys: keys.accepted})
+	documents, err := openid.New(openid.Config{Issuer: keys.issuers[0], JWKSURI: jwksURI, ExternalAddress: address, Keys: keys.ring})
 	if err != nil {
 		klog.Background().Info("The issuer's documents are not served: relying parties can't discover this issuer", "issuer", keys.issuers[0], "reason", err.Error())
 		return nil
