@@ -1,8 +1,6 @@
 package apiserver
 
 import (
-	"slices"
-
 	"github.com/mintmark/mintmark/internal/datadir"
 )
 
@@ -22,7 +20,7 @@ func newAbout(g *ground, tokens Tokens) about {
 		keepsIssuer: len(tokens.Issuers) == 0 && g.identity.Issuer() != g.endpoint.url(),
 		kubeconfig:  g.dir.Path(datadir.AdminKubeconfig),
 		rootCA:      g.endpoint.files.RootCA,
-		made:        slices.Concat(g.endpoint.files.Made, g.keys.made),
+		made:        g.endpoint.files.Made,
 	}
 }
 

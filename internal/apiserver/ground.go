@@ -32,8 +32,8 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 		return nil, err
 	}
 	g.add(func() { _ = g.dir.Close() })
-	// The signing key first: a store is never there without the key that signed its tokens.
-	signing, err := openSigningKey(cfg.Tokens.SigningKeyFile, g.dir)
+	// Before the store is opened: a start with a key that can't be used changes nothing.
+	signing, err := openSigningKey(cfg.Tokens, g.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 	if err := g.endpoint.certify(ctx, g.dir, g.identity); err != nil {
 		return nil, err
 	}
-	if g.keys, err = loadKeys(cfg.Tokens, g.identity.Issuer(), signing); err != nil {
+	if g.keys, err = g.loadKeys(cfg.Tokens, cfg.MaxStaleness, signing); err != nil {
 		return nil, err
 	}
 	return g, nil

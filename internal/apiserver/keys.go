@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/datadir"
-	"github.com/mintmark/mintmark/internal/shell"
 	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 )
@@ -24,18 +22,31 @@ type keys struct {
 	issuers   []string
 	audiences authenticator.Audiences
 	ring      *signingkey.Ring
-	// made names the file of the signing key, if this start has made it.
-	made []string
+	// managed are the keys if they are in the store; nil if they come from files.
+	managed *managedKeys
 }
 
-// loadKeys reads the keys besides the one that signs. issuer is the pinned one.
-func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
-	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, made: signing.made}
+// view returns the view of the stored keys, which are there whoever signs.
+func (k *keys) view() storedView {
+	if k.managed != nil {
+		return k.managed.view
+	}
+	return newKeyView()
+}
+
+// loadKeys returns the keys of the store, or those of the files if there are any.
+func (g *ground) loadKeys(tokens Tokens, maxStaleness time.Duration, signing signingKey) (*keys, error) {
+	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences}
 	if len(k.issuers) == 0 {
-		k.issuers = []string{issuer}
+		k.issuers = []string{g.identity.Issuer()}
 	}
 	if len(k.audiences) == 0 {
 		k.audiences = slices.Clone(k.issuers)
+	}
+	if signing.key == nil {
+		k.managed = newManagedKeys(tokens, maxStaleness, g, signing.former)
+		k.ring = signingkey.NewRing(k.managed, nil)
+		return k, nil
 	}
 	signer, err := signingkey.NewSigner(signing.key)
 	if err != nil {
@@ -64,34 +75,29 @@ func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
 	return k, nil
 }
 
-// signingKey is the key that signs.
+// signingKey is the key that signs, or did.
 type signingKey struct {
+	// key is that of a file; nil if keys are in the store.
 	key crypto.Signer
-	// made names the file of the key, if this start has made it.
-	made []string
+	// former is the key that an older version kept in the data directory; nil if there is none.
+	former crypto.Signer
 }
 
-// openSigningKey reads the key that signs from a file. If none is named, the key is in the data directory, and is made at the
-// first start with it. Later a missing key is an error: with another one, every token that is out would be refused.
-func openSigningKey(file string, dir *datadir.Dir) (signingKey, error) {
-	if file != "" {
-		key, err := signingkey.LoadPrivateKey(file)
+// openSigningKey reads the key that signs from a file. If none is named, keys are in the store, and the data directory may
+// have one that an older version has made.
+func openSigningKey(tokens Tokens, dir *datadir.Dir) (signingKey, error) {
+	if tokens.SigningKeyFile != "" {
+		key, err := signingkey.LoadPrivateKey(tokens.SigningKeyFile)
 		if err != nil {
 			return signingKey{}, fmt.Errorf("--service-account-signing-key-file: %w", err)
 		}
 		return signingKey{key: key}, nil
 	}
-	file = dir.Path(datadir.SigningKey)
-	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && dir.Used() {
-		return signingKey{}, fmt.Errorf("%s, which signs the tokens, is missing, although a server has run with this data directory. With a new key all tokens that are out would be refused, "+
-			"so none is made: put the file back from a backup, or name the key with --service-account-signing-key-file. "+
-			"To give up all tokens, make a new key: (umask 077; openssl ecparam -name prime256v1 -genkey -noout -out %s)", file, shell.Quote(file))
+	former, err := signingkey.LoadPrivateKey(dir.Path(datadir.SigningKey))
+	if errors.Is(err, fs.ErrNotExist) {
+		return signingKey{}, nil
 	}
-	key, made, err := signingkey.LoadOrCreate(file)
-	if made {
-		return signingKey{key: key, made: []string{file}}, err
-	}
-	return signingKey{key: key}, err
+	return signingKey{former: former}, err
 }
 
 // newIssuer returns what issues the tokens.
@@ -102,6 +108,7 @@ func newIssuer(tokens Tokens, keys *keys, index *boundobject.Index) *tokenreques
 		MaxExpiration: tokens.MaxExpiration,
 		Extend:        tokens.ExtendExpiration,
 		Index:         index,
+		Algorithms:    tokens.AudienceAlgorithms,
 		Signer:        keys.ring,
 	})
 }

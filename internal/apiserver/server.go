@@ -57,7 +57,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	openShift := newOpenShift(cfg, keys, index, oauthClient)
-	views := newViews(stored.client, cfg.MaxStaleness, index, roles, openShift)
+	views := newViews(stored.client, cfg.MaxStaleness, index, roles, keys, openShift)
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
 		return nil, err
@@ -90,6 +90,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, openShift)
 	if err != nil {
 		return nil, err
+	}
+	if keys.managed != nil {
+		if err := keys.managed.prepare(ctx, index); err != nil {
+			return nil, err
+		}
 	}
 	resources, err := collectedResources(groups, views)
 	if err != nil {
