@@ -58,6 +58,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	openShift := newOpenShift(cfg, keys, index, oauthClient)
 	views := newViews(stored.client, cfg.MaxStaleness, index, roles, openShift)
+	views.set.LimitReads(cfg.Server.MaxMutatingRequestsInFlight)
 	if openShift != nil {
 		openShift.reviewer.Views = views.set // the views include those that the reviewer decides by
 	}
