@@ -28,11 +28,11 @@ type keys struct {
 	made []string
 }
 
-// loadKeys reads the keys besides the one that signs. address is the host and port under which others reach the server.
-func loadKeys(tokens Tokens, address string, signing signingKey) (*keys, error) {
+// loadKeys reads the keys besides the one that signs. issuer is the pinned one.
+func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
 	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, made: signing.made}
 	if len(k.issuers) == 0 {
-		k.issuers = []string{"https://" + address}
+		k.issuers = []string{issuer}
 	}
 	if len(k.audiences) == 0 {
 		k.audiences = slices.Clone(k.issuers)
@@ -111,6 +111,5 @@ type legacySigner struct{ ring *signingkey.Ring }
 
 // Sign returns the token that carries the claims.
 func (s legacySigner) Sign(ctx context.Context, claims []byte) (string, error) {
-	token, _, err := s.ring.Sign(ctx, "", claims, time.Time{})
-	return token, err
+	return s.ring.Sign(ctx, "", claims, time.Time{})
 }

@@ -127,7 +127,6 @@ func New(cfg Config) (*Controllers, error) {
 	if unknown := cfg.Controllers.Difference(sets.KeySet(constructors)); unknown.Len() > 0 {
 		return nil, fmt.Errorf("%q is not a controller", sets.List(unknown)[0])
 	}
-	registered()
 	c := &Controllers{names: sets.List(cfg.Controllers), run: map[string]func(context.Context){}}
 	for _, name := range c.names {
 		c.run[name] = constructors[name](cfg)

@@ -190,21 +190,22 @@ func (r *Ring) Run(ctx context.Context) {
 	}
 }
 
-// Sign returns a token that carries the claims, signed with an algorithm, and its key id. Without a signer for the
-// algorithm, and with the empty one, the default signs. end is the end of the token; zero for one without end.
-func (r *Ring) Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (token, keyID string, err error) {
+// Sign returns a token that carries the claims, signed with an algorithm. Without a signer for the algorithm, and with the
+// empty one, the default signs. end is the end of the token; zero for one without end.
+func (r *Ring) Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (string, error) {
 	s := r.fresh()
 	signer := s.signers[algorithm]
 	if signer == nil {
 		signer = s.signers[s.fallback]
 	}
 	switch {
-	case signer != nil:
-		return signer.Sign(ctx, claims, end)
 	case s.generation == 0:
-		return "", "", errUnread
+		return "", errUnread
+	case signer == nil:
+		return "", errNoSigner
 	}
-	return "", "", errNoSigner
+	token, _, err := signer.Sign(ctx, claims, end)
+	return token, err
 }
 
 // errNoSigner says that no key signs.
