@@ -48,7 +48,6 @@ func NewFiles(signing string, further []string) (*Files, error) {
 		return nil, err
 	}
 	f.used, f.seen = digest, digest
-	fileMetrics().Failing.Set(0)
 	return f, nil
 }
 
@@ -115,7 +114,7 @@ func (f *Files) look(ctx context.Context) {
 	}
 	f.contents, f.used = contents, digest
 	f.succeed()
-	fileMetrics().Reloads.Inc()
+	metrics.FileReloads.Inc()
 	ids := make([]string, len(contents.Keys))
 	for i, key := range contents.Keys {
 		ids[i] = key.ID
@@ -130,12 +129,12 @@ func (f *Files) fail(logger klog.Logger, err error) {
 		logger.Error(err, "The files of signing keys can't be used as they are; the keys that were read before hold on")
 	}
 	f.failure = err
-	fileMetrics().Failing.Set(1)
+	metrics.FilesFailing.Set(1)
 }
 
 func (f *Files) succeed() {
 	f.failure = nil
-	fileMetrics().Failing.Set(0)
+	metrics.FilesFailing.Set(0)
 }
 
 // read returns the content of the files, the one that signs first, and the digest of all.

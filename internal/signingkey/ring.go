@@ -98,7 +98,6 @@ func NewRing(source Source, now func() time.Time) *Ring {
 		now = time.Now
 	}
 	registerMetrics()
-	fileMetrics()
 	r := &Ring{source: source, now: now, wake: make(chan struct{}, 1)}
 	// Nothing is known at first, and no key is in it.
 	r.snapshot.Store(&Snapshot{set: &KeySet{}})
