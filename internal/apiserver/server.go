@@ -58,6 +58,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	openShift := newOpenShift(cfg, keys, index, oauthClient)
 	views := newViews(stored.client, cfg.MaxStaleness, index, roles, openShift)
+	views.set.LimitReads(cfg.Server.MaxMutatingRequestsInFlight)
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
 		return nil, err
