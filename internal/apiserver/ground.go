@@ -35,7 +35,7 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 	}
 	g.add(func() { _ = g.dir.Close() })
 	// The signing key first: a store is never there without the key that signed its tokens.
-	signing, err := openSigningKey(cfg.Tokens.SigningKeyFile, g.dir)
+	signing, err := openSigningKey(cfg.Tokens, g.dir)
 	if err != nil {
 		return nil, err
 	}
