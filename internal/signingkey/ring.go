@@ -44,6 +44,9 @@ type Contents struct {
 	From, Until time.Time
 	// MaxAge is how long relying parties may keep the published documents; 0 means maxMaxAge.
 	MaxAge time.Duration
+	// FreshUntil is when the source looks for other keys, if it does so by itself; zero if it doesn't. Relying parties may keep
+	// the documents until then.
+	FreshUntil time.Time
 }
 
 // maxMaxAge is how long relying parties may keep the published documents at most, as with kube-apiserver.
@@ -70,6 +73,7 @@ type Snapshot struct {
 	signers     map[string]TokenSigner
 	fallback    string
 	published   *Published
+	trusted     Trusted
 	from, until time.Time
 	generation  uint64
 }
@@ -137,13 +141,14 @@ func (r *Ring) renew() *Snapshot {
 		signers: contents.Signers, fallback: contents.Default, from: contents.From, until: contents.Until, generation: generation,
 		set: old.set.succeededBy(contents.Keys),
 	}
-	if s.published, err = publish(old.published, s.set.published, maxAge(contents.MaxAge)); err != nil {
+	if s.published, err = publish(old.published, s.set.published, maxAge(contents.MaxAge), contents.FreshUntil); err != nil {
 		klog.Background().Error(err, "Keys can't be published; what was good holds on")
 		kept := *old
 		kept.generation = generation
 		r.snapshot.Store(&kept)
 		return &kept
 	}
+	s.trusted = old.trusted.succeededBy(contents.Keys, s.published.MaxAge, now)
 	r.snapshot.Store(s)
 	old.set.withdraw(s.set)
 	return s
@@ -157,11 +162,15 @@ func maxAge(asked time.Duration) time.Duration {
 }
 
 // publish returns what is published of the keys. It is what was published before if that says the same.
-func publish(before *Published, keys []*Key, maxAge time.Duration) (*Published, error) {
-	if before != nil && before.MaxAge == maxAge && slices.Equal(before.keys, keys) {
+func publish(before *Published, keys []*Key, maxAge time.Duration, freshUntil time.Time) (*Published, error) {
+	if before != nil && before.MaxAge == maxAge && before.FreshUntil.Equal(freshUntil) && slices.Equal(before.keys, keys) {
 		return before, nil
 	}
-	return newPublished(keys, maxAge)
+	published, err := newPublished(keys, maxAge)
+	if err == nil {
+		published.FreshUntil = freshUntil
+	}
+	return published, err
 }
 
 // recheck is how often the clock is looked at: it may be set.
@@ -193,18 +202,26 @@ func (r *Ring) Run(ctx context.Context) {
 // Sign returns a token that carries the claims, signed with an algorithm, and its key id. Without a signer for the
 // algorithm, and with the empty one, the default signs. end is the end of the token; zero for one without end.
 func (r *Ring) Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (token, keyID string, err error) {
-	s := r.fresh()
+	signer, err := r.fresh().signer(algorithm)
+	if err != nil {
+		return "", "", err
+	}
+	return signer.Sign(ctx, claims, end)
+}
+
+// signer returns the signer for an algorithm, or else the default one.
+func (s *Snapshot) signer(algorithm string) (TokenSigner, error) {
 	signer := s.signers[algorithm]
 	if signer == nil {
 		signer = s.signers[s.fallback]
 	}
 	switch {
 	case signer != nil:
-		return signer.Sign(ctx, claims, end)
+		return signer, nil
 	case s.generation == 0:
-		return "", "", errUnread
+		return nil, errUnread
 	}
-	return "", "", errNoSigner
+	return nil, errNoSigner
 }
 
 // errNoSigner says that no key signs.
