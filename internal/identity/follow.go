@@ -117,7 +117,11 @@ func (i *Identity) Publish(ctx context.Context, roots []byte, shared bool) []byt
 func tell(to *record, name string, own server, now time.Time) (changed bool) {
 	known, found := to.Servers[name]
 	fresh := found && known.Shared == own.Shared && known.Roots == own.Roots && now.Sub(known.Seen).Abs() < seenEvery
-	if !fresh {
+	switch {
+	case !own.Shared && own.Roots == "":
+		delete(to.Servers, name)
+		changed = found
+	case !fresh:
 		if to.Servers == nil {
 			to.Servers = map[string]server{}
 		}

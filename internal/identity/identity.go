@@ -57,11 +57,13 @@ type Identity struct {
 	published server
 }
 
+var _ datadir.Identity = (*Identity)(nil)
+
 // Open reads the identity from the store. At the first start of a store it makes one: of two servers that do so at once, one
 // takes what the other has made. It puts the authorities of an older data directory into the store. When it returns, all of it is
 // durable.
 func Open(ctx context.Context, cfg Config) (*Identity, error) {
-	i := &Identity{cfg: cfg, key: root(cfg.Prefix) + "identity"}
+	i := &Identity{cfg: cfg, key: root(cfg.Prefix) + recordName}
 	if i.cfg.Now == nil {
 		i.cfg.Now = time.Now
 	}

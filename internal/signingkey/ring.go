@@ -199,14 +199,15 @@ func (r *Ring) Run(ctx context.Context) {
 	}
 }
 
-// Sign returns a token that carries the claims, signed with an algorithm, and its key id. Without a signer for the
-// algorithm, and with the empty one, the default signs. end is the end of the token; zero for one without end.
-func (r *Ring) Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (token, keyID string, err error) {
+// Sign returns a token that carries the claims, signed with an algorithm. Without a signer for the algorithm, and with the
+// empty one, the default signs. end is the end of the token; zero for one without end.
+func (r *Ring) Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (string, error) {
 	signer, err := r.fresh().signer(algorithm)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	return signer.Sign(ctx, claims, end)
+	token, _, err := signer.Sign(ctx, claims, end)
+	return token, err
 }
 
 // signer returns the signer for an algorithm, or else the default one.
@@ -216,12 +217,12 @@ func (s *Snapshot) signer(algorithm string) (TokenSigner, error) {
 		signer = s.signers[s.fallback]
 	}
 	switch {
-	case signer != nil:
-		return signer, nil
 	case s.generation == 0:
 		return nil, errUnread
+	case signer == nil:
+		return nil, errNoSigner
 	}
-	return nil, errNoSigner
+	return signer, nil
 }
 
 // errNoSigner says that no key signs.
