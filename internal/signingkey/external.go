@@ -44,12 +44,12 @@ type jwtSigner interface {
 	SignJWT(ctx context.Context, claims []byte, end time.Time) (token, keyID string, err error)
 }
 
-// SignJWT is Sign with "typ": "JWT" in the header of the token.
+// SignJWT is Sign with "typ": "JWT" in the header of the token. It returns the key id, too.
 func (r *Ring) SignJWT(ctx context.Context, algorithm string, claims []byte, end time.Time) (token, keyID string, err error) {
-	signer, err := r.fresh().signer(algorithm)
-	if err != nil {
-		return "", "", err
-	}
+	return r.sign(ctx, algorithm, claims, end, true)
+}
+
+func signJWT(ctx context.Context, signer TokenSigner, claims []byte, end time.Time) (token, keyID string, err error) {
 	typed, ok := signer.(jwtSigner)
 	if !ok {
 		return "", "", errors.New("the keys are an external signer's, which signs for this server only")
