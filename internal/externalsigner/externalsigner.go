@@ -24,10 +24,12 @@ import (
 
 const (
 	// fetchTimeout, metadataTimeout and signTimeout bound the calls. The first two are kube-apiserver's. It gives Sign as long
-	// as the request has, in which here the call is made twice if it fails: by the fast path and by the generic chain.
+	// as the request has, which is 34 seconds. Here a call that fails is made twice: by the fast path and by the generic chain.
 	fetchTimeout    = time.Minute
 	metadataTimeout = 10 * time.Second
-	signTimeout     = 15 * time.Second
+	signTimeout     = 10 * time.Second
+	// returnTimeout is longer than the time between two attempts to connect.
+	returnTimeout = 1500 * time.Millisecond
 	// minLife is the shortest longest life of a token with which a server starts.
 	minLife = 10 * time.Minute
 	// maxLife is where durations end, in seconds.
@@ -42,6 +44,8 @@ type Signer struct {
 	now        func() time.Time
 	life       time.Duration
 
+	// gone is set when a call has waited in vain for a connection. Until there is one, the next calls wait for a moment only.
+	gone    atomic.Bool
 	keys    atomic.Pointer[keys]
 	changed atomic.Pointer[func()]
 	// fetches are started one at a time.

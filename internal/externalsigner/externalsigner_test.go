@@ -324,6 +324,7 @@ func TestLongestLife(t *testing.T) {
 func TestSignerGoesAndComes(t *testing.T) {
 	s, signer := started(t)
 	s.Stop()
+	_, _, _ = signer.Sign(t.Context(), nil, time.Now()) // the connection breaks in this call, or has broken before
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if token, _, err := signer.Sign(ctx, claims, time.Now().Add(time.Hour)); token != "" || err == nil || !strings.HasPrefix(err.Error(), "while signing jwt: rpc error: code = ") {
@@ -331,6 +332,10 @@ func TestSignerGoesAndComes(t *testing.T) {
 	}
 	if err := signer.Find(ctx, "two"); err == nil {
 		t.Error("gone: it is known which keys there are")
+	}
+	// A call has waited in vain, so the next one waits for a moment only.
+	if _, _, err := sign(t, signer); err == nil || !strings.Contains(err.Error(), "nothing listens on the socket of the external signer") {
+		t.Errorf("gone for long: %v", err)
 	}
 	s.Start()
 	if _, _, err := sign(t, signer); err != nil {

@@ -93,7 +93,7 @@ func (s *Signer) fetchAll(ctx context.Context) {
 func (s *Signer) fetchNow(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	answer, err := s.call(ctx)
+	answer, err := s.fetchKeys(ctx)
 	s.metrics.countFetch(err)
 	if err != nil {
 		return fmt.Errorf("while fetching token verification keys: %w", err)
@@ -109,8 +109,8 @@ func (s *Signer) fetchNow(ctx context.Context) error {
 	return nil
 }
 
-// call calls FetchKeys. An answer with anything wrong in it is refused as a whole.
-func (s *Signer) call(ctx context.Context) (*keys, error) {
+// fetchKeys calls FetchKeys. An answer with anything wrong in it is refused as a whole.
+func (s *Signer) fetchKeys(ctx context.Context) (*keys, error) {
 	response, err := s.client.FetchKeys(ctx, &externaljwtv1.FetchKeysRequest{})
 	if err != nil {
 		return nil, fmt.Errorf("while getting externally supported jwt signing keys: %w", err)

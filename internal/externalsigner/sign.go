@@ -12,6 +12,9 @@ import (
 	"time"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
 	externaljwtv1 "k8s.io/externaljwt/apis/v1"
 
 	"github.com/mintmark/mintmark/internal/signingkey"
@@ -44,7 +47,7 @@ func (s *Signer) Sign(ctx context.Context, claims []byte, end time.Time) (token,
 }
 
 func (s *Signer) sign(ctx context.Context, claims string) (token, keyID string, err error) {
-	response, err := s.client.Sign(ctx, &externaljwtv1.SignJWTRequest{Claims: claims})
+	response, err := s.call(ctx, claims)
 	if err != nil {
 		return "", "", fmt.Errorf("while signing jwt: %w", err)
 	}
@@ -60,6 +63,34 @@ func (s *Signer) sign(ctx context.Context, claims string) (token, keyID string, 
 		return "", "", fmt.Errorf("while verifying signature: %w", err)
 	}
 	return signed + "." + response.Signature, read.KeyID, nil
+}
+
+// call calls Sign, and waits for the signer if it is being started again.
+func (s *Signer) call(ctx context.Context, claims string) (*externaljwtv1.SignJWTResponse, error) {
+	if s.gone.Load() && !s.returns(ctx) {
+		return nil, status.Error(codes.Unavailable, "nothing listens on the socket of the external signer")
+	}
+	response, err := s.client.Sign(ctx, &externaljwtv1.SignJWTRequest{Claims: claims})
+	s.gone.Store(err != nil && s.connection.GetState() != connectivity.Ready)
+	return response, err
+}
+
+// returns reports whether a signer that was gone can be called again within a moment.
+func (s *Signer) returns(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, returnTimeout)
+	defer cancel()
+	for {
+		state := s.connection.GetState()
+		if state == connectivity.Ready {
+			return true
+		}
+		if state == connectivity.Idle {
+			s.connection.Connect()
+		}
+		if !s.connection.WaitForStateChange(ctx, state) {
+			return false
+		}
+	}
 }
 
 // validateHeader reads a header as kube-apiserver does, and then as strictly as a review does. It returns the keys that the
