@@ -110,6 +110,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	self.Handler = server.Handler.FullHandlerChain
+	signer, err := newSignerSocket(ctx, cfg, keys, generic)
+	if err != nil {
+		return nil, err
+	}
 
 	// The work besides requests.
 	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
@@ -117,9 +121,15 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
 	whenReady := []service{freeMemory, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
-		Index: index, Roles: roles, Signer: legacySigner{keys.ring}, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		Index: index, Roles: roles, Signer: keys.legacySigner(), RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
+	if signer != nil {
+		held.add(signer.Close)
+		whenReady = append(whenReady, signer.Run)
+		// The audit log is written until all requests are answered, and so must the signatures be.
+		server.AddPreShutdownHookOrDie("external-jwt-signer", func() error { signer.Stop(); return nil })
+	}
 	if cfg.TuneGarbage {
 		whenReady = append(whenReady, tuneGarbage)
 	}
