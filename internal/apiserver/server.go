@@ -12,6 +12,7 @@ import (
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/crash"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
@@ -56,8 +57,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
-	openShift := newOpenShift(cfg, keys, index, oauthClient)
-	views := newViews(stored.client, cfg.MaxStaleness, index, roles, openShift)
+	revoked := revocation.NewSet()
+	openShift := newOpenShift(cfg, keys, index, revoked, oauthClient)
+	views := newViews(stored.client, cfg.MaxStaleness, index, roles, revoked, openShift)
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
 		return nil, err
@@ -70,7 +72,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	generic.AddReadyzChecks(stored.checks...)
 
 	// The decisions: who calls, what the caller may do, which token is issued, and whose a token is.
-	union, err := newAuthenticators(cfg, endpoint.files.CAFile, keys, index, openShift, client, generic)
+	union, err := newAuthenticators(cfg, endpoint.files.CAFile, keys, index, revoked, openShift, client, generic)
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,8 @@ type Config struct {
 	Webhook WebhookConfig
 	// Audited has the audit events of callers with tokens name the credential.
 	Audited bool
+	// Revocations knows the tokens that were taken back.
+	Revocations Revocations
 	// Anonymous lets in requests without credentials, on the paths that it names, or everywhere. The configuration file of
 	// Issuers takes precedence.
 	Anonymous apiserver.AnonymousAuthConfig
@@ -141,7 +143,7 @@ func newTokens(cfg Config, known *issuers) (authenticator.Token, error) {
 	if cfg.AccessTokens != nil {
 		tokens = append(tokens, cfg.AccessTokens)
 	}
-	all := chain{here: tokens}
+	all := chain{here: tokens, revoked: cfg.Revocations}
 	if cfg.Webhook.KubeconfigFile != "" {
 		remote, err := newWebhook(cfg.Webhook, cfg.APIAudiences)
 		if err != nil {

@@ -17,6 +17,9 @@ import (
 type chain struct {
 	here   []authenticator.Token
 	remote authenticator.Token // nil if there is none
+	// revoked knows the tokens that were taken back. It is asked about every token that an authenticator accepts, remembered
+	// or not.
+	revoked Revocations
 }
 
 // Final is the error of an authenticator that has recognised a token as one of its own and refuses it. No other
@@ -33,7 +36,7 @@ func (c chain) AuthenticateToken(ctx context.Context, token string) (*authentica
 	for _, known := range c.here {
 		response, ok, err := ask(ctx, known, token)
 		if ok && err == nil {
-			return response, true, nil
+			return unlessRevoked(c.revoked, token, response)
 		}
 		if refusal, ok := errors.AsType[Final](err); ok {
 			return nil, false, joined(append(errs, refusal.Final()), token)
@@ -45,7 +48,7 @@ func (c chain) AuthenticateToken(ctx context.Context, token string) (*authentica
 	if c.remote != nil && isCredential(token) {
 		response, ok, err := ask(ctx, c.remote, token)
 		if ok && err == nil {
-			return response, true, nil
+			return unlessRevoked(c.revoked, token, response)
 		}
 		if err != nil {
 			errs = append(errs, err)

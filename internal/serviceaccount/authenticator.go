@@ -198,6 +198,7 @@ func (a *Authenticator) read(c *compact) (facts, error) {
 		if err != nil {
 			return facts{}, err
 		}
+		legacy.keyID = c.keyID
 		known.legacy = &legacy
 	}
 	if slices.Contains(a.Issuers, c.issuer) {
@@ -213,6 +214,7 @@ func (a *Authenticator) read(c *compact) (facts, error) {
 			return facts{}, fmt.Errorf("token issuer %q is invalid", claims.Issuer)
 		}
 		known.account = newAccount(claims)
+		known.account.keyID = c.keyID
 	}
 	return known, nil
 }
