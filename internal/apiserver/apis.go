@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -34,7 +35,10 @@ func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, re
 	if err != nil {
 		return nil, err
 	}
-	ownGroup, err := mintmark.Storage(getter)
+	ownGroup, err := mintmark.Storage(getter, mintmark.Config{SigningKeys: mintmark.SigningKeys{
+		Elsewhere: "this server signs with the key in a file: put another key there, and restart the server",
+		Now:       time.Now,
+	}})
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func installable(group registry.Group) *genericapiserver.APIGroupInfo {
 
 // newDocuments returns the issuer's documents. An issuer that has none can still issue: then they are nil.
 func newDocuments(jwksURI, address string, keys *keys) *openid.Documents {
-	documents, err := openid.New(openid.Config{Issuer: keys.issuers[0], JWKSURI: jwksURI, ExternalAddress: address, Keys: keys.accepted})
+	documents, err := openid.New(openid.Config{Issuer: keys.issuers[0], JWKSURI: jwksURI, ExternalAddress: address, Keys: keys.ring})
 	if err != nil {
 		klog.Background().Info("The issuer's documents are not served: relying parties can't discover this issuer", "issuer", keys.issuers[0], "reason", err.Error())
 		return nil

@@ -89,6 +89,7 @@ func freeMemory(context.Context) { debug.FreeOSMemory() }
 // runControllers returns the service that runs the controllers, on one replica at a time. The embedded store has one server,
 // which needs no election.
 func runControllers(cfg controller.Config, stored *store, address string) service {
+	controller.RegisterMetrics()
 	return func(ctx context.Context) {
 		controllers, err := controller.New(cfg)
 		switch {

@@ -63,6 +63,12 @@ func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *da
 	return s, nil
 }
 
+// embedded reports whether the store runs in this process.
+func (s *store) embedded() bool { return s.failed != nil }
+
+// prefix begins the keys of everything in the store.
+func (s *store) prefix() string { return s.options.StorageConfig.Prefix }
+
 // newStorageFactory says where and in which encoding each resource is stored.
 func newStorageFactory(options *genericoptions.EtcdOptions) serverstorage.StorageFactory {
 	factory := serverstorage.NewDefaultStorageFactory(

@@ -64,6 +64,7 @@ func newCluster(t *testing.T) *cluster {
 			"pods":            {&corev1.Pod{}, &corev1.PodList{}},
 			"roles":           {&rbacv1.Role{}, &rbacv1.RoleList{}},
 			"rolebindings":    {&rbacv1.RoleBinding{}, &rbacv1.RoleBindingList{}},
+			"clusterroles":    {&rbacv1.ClusterRole{}, &rbacv1.ClusterRoleList{}},
 		},
 	}
 	for resource, decorate := range map[string]func(generic.StorageDecorator) generic.StorageDecorator{
@@ -73,6 +74,7 @@ func newCluster(t *testing.T) *cluster {
 		"pods":            c.index.Pods.Decorate,
 		"roles":           c.roles.Roles.Decorate,
 		"rolebindings":    c.roles.RoleBindings.Decorate,
+		"clusterroles":    c.roles.ClusterRoles.Decorate,
 	} {
 		c.stores[resource] = decorated(t, c.kinds[resource], resource, decorate)
 	}

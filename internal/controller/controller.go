@@ -52,6 +52,9 @@ type Config struct {
 	Roles *authz.Index
 	// Signer signs the tokens in secrets. Without one, the serviceaccount-token-controller does not run.
 	Signer Signer
+	// SigningKeys is what the signingkey-controller works on. Without it the controller does not run: the keys are not the
+	// server's.
+	SigningKeys *SigningKeys
 	// RootCA is the PEM that is written into token secrets as ca.crt. An empty one is not written.
 	RootCA []byte
 	// RootCAs delivers what takes the place of RootCA while the controllers run. Nil means that it stays as it is.
@@ -74,6 +77,7 @@ var constructors = map[string]func(Config) func(context.Context){
 	"clusterrole-aggregation-controller":             newAggregationController,
 	"token-cleaner-controller":                       newBootstrapTokenController,
 	"legacy-serviceaccount-token-cleaner-controller": newLegacyTokenController,
+	"signingkey-controller":                          newSigningKeyController,
 }
 
 // Names returns the names of all controllers, sorted.
@@ -123,7 +127,6 @@ func New(cfg Config) (*Controllers, error) {
 	if unknown := cfg.Controllers.Difference(sets.KeySet(constructors)); unknown.Len() > 0 {
 		return nil, fmt.Errorf("%q is not a controller", sets.List(unknown)[0])
 	}
-	registered()
 	c := &Controllers{names: sets.List(cfg.Controllers), run: map[string]func(context.Context){}}
 	for _, name := range c.names {
 		c.run[name] = constructors[name](cfg)
@@ -142,7 +145,7 @@ func (c *Controllers) Run(ctx context.Context) {
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
 		run := c.run[name]
 		if run == nil {
-			logger.Info("Controller not started: it needs a client, a signer or the role index, and none was configured")
+			logger.Info("Controller not started: it needs a client, a signer, the role index or signing keys, and none was configured")
 			continue
 		}
 		running.Go(func() { crash.Keep(klog.NewContext(ctx, logger), run) })

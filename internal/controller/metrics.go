@@ -20,3 +20,6 @@ var registered = sync.OnceValue(func() *controllerMetrics {
 		}),
 	})
 })
+
+// RegisterMetrics registers the metrics of this package, which otherwise are there from when a replica runs its controllers.
+func RegisterMetrics() { registered() }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -96,7 +97,7 @@ func (c *namespaceController) empty(ctx context.Context, name string) (time.Dura
 	}
 	var held []remainder
 	for _, content := range contents {
-		left, err := content.remove(ctx, c.Client, name)
+		left, err := content.remove(ctx, c.Client, name, func(ctx context.Context) error { return c.same(ctx, namespace) })
 		if err != nil {
 			return 0, err
 		}
@@ -115,6 +116,16 @@ func (c *namespaceController) empty(ctx context.Context, name string) (time.Dura
 	}
 	klog.FromContext(ctx).V(2).Info("Emptied a namespace that is being deleted", "namespace", name)
 	return 0, nil
+}
+
+// same returns an error if a namespace is gone by now, even if there is another one of its name.
+func (c *namespaceController) same(ctx context.Context, namespace *corev1.Namespace) error {
+	obj, err := c.Index.Namespaces.Object(ctx, "", namespace.Name)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && obj.(*corev1.Namespace).UID != namespace.UID:
+		return pending("the namespace is gone")
+	}
+	return err
 }
 
 // tell writes into the status of a namespace why it remains. The key is then pending.

@@ -150,7 +150,7 @@ func (c *tokenController) fill(ctx context.Context, secret *corev1.Secret, accou
 		return nil
 	}
 	if _, missing := data[corev1.ServiceAccountTokenKey]; missing {
-		token, err := c.sign(ctx, secret, account, uid)
+		token, err := signLegacy(ctx, c.Signer, secret, account, string(uid))
 		if err != nil {
 			return err
 		}
@@ -170,12 +170,13 @@ func (c *tokenController) fill(ctx context.Context, secret *corev1.Secret, accou
 	return nil
 }
 
-func (c *tokenController) sign(ctx context.Context, secret *corev1.Secret, account string, uid types.UID) ([]byte, error) {
-	claims, err := serviceaccount.EncodeLegacy(secret.Namespace, account, string(uid), secret.Name)
+// signLegacy returns the token of a secret.
+func signLegacy(ctx context.Context, signer Signer, secret *corev1.Secret, account, uid string) ([]byte, error) {
+	claims, err := serviceaccount.EncodeLegacy(secret.Namespace, account, uid, secret.Name)
 	if err != nil {
 		return nil, fmt.Errorf("claims of a legacy token: %w", err)
 	}
-	token, err := c.Signer.Sign(ctx, claims)
+	token, err := signer.Sign(ctx, claims)
 	if err != nil {
 		return nil, fmt.Errorf("signing a legacy token: %w", err)
 	}

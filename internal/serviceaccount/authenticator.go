@@ -19,13 +19,20 @@ import (
 // LegacyIssuer is the issuer of the tokens that live in secrets.
 const LegacyIssuer = "kubernetes/serviceaccount"
 
-// KeySet checks signatures. Verify returns nil if a key with that id, or any key if there is no id, made the signature
-// with that algorithm; its errors are shown to clients. No key signs with the empty algorithm. Holds reports whether there is such a key. A KeySet must be safe
-// for concurrent use.
+// KeySet checks signatures. It must be safe for concurrent use.
 type KeySet interface {
+	// Holds reports whether there is a key with that id, as far as is known; any key if there is no id.
 	Holds(keyID string) bool
-	Verify(algorithm, keyID, signed, signature string) error
+	// Find is asked about an id that Holds does not know, before a token is refused. It looks where keys may have come
+	// from since. An error says that it can't be told whether there is such a key.
+	Find(ctx context.Context, keyID string) error
+	// Verify returns the key with that id, or any key if there is no id, that made the signature with that algorithm. Its
+	// errors are shown to clients. No key signs with the empty algorithm.
+	Verify(algorithm, keyID, signed, signature string) (Key, error)
 }
+
+// Key is a key that has made a signature. Tokens that were checked with it count as checked until it is withdrawn.
+type Key = interface{ Withdrawn() bool }
 
 // Config says which tokens are accepted.
 type Config struct {
@@ -76,12 +83,14 @@ type facts struct {
 	account *account
 	// legacy is set for a token of the legacy issuer.
 	legacy *legacyClaims
+	// key made the signature.
+	key Key
 }
 
 // AuthenticateToken returns the service account of a token. A token of another issuer gets no error: another authenticator
 // may know it. Every error is a refusal, but for that of a lookup that failed.
 func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-	known, ours, err := a.verify(token)
+	known, ours, err := a.verify(ctx, token)
 	switch {
 	case err != nil:
 		return nil, false, refusal{err}
@@ -117,7 +126,7 @@ func (r refusal) Final() error { return r.error }
 func (r refusal) Unwrap() error { return r.error }
 
 // verify checks the signature, or remembers that it was checked.
-func (a *Authenticator) verify(token string) (known facts, ours bool, err error) {
+func (a *Authenticator) verify(ctx context.Context, token string) (known facts, ours bool, err error) {
 	var c compact
 	if !c.split(token) {
 		return facts{}, false, nil
@@ -128,7 +137,7 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 	// A token whose key id is unknown can't be in the cache.
 	if !c.headerRead || a.Keys.Holds(c.keyID) {
 		key = keyOf(token)
-		if known, ok := a.verified.Get(key); ok {
+		if known, ok := a.verified.of(key); ok {
 			a.metrics.hit.note(start)
 			return known, true, nil
 		}
@@ -137,14 +146,21 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 		return facts{}, false, nil
 	}
 	if !a.Keys.Holds(c.keyID) {
-		_, err := a.checkSignature(&c)
-		return facts{}, false, err
+		// A key that is no longer there, or that another process has made a moment ago.
+		if err := a.Keys.Find(ctx, c.keyID); err != nil {
+			return facts{}, false, err
+		}
+		if !a.Keys.Holds(c.keyID) {
+			_, err := a.checkSignature(&c)
+			return facts{}, false, err
+		}
+		key = keyOf(token)
 	}
 	defer a.metrics.miss.note(start)
 	if known, err = a.checkOnce(key, &c); err != nil {
 		return facts{}, false, err
 	}
-	a.headers.add(c.parts.header, c.header)
+	a.headers.add(c.parts.header, c.header, known.key)
 	return known, true, nil
 }
 
@@ -175,7 +191,7 @@ func (a *Authenticator) checkSignature(c *compact) (facts, error) {
 	if c.unsignable {
 		algorithm = "" // so that the key set says what it says of every bad signature
 	}
-	err := a.Keys.Verify(algorithm, c.keyID, c.signed(), c.signature)
+	key, err := a.Keys.Verify(algorithm, c.keyID, c.signed(), c.signature)
 	// That there is no such key comes first.
 	if c.refused != nil && (err == nil || a.Keys.Holds(c.keyID)) {
 		err = c.refused
@@ -183,7 +199,9 @@ func (a *Authenticator) checkSignature(c *compact) (facts, error) {
 	if err != nil {
 		return facts{}, err
 	}
-	return a.read(c)
+	known, err := a.read(c)
+	known.key = key
+	return known, err
 }
 
 func (a *Authenticator) accepts(issuer string) bool {

@@ -9,9 +9,14 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
+// Config is what the resources need of the rest of the server.
+type Config struct {
+	SigningKeys SigningKeys
+}
+
 // Storage returns the API group mintmark.io.
-func Storage(getter generic.RESTOptionsGetter) (registry.Group, error) {
-	keys, err := newSigningKeys(getter)
+func Storage(getter generic.RESTOptionsGetter, cfg Config) (registry.Group, error) {
+	keys, err := newSigningKeys(getter, cfg.SigningKeys)
 	if err != nil {
 		return registry.Group{}, err
 	}
