@@ -89,7 +89,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 
 	// The API, and the two ways to it, which are open when the server is ready.
 	ready := make(chan struct{})
-	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, openShift)
+	ends := tokenEnds{
+		managed: cfg.Tokens.SigningKeyFile == "", keys: views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
+	}
+	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, ends, keys, openShift)
 	if err != nil {
 		return nil, err
 	}

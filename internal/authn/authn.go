@@ -111,6 +111,9 @@ func New(cfg Config) (_ *Union, err error) {
 	return &Union{Requests: union, Tokens: withAuthenticatedGroup(tokens), issuers: known}, nil
 }
 
+// Knows reports whether a token names one of the OpenID Connect issuers, which then alone decide about it.
+func (u *Union) Knows(ctx context.Context, token string) bool { return u.issuers.knows(ctx, token) }
+
 // Run reads the configuration file again whenever it changes, until the context ends.
 func (u *Union) Run(ctx context.Context) { u.issuers.Run(ctx) }
 
