@@ -111,6 +111,5 @@ type legacySigner struct{ ring *signingkey.Ring }
 
 // Sign returns the token that carries the claims.
 func (s legacySigner) Sign(ctx context.Context, claims []byte) (string, error) {
-	token, _, err := s.ring.Sign(ctx, "", claims, time.Time{})
-	return token, err
+	return s.ring.Sign(ctx, "", claims, time.Time{})
 }

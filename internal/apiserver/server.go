@@ -60,6 +60,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	revoked := revocation.NewSet()
 	openShift := newOpenShift(cfg, keys, index, revoked, oauthClient)
 	views := newViews(stored.client, cfg.MaxStaleness, index, roles, revoked, openShift)
+	views.set.LimitReads(cfg.Server.MaxMutatingRequestsInFlight)
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
 		return nil, err

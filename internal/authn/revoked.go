@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // Revocations tells which tokens were taken back. It must be safe for concurrent use.
@@ -13,14 +15,19 @@ type Revocations interface {
 	Check(token string, owner user.Info) error
 }
 
-// unlessRevoked returns an authenticator's yes, unless the token was taken back.
-func unlessRevoked(revoked Revocations, token string, response *authenticator.Response) (*authenticator.Response, bool, error) {
-	if revoked != nil {
-		if err := revoked.Check(token, response.User); err != nil {
-			return nil, false, err
-		}
+// unlessRevoked returns an authenticator's yes, unless the token was taken back. Notes may be nil.
+func unlessRevoked(revoked Revocations, token string, response *authenticator.Response, notes *reason.Checks) (*authenticator.Response, error) {
+	if revoked == nil {
+		return response, nil
 	}
-	return response, true, nil
+	err := revoked.Check(token, response.User)
+	if notes != nil {
+		notes.Note("revocation", err, "no TokenRevocation that covers the token", "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
 }
 
 // Unrevoked is an authenticator outside the union that refuses tokens which were taken back, all with the same error.
@@ -36,8 +43,8 @@ func (u Unrevoked) AuthenticateToken(ctx context.Context, token string) (*authen
 	if err != nil || !ok {
 		return nil, false, err
 	}
-	if response, ok, err = unlessRevoked(u.Revocations, token, response); err != nil {
+	if _, err := unlessRevoked(u.Revocations, token, response, nil); err != nil {
 		return nil, false, u.Refusal
 	}
-	return response, ok, nil
+	return response, true, nil
 }

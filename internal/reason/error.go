@@ -47,6 +47,12 @@ var invalid = func() (all [Count]error) {
 	return all
 }()
 
+// IsInvalid reports whether an error comes from Invalid, and with which code.
+func IsInvalid(err error) (Code, bool) {
+	known, ok := err.(coded) //nolint:errorlint // it is not wrapped
+	return known.code, ok && err == invalid[known.code]
+}
+
 // Of returns the code of an error, or of one that it wraps. Of several errors Undecided comes first, then the first refusal of
 // an authenticator that knows the token. It is None for an error that has no code.
 func Of(err error) Code {

@@ -12,6 +12,7 @@ import (
 	josejson "github.com/go-jose/go-jose/v4/json"
 
 	"github.com/mintmark/mintmark/internal/plainjson"
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // header is the JOSE header of a token (RFC 7515 section 4).
@@ -155,7 +156,7 @@ func (h *header) readMember(name string, value josejson.RawMessage) bool {
 		var names []string
 		switch err := josejson.Unmarshal(value, &names); {
 		case err != nil:
-			h.refused = err
+			h.refused = reason.With(reason.BadShape, err)
 		case len(names) > 0:
 			h.unsignable = true
 		}

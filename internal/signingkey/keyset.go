@@ -6,17 +6,22 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	k8smetrics "k8s.io/component-base/metrics"
+
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 var (
 	// errNoKey says that the set has no key with the key id of a token. Clients match on the text.
-	errNoKey = errors.New("invalid signature, no keys found")
+	errNoKey = reason.New(reason.UnknownKey, "invalid signature, no keys found")
 	// errSignature says that no key made the signature. The text is that of the library which kube-apiserver uses.
-	errSignature = errors.New("go-jose/go-jose: error in cryptographic primitive")
+	errSignature = reason.New(reason.BadSignature, "go-jose/go-jose: error in cryptographic primitive")
+	// errAlgorithm says the same of a token whose algorithm is that of none of the keys.
+	errAlgorithm = reason.With(reason.AlgorithmNotAllowed, errSignature)
 )
 
 // algorithm is a way of signing (RFC 7518 section 3.1). The table below is the list of those that are checked at all:
@@ -48,6 +53,8 @@ type Key struct {
 	// p256 is the key with its multiples, once they are made; without them crypto/ecdsa checks.
 	p256      atomic.Pointer[p256]
 	withdrawn atomic.Bool
+	// signed counts the tokens that the process has signed with the key.
+	signed k8smetrics.CounterMetric
 }
 
 // Withdrawn reports whether the key's tokens are no longer accepted. A key that was withdrawn stays so: if it is accepted
@@ -73,7 +80,7 @@ func (s *KeySet) succeededBy(keys []PublicKey) *KeySet {
 			}
 		}
 		if key == nil {
-			key = &Key{id: given.ID, public: given.Public}
+			key = &Key{id: given.ID, public: given.Public, signed: metrics.Signed.WithLabelValues(given.ID)}
 		}
 		next.keys = append(next.keys, key)
 		next.byID[given.ID] = append(next.byID[given.ID], key)
@@ -121,12 +128,30 @@ func (s *KeySet) Verify(algorithm, id, signed, signature string) (*Key, error) {
 	if len(keys) == 0 {
 		return nil, errNoKey
 	}
+	refused := errAlgorithm
 	for _, k := range keys {
 		if k.verify(algorithm, signed, signature) {
 			return k, nil
 		}
+		if k.signs(algorithm) {
+			refused = errSignature
+		}
 	}
-	return nil, errSignature
+	return nil, refused
+}
+
+// signs reports whether the key is for an algorithm.
+func (k *Key) signs(name string) bool {
+	a, ok := algorithms[name]
+	switch public := k.public.(type) {
+	case *ecdsa.PublicKey:
+		return ok && a.curve == public.Curve
+	case *rsa.PublicKey:
+		return ok && a.curve == nil && !a.eddsa
+	case ed25519.PublicKey:
+		return ok && a.eddsa
+	}
+	return false
 }
 
 // verify reports whether the key made the signature. The algorithm is what the token says; it has to be one that the
