@@ -119,5 +119,6 @@ func (h *Handler) measure(c *call) bool {
 	s.duration.Observe(elapsed)
 	s.sli.Observe(elapsed)
 	s.body.Observe(float64(len(c.payload.body.read)))
+	c.answer.verdict.Count()
 	return true
 }

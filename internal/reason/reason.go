@@ -100,6 +100,24 @@ func (c Code) String() string { return codes[c].name }
 // Meaning returns what the code says, in a sentence for a person.
 func (c Code) Meaning() string { return codes[c].meaning }
 
+// The verdicts of a review.
+const (
+	VerdictAuthenticated = "Authenticated"
+	VerdictRefused       = "Refused"
+	VerdictUndecided     = "Undecided"
+)
+
+// Verdict returns the verdict that the code is the reason of.
+func (c Code) Verdict() string {
+	switch c {
+	case Accepted:
+		return VerdictAuthenticated
+	case Undecided:
+		return VerdictUndecided
+	}
+	return VerdictRefused
+}
+
 // All returns the codes in their order, without None.
 func All() []Code {
 	all := make([]Code, 0, Count-1)

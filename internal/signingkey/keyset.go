@@ -75,6 +75,15 @@ func NewKeySet(public []crypto.PublicKey) (*KeySet, error) {
 // Holds reports whether a token that names this key id could be accepted.
 func (s *KeySet) Holds(id string) bool { return id == "" || len(s.byID[id]) > 0 }
 
+// KeyIDs returns the ids of the keys.
+func (s *KeySet) KeyIDs() []string {
+	ids := make([]string, 0, len(s.keys))
+	for _, k := range s.keys {
+		ids = append(ids, k.id)
+	}
+	return ids
+}
+
 // Verify returns nil if one of the keys made the signature. A token that names a key is checked with that key alone;
 // one that names none (an empty id) is checked with all.
 func (s *KeySet) Verify(algorithm, id, signed, signature string) error {
