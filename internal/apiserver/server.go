@@ -58,12 +58,14 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	openShift := newOpenShift(cfg, keys, index, oauthClient)
 	views := newViews(stored.client, cfg.MaxStaleness, index, roles, openShift)
-	if openShift != nil {
-		openShift.reviewer.Views = views.set // the views include those that the reviewer decides by
-	}
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
 		return nil, err
+	}
+	audited := generic.AuditBackend != nil
+	if openShift != nil {
+		// The views include those that the reviewer decides by.
+		openShift.reviewer.Views, openShift.reviewer.Audited = views.set, audited
 	}
 	generic.AddReadyzChecks(stored.checks...)
 
@@ -81,7 +83,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	generic.Authorization.Authorizer, generic.RuleResolver = authorizer, authorizer
 	generic.AdmissionControl = newAdmission(cfg.NodeRestriction, index, authorizer)
 	issuer := newIssuer(cfg.Tokens, keys, index)
-	reviewer := tokenreview.New(tokenreview.Config{Authenticator: union.Tokens, APIAudiences: keys.audiences, Views: views.set})
+	reviewer := tokenreview.New(tokenreview.Config{Authenticator: union.Tokens, APIAudiences: keys.audiences, Audited: audited, Views: views.set})
 
 	// The API, and the two ways to it, which are open when the server is ready.
 	ready := make(chan struct{})
@@ -110,17 +112,17 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	// The work besides requests.
 	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
-	always := []service{views.set.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
+	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
 	whenReady := []service{freeMemory, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
-		Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
-	})}
+		Index: index, Roles: roles, Signer: legacySigner{keys.ring}, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if cfg.TuneGarbage {
 		whenReady = append(whenReady, tuneGarbage)
 	}
 	return &Server{
-		about: newAbout(ground), held: held, generic: server, storeFailed: stored.failed,
+		about: newAbout(ground, cfg.Tokens), held: held, generic: server, storeFailed: stored.failed,
 		drained: generic.DrainedNotify(), ready: ready, always: always, whenReady: whenReady,
 	}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 
+	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/tokenreview"
@@ -33,7 +34,7 @@ func noteUnavailable(next authenticator.Request) authenticator.Request {
 		if ok && err == nil {
 			return response, ok, err
 		}
-		audit.AddAuditAnnotation(r.Context(), tokenreview.ReasonAnnotation, callerReason(err).String())
+		audit.AddAuditAnnotation(r.Context(), audittrail.Reason, callerReason(err).String())
 		note, known := r.Context().Value(unavailableKey{}).(*noVerdict)
 		if why := tokenreview.NoVerdict(err); known && why != nil {
 			note.err = why

@@ -20,6 +20,7 @@ import (
 	requestunion "k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/request/websocket"
 
+	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
@@ -47,6 +48,8 @@ type Config struct {
 	AccessTokens authenticator.Token
 	// Webhook is asked about tokens that no authenticator here knows.
 	Webhook WebhookConfig
+	// Audited has the audit events of callers with tokens name the credential.
+	Audited bool
 	// Anonymous lets in requests without credentials, on the paths that it names, or everywhere. The configuration file of
 	// Issuers takes precedence.
 	Anonymous apiserver.AnonymousAuthConfig
@@ -86,7 +89,11 @@ func New(cfg Config) (_ *Union, err error) {
 	if cfg.ClientCA != nil {
 		requests = append(requests, named(withReason(newCertificates(cfg.ClientCA), reason.CertificateRefused)))
 	}
-	requests = append(requests, bearertoken.New(tokens), websocket.NewProtocolAuthenticator(tokens))
+	var presented authenticator.Token = tokens
+	if cfg.Audited {
+		presented = audittrail.Presented{Token: tokens}
+	}
+	requests = append(requests, bearertoken.New(presented), websocket.NewProtocolAuthenticator(presented))
 	// A request with wrong credentials is refused; it doesn't become anonymous.
 	callers := []authenticator.Request{group.NewAuthenticatedGroupAdder(requestunion.New(requests...))}
 	everybody := cfg.Anonymous

@@ -99,6 +99,11 @@ func events(t *testing.T, file string) map[string][]auditv1.Event {
 			if name == "authentication.kubernetes.io/issued-credential-id" && strings.HasPrefix(value, "JTI=") {
 				event.Annotations[name] = "JTI=some"
 			}
+			if name == "authentication.mintmark.io/expires" {
+				if _, err := time.Parse(time.RFC3339, value); err == nil {
+					event.Annotations[name] = "some day"
+				}
+			}
 		}
 		if event.RequestReceivedTimestamp.IsZero() || event.StageTimestamp.Before(&event.RequestReceivedTimestamp) {
 			t.Errorf("%s: received %v, %s %v", event.AuditID, event.RequestReceivedTimestamp, event.Stage, event.StageTimestamp)

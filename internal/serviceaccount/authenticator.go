@@ -17,13 +17,20 @@ import (
 // LegacyIssuer is the issuer of the tokens that live in secrets.
 const LegacyIssuer = "kubernetes/serviceaccount"
 
-// KeySet checks signatures. Verify returns nil if a key with that id, or any key if there is no id, made the signature
-// with that algorithm; its errors are shown to clients. No key signs with the empty algorithm. Holds reports whether there is such a key. A KeySet must be safe
-// for concurrent use.
+// KeySet checks signatures. It must be safe for concurrent use.
 type KeySet interface {
+	// Holds reports whether there is a key with that id, as far as is known; any key if there is no id.
 	Holds(keyID string) bool
-	Verify(algorithm, keyID, signed, signature string) error
+	// Find is asked about an id that Holds does not know, before a token is refused. It looks where keys may have come
+	// from since. An error says that it can't be told whether there is such a key.
+	Find(ctx context.Context, keyID string) error
+	// Verify returns the key with that id, or any key if there is no id, that made the signature with that algorithm. Its
+	// errors are shown to clients. No key signs with the empty algorithm.
+	Verify(algorithm, keyID, signed, signature string) (Key, error)
 }
+
+// Key is a key that has made a signature. Tokens that were checked with it count as checked until it is withdrawn.
+type Key = interface{ Withdrawn() bool }
 
 // Config says which tokens are accepted.
 type Config struct {
@@ -33,7 +40,8 @@ type Config struct {
 	// must be for.
 	APIAudiences authenticator.Audiences
 	Keys         KeySet
-	Index        *boundobject.Index
+	// Index holds the objects that tokens depend on; nil means that they are not looked at.
+	Index *boundobject.Index
 	// LegacyLookup has tokens in secrets compared with the secret (--service-account-lookup).
 	LegacyLookup bool
 	// MarkUsed notes on a secret the day on which its token was last used.
@@ -74,6 +82,8 @@ type facts struct {
 	account *account
 	// legacy is set for a token of the legacy issuer.
 	legacy *legacyClaims
+	// key made the signature.
+	key Key
 }
 
 // AuthenticateToken returns the service account of a token. A token of another issuer gets no error: another authenticator
@@ -92,7 +102,7 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 // With notes, a refusal for one claim is no reason not to look at the others; a bad signature is, since then the claims are
 // anybody's. Nothing is counted and no use is noted then: an explanation is no use of a token.
 func (a *Authenticator) Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
-	known, foreign, err := a.verify(token, notes)
+	known, foreign, err := a.verify(ctx, token, notes)
 	switch {
 	case err != nil:
 		return nil, refusal{err}
@@ -128,7 +138,7 @@ func (r refusal) Final() error { return r.error }
 func (r refusal) Unwrap() error { return r.error }
 
 // verify checks the signature, or remembers that it was checked. foreign says why a token is none of a service account's.
-func (a *Authenticator) verify(token string, notes *reason.Checks) (known facts, foreign reason.Code, err error) {
+func (a *Authenticator) verify(ctx context.Context, token string, notes *reason.Checks) (known facts, foreign reason.Code, err error) {
 	var c compact
 	if !c.split(token) {
 		noteOpaque(notes)
@@ -140,7 +150,7 @@ func (a *Authenticator) verify(token string, notes *reason.Checks) (known facts,
 	// A token whose key id is unknown can't be in the cache. An explanation tells what the token says, so it reads it.
 	if notes == nil && (!c.headerRead || a.Keys.Holds(c.keyID)) {
 		key = keyOf(token)
-		if known, ok := a.verified.Get(key); ok {
+		if known, ok := a.verified.of(key); ok {
 			a.metrics.hit.note(start)
 			return known, reason.None, nil
 		}
@@ -150,7 +160,19 @@ func (a *Authenticator) verify(token string, notes *reason.Checks) (known facts,
 	if foreign != reason.None {
 		return facts{}, foreign, nil
 	}
-	if notes != nil || !a.Keys.Holds(c.keyID) {
+	if !a.Keys.Holds(c.keyID) {
+		// A key that is no longer there, or that another process has made a moment ago.
+		if err := a.Keys.Find(ctx, c.keyID); err != nil {
+			noteUnread(notes)
+			return facts{}, reason.None, err
+		}
+		if !a.Keys.Holds(c.keyID) {
+			_, err := a.checkSignature(&c, notes)
+			return facts{}, reason.None, err
+		}
+		key = keyOf(token)
+	}
+	if notes != nil {
 		known, err = a.checkSignature(&c, notes)
 		return known, reason.None, err
 	}
@@ -158,7 +180,7 @@ func (a *Authenticator) verify(token string, notes *reason.Checks) (known facts,
 	if known, err = a.checkOnce(key, &c); err != nil {
 		return facts{}, reason.None, err
 	}
-	a.headers.add(c.parts.header, c.header)
+	a.headers.add(c.parts.header, c.header, known.key)
 	return known, reason.None, nil
 }
 
@@ -189,7 +211,7 @@ func (a *Authenticator) checkSignature(c *compact, notes *reason.Checks) (facts,
 	if c.unsignable {
 		algorithm = "" // so that the key set says what it says of every bad signature
 	}
-	err := a.Keys.Verify(algorithm, c.keyID, c.signed(), c.signature)
+	key, err := a.Keys.Verify(algorithm, c.keyID, c.signed(), c.signature)
 	if err != nil && reason.Of(err) == reason.None {
 		err = reason.With(reason.BadSignature, err)
 	}
@@ -203,6 +225,7 @@ func (a *Authenticator) checkSignature(c *compact, notes *reason.Checks) (facts,
 	}
 	known, err := a.read(c)
 	noteClaims(&known, err, notes)
+	known.key = key
 	return known, err
 }
 
@@ -253,11 +276,16 @@ func (a *Authenticator) check(ctx context.Context, whose *account, notes *reason
 	if err := checkTimes(c, now, notes); refused.Stop(err) {
 		return nil, err
 	}
-	if err := a.Index.Explain(ctx, c.Binding, now, notes); refused.Stop(err) {
-		return nil, err
+	if a.Index != nil {
+		if err := a.Index.Explain(ctx, c.Binding, now, notes); refused.Stop(err) {
+			return nil, err
+		}
 	}
-	if c.dangling && refused.Stop(errDangling) {
-		return nil, errDangling
+	if c.dangling {
+		noteDangling(notes)
+		if refused.Stop(errDangling) {
+			return nil, errDangling
+		}
 	}
 	if refused.Err != nil {
 		return nil, refused.Err

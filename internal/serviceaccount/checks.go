@@ -24,6 +24,7 @@ const (
 	checkExpiry    = "expiry"
 	checkIssuedAt  = "issuedAt"
 	checkAccount   = "serviceAccount"
+	checkBound     = "boundObject"
 	checkSubject   = "subject"
 	checkSecret    = "secret"
 	checkMark      = "markedInvalid"
@@ -107,6 +108,13 @@ func (a *Authenticator) noteSignature(c *compact, refused error, notes *reason.C
 	notes.Note(checkSignature, refused, "one that the key made", "")
 }
 
+// noteUnread notes that it can't be told whether there is a key.
+func noteUnread(notes *reason.Checks) {
+	if notes != nil {
+		notes.Note(checkKey, errFailed, "a key of the issuer", "not known: the keys could not be read")
+	}
+}
+
 // noteClaims notes whether the claims can be read, and which checks they are for.
 func noteClaims(known *facts, refused error, notes *reason.Checks) {
 	if notes == nil {
@@ -124,6 +132,13 @@ func noteClaims(known *facts, refused error, notes *reason.Checks) {
 		next = slices.Concat(next, boundChecks, known.account.claims.Binding.Checks())
 	}
 	notes.Plan(next...)
+}
+
+// noteDangling notes a reference to nothing.
+func noteDangling(notes *reason.Checks) {
+	if notes != nil {
+		notes.Note(checkBound, errFailed, "the name and the UID of the object that the token is bound to", "neither")
+	}
 }
 
 // noteAudience notes the audiences of a token, and those that are asked for.

@@ -116,6 +116,16 @@ func newServer(t testing.TB, options ...func(*serviceaccount.Config)) *server {
 	return s
 }
 
+// ring returns keys that never change.
+func ring(t testing.TB, public ...crypto.PublicKey) *signingkey.Ring {
+	t.Helper()
+	source, err := signingkey.NewStatic(nil, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signingkey.NewRing(source, nil)
+}
+
 // configure replaces the authenticators, over the same objects.
 func (s *server) configure(options ...func(*serviceaccount.Config)) {
 	s.t.Helper()
@@ -123,14 +133,10 @@ func (s *server) configure(options ...func(*serviceaccount.Config)) {
 	for _, name := range []string{"P-256", "P-384", "P-521", "RSA"} {
 		public = append(public, keyring()[name].Public())
 	}
-	keys, err := signingkey.NewKeySet(public)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	cfg := serviceaccount.Config{
 		Issuers:      []string{issuer, otherIssuer},
 		APIAudiences: audiences,
-		Keys:         keys,
+		Keys:         ring(s.t, public...),
 		Index:        s.store.Index,
 		LegacyLookup: true,
 		MarkUsed: func(_ context.Context, namespace, name, uid, day string) error {
@@ -149,8 +155,16 @@ func (s *server) configure(options ...func(*serviceaccount.Config)) {
 	s.reviewer = tokenreview.New(tokenreview.Config{Authenticator: union.Tokens, APIAudiences: cfg.APIAudiences})
 }
 
-// review returns what a TokenReview says of a token.
+// review returns what a TokenReview says of a token. A TokenExplanation must say the same.
 func (s *server) review(token string, asked ...string) authenticationv1.TokenReviewStatus {
+	s.t.Helper()
+	status := s.reviewOnly(token, asked...)
+	s.explain(token, asked, status)
+	return status
+}
+
+// reviewOnly returns what a TokenReview says of a token.
+func (s *server) reviewOnly(token string, asked ...string) authenticationv1.TokenReviewStatus {
 	s.t.Helper()
 	status, err := s.reviewer.Review(context.Background(), &authenticationv1.TokenReviewSpec{Token: token, Audiences: asked})
 	if err != nil {

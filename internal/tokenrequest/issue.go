@@ -5,6 +5,7 @@ package tokenrequest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,12 +13,10 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
-	"k8s.io/apiserver/pkg/authentication/token/jwt"
 	"k8s.io/apiserver/pkg/warning"
 
+	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
 )
@@ -33,7 +32,9 @@ const (
 // Signer makes a token of claims. It must be safe for concurrent use, and must not sign with a key that isn't yet
 // published.
 type Signer interface {
-	Sign(ctx context.Context, claims []byte) (string, error)
+	// Sign returns the token and its key id. algorithm is the one that is asked for; if it is empty, or no key signs with
+	// it yet, the token has another one. end is the end of the token.
+	Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (token, keyID string, err error)
 }
 
 // Config says how tokens are issued.
@@ -127,11 +128,16 @@ func (i *Issuer) sign(ctx context.Context, request *authenticationv1.TokenReques
 	life, warnAfter := i.life(request, binding)
 	id := uuid.NewString()
 	claims := serviceaccount.NewClaims(i.Issuer, id, binding, request.Spec.Audiences, now, life, warnAfter)
-	token, err := i.Signer.Sign(ctx, claims.Encode())
+	token, _, err := i.Signer.Sign(ctx, "", claims.Encode(), time.Unix(claims.Expiry.Seconds, 0))
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return err
+	}
 	if err != nil {
 		return apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}
-	audit.AddAuditAnnotation(ctx, serviceaccountuser.IssuedCredentialIDAuditAnnotationKey, jwt.CredentialIDForJTI(id))
+	audittrail.NoteIssued(ctx, &audittrail.Issued{
+		ID: id, Binding: binding, Audiences: request.Spec.Audiences, Expires: now.Add(life), Token: token,
+	})
 	request.Status = authenticationv1.TokenRequestStatus{
 		Token: token,
 		// An extended life isn't told, so that a client still reads the token again in time.

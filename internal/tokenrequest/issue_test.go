@@ -34,7 +34,9 @@ var now = time.Date(2026, 5, 4, 3, 2, 1, 700e6, time.UTC)
 // plain is a signer that doesn't: a token is its claims.
 type plain struct{ err error }
 
-func (p plain) Sign(_ context.Context, claims []byte) (string, error) { return string(claims), p.err }
+func (p plain) Sign(_ context.Context, _ string, claims []byte, _ time.Time) (token, keyID string, err error) {
+	return string(claims), "", p.err
+}
 
 // newIssuer returns an issuer over a store with the account ns/app of UID u1, and the pod p of it.
 func newIssuer(t testing.TB, change func(*tokenrequest.Config)) *tokenrequest.Issuer {
@@ -102,7 +104,14 @@ func TestIssue(t *testing.T) {
 		t.Errorf("the end is told to be %v", got)
 	}
 	notes := audit.AuditContextFrom(ctx).GetEventAnnotations()
-	if diff := cmp.Diff(map[string]string{"authentication.kubernetes.io/issued-credential-id": "JTI=" + id}, notes); diff != "" {
+	wantNotes := map[string]string{
+		"authentication.kubernetes.io/issued-credential-id": "JTI=" + id,
+		"authentication.mintmark.io/service-account":        "ns/app",
+		"authentication.mintmark.io/service-account-uid":    "u1",
+		"authentication.mintmark.io/audiences":              `["api","other"]`,
+		"authentication.mintmark.io/expires":                time.Unix(now.Unix()+3600, 0).UTC().Format(time.RFC3339),
+	}
+	if diff := cmp.Diff(wantNotes, notes); diff != "" {
 		t.Errorf("audit annotations (-want +got):\n%s", diff)
 	}
 }

@@ -22,14 +22,10 @@ var reviews = sync.OnceValue(func() *[reason.Count]k8smetrics.CounterMetric {
 	})
 	var series [reason.Count]k8smetrics.CounterMetric
 	for _, code := range reason.All() {
-		series[code] = own.Reviews.WithLabelValues(code.Verdict(), code.String())
+		series[code] = own.Reviews.WithLabelValues(string(code.Verdict()), code.String())
 	}
 	return &series
 })
 
-// Count counts a verdict that becomes an answer. A request that names no token has none.
-func (v *Verdict) Count() {
-	if v.Reason != reason.None {
-		reviews()[v.Reason].Inc()
-	}
-}
+// Count counts a review that is answered with a verdict of that reason.
+func Count(code reason.Code) { reviews()[code].Inc() }

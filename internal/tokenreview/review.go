@@ -13,10 +13,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
-	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
@@ -33,6 +33,8 @@ type Config struct {
 	// ReasonAlone has the error of a refused token be the reason and nothing before it, and leaves a text that is no
 	// credential at all without one. So does OpenShift's endpoint.
 	ReasonAlone bool
+	// Audited has the audit event of a review say which token was reviewed, and the verdict.
+	Audited bool
 	// Views tells how old the truth behind a verdict is; nil if that doesn't matter.
 	Views Views
 }
@@ -91,7 +93,9 @@ type Verdict struct {
 // the token is refused.
 func (r *Reviewer) Review(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (authenticationv1.TokenReviewStatus, error) {
 	verdict, err := r.Decide(ctx, spec)
-	verdict.Count()
+	if verdict.Reason != reason.None {
+		Count(verdict.final(ctx))
+	}
 	return verdict.Status(), err
 }
 
@@ -104,14 +108,25 @@ func (r *Reviewer) Decide(ctx context.Context, spec *authenticationv1.TokenRevie
 // Explain does the same, and has the checks noted; notes may be nil.
 func (r *Reviewer) Explain(ctx context.Context, spec *authenticationv1.TokenReviewSpec, notes *reason.Checks) (Verdict, error) {
 	verdict, err := r.decide(ctx, spec, notes)
-	if verdict.Reason != reason.None {
-		audit.AddAuditAnnotation(ctx, ReasonAnnotation, verdict.Reason.String())
+	if r.Audited && spec.Token != "" {
+		note(ctx, spec.Token, &verdict)
 	}
 	return verdict, err
 }
 
-// ReasonAnnotation is the audit annotation with the reason code of a verdict.
-const ReasonAnnotation = "authentication.mintmark.io/reason"
+// note annotates the audit event of a review.
+func note(ctx context.Context, text string, verdict *Verdict) {
+	token, _ := firstWord(text)
+	audittrail.NoteReview(ctx, token, verdict.final(ctx), verdict.User)
+}
+
+// final returns the reason code of a verdict. One that comes after the deadline does not count.
+func (v *Verdict) final(ctx context.Context) reason.Code {
+	if ctx.Err() != nil {
+		return reason.Undecided
+	}
+	return v.Reason
+}
 
 func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec, notes *reason.Checks) (Verdict, error) {
 	if spec.Token == "" {

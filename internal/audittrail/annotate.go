@@ -1,0 +1,133 @@
+package audittrail
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	credentialid "k8s.io/apiserver/pkg/authentication/token/jwt"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
+	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/reason"
+)
+
+// Issued describes a token that was issued.
+type Issued struct {
+	// ID is the jti.
+	ID        string
+	Binding   boundobject.Binding
+	Audiences []string
+	Expires   time.Time
+	// Token is the token. Only its key id is recorded.
+	Token string
+}
+
+// NoteIssued annotates the event of the TokenRequest that issued a token. Without an audit log it does nothing.
+func NoteIssued(ctx context.Context, t *Issued) {
+	if !audit.AuditContextFrom(ctx).Enabled() {
+		return
+	}
+	account := t.Binding.ServiceAccount
+	annotate(ctx,
+		IssuedCredentialID, credentialid.CredentialIDForJTI(t.ID),
+		ServiceAccount, t.Binding.Namespace+"/"+account.Name,
+		ServiceAccountUID, string(account.UID),
+		Audiences, list(t.Audiences),
+		BoundObject, boundTo(&t.Binding),
+		Expires, t.Expires.UTC().Format(time.RFC3339),
+		KeyID, keyID(t.Token),
+	)
+}
+
+// annotate adds pairs of name and value, but for empty values.
+func annotate(ctx context.Context, pairs ...string) {
+	for pair := range slices.Chunk(pairs, 2) {
+		if pair[1] != "" {
+			audit.AddAuditAnnotation(ctx, pair[0], pair[1])
+		}
+	}
+}
+
+// boundTo returns the object that a token is bound to. The node of a token that is bound to a pod says only where the pod is.
+func boundTo(b *boundobject.Binding) string {
+	for _, one := range []struct {
+		kind string
+		ref  boundobject.Ref
+	}{{"Pod", b.Pod}, {"Secret", b.Secret}, {"Node", b.Node}} {
+		if one.ref.Name != "" {
+			return one.kind + "/" + one.ref.Name + "/" + string(one.ref.UID)
+		}
+	}
+	return ""
+}
+
+// list returns texts as a list in JSON, since an audience may have any character in it.
+func list(texts []string) string {
+	encoded, _ := json.Marshal(texts) // a list of strings can always be encoded
+	return string(encoded)
+}
+
+// NoteReview annotates the event of a review. The user is nil if the token was refused.
+func NoteReview(ctx context.Context, token string, code reason.Code, of user.Info) {
+	if !audit.AuditContextFrom(ctx).Enabled() {
+		return
+	}
+	id, name := "", ""
+	if of != nil {
+		id, name = idOf(of), of.GetName()
+	}
+	if id == "" {
+		id = CredentialID(token)
+	}
+	annotate(ctx, ReviewedCredentialID, id, ReviewedUser, name, Verdict, string(code.Verdict()), Reason, code.String())
+}
+
+// NoteRevoked annotates the event of a request that revoked tokens. The spec is as it is stored, without a token.
+func NoteRevoked(ctx context.Context, spec *v1alpha1.TokenRevocationSpec) {
+	var id, account, before string
+	switch {
+	case spec.CredentialID != "":
+		id = credentialid.CredentialIDForJTI(strings.TrimPrefix(spec.CredentialID, jtiPrefix))
+	case spec.TokenHash != "":
+		id = hashPrefix + strings.ToLower(spec.TokenHash)
+	}
+	if of := spec.ServiceAccount; of != nil {
+		account = of.Namespace + "/" + of.Name
+	}
+	if spec.IssuedBefore != nil {
+		before = spec.IssuedBefore.UTC().Format(time.RFC3339)
+	}
+	issuer, subject := spec.Issuer, ""
+	if of := spec.Subject; of != nil {
+		issuer, subject = of.Issuer, of.Subject
+	}
+	annotate(ctx, RevokedCredentialID, id, RevokedServiceAccount, account, RevokedIssuer, issuer, RevokedSubject, subject,
+		RevokedKeyID, spec.KeyID, RevokedIssuedBefore, before)
+}
+
+// idOf returns the credential id that an authenticator has put into the extra of a user.
+func idOf(u user.Info) string {
+	if ids := u.GetExtra()[user.CredentialIDKey]; len(ids) > 0 {
+		return ids[0]
+	}
+	return ""
+}
+
+// Presented wraps an authenticator of callers' tokens. It annotates the event of the request with the token's credential id,
+// unless that is in the extra of the user, which is a part of each event.
+type Presented struct{ authenticator.Token }
+
+// AuthenticateToken asks the authenticator.
+func (p Presented) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	response, ok, err := p.Token.AuthenticateToken(ctx, token)
+	if accepted := ok && err == nil; !accepted || idOf(response.User) == "" {
+		annotate(ctx, PresentedCredentialID, CredentialID(token))
+	}
+	return response, ok, err
+}

@@ -1,0 +1,76 @@
+// Package audittrail has the annotations that audit events carry about credentials, and follows one credential through audit
+// logs.
+//
+// The audit log is the only record of issued tokens. Three kinds of events tell the life of a credential: the TokenRequest
+// that issued it, requests that were made with it, and reviews of it. A revocation ends it. Each event names the credential by
+// its id, never by its text. Kubernetes' own annotations are used where there are some, so the events of a kube-apiserver
+// can be read as well.
+package audittrail
+
+import (
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+// Prefix begins the names of all annotations that Kubernetes has no name for.
+const Prefix = "authentication.mintmark.io/"
+
+// Annotations of a TokenRequest that issued a token.
+const (
+	// IssuedCredentialID is the id of the token. The name is Kubernetes'.
+	IssuedCredentialID = serviceaccount.IssuedCredentialIDAuditAnnotationKey
+	// ServiceAccount is the account of the token, as NAMESPACE/NAME.
+	ServiceAccount = Prefix + "service-account"
+	// ServiceAccountUID is the uid of the account.
+	ServiceAccountUID = Prefix + "service-account-uid"
+	// Audiences are the audiences of the token, as a list in JSON.
+	Audiences = Prefix + "audiences"
+	// BoundObject is the object that the token is bound to, as KIND/NAME/UID. A token that is bound to nothing but its
+	// account has no such annotation.
+	BoundObject = Prefix + "bound-object"
+	// Expires is when the token ends, as in RFC 3339.
+	Expires = Prefix + "expires"
+	// KeyID is the kid of the key that signed the token.
+	KeyID = Prefix + "key-id"
+)
+
+// Reason is the reason code of a review, or of a request that was refused since its caller is not known.
+const Reason = Prefix + "reason"
+
+// Annotations of a review.
+const (
+	// Verdict is Authenticated, Refused or Undecided.
+	Verdict = Prefix + "verdict"
+	// ReviewedCredentialID is the id of the reviewed token. If the verdict is not Authenticated, it is the id that the token
+	// claims to have.
+	ReviewedCredentialID = Prefix + "reviewed-credential-id"
+	// ReviewedUser is the name of the user whose token it is.
+	ReviewedUser = Prefix + "reviewed-user"
+)
+
+// Annotations of a request that revoked tokens. They say which tokens: one, or those of an account, of a subject of an issuer
+// or of a key, or, where there is RevokedIssuedBefore alone, all.
+const (
+	// RevokedCredentialID is the id of the one token.
+	RevokedCredentialID = Prefix + "revoked-credential-id"
+	// RevokedServiceAccount is the account, as NAMESPACE/NAME.
+	RevokedServiceAccount = Prefix + "revoked-service-account"
+	// RevokedIssuer is the issuer of the token or of the subject, if it is named.
+	RevokedIssuer = Prefix + "revoked-issuer"
+	// RevokedSubject is the subject.
+	RevokedSubject = Prefix + "revoked-subject"
+	// RevokedKeyID is the kid of the key.
+	RevokedKeyID = Prefix + "revoked-key-id"
+	// RevokedIssuedBefore is the instant before which the tokens were issued, as in RFC 3339.
+	RevokedIssuedBefore = Prefix + "revoked-issued-before"
+)
+
+// Annotations about the credential of a caller.
+const (
+	// CallerCredentialID is the key, in the extra of an event's user, of the id of the presented credential. The name is
+	// Kubernetes'.
+	CallerCredentialID = user.CredentialIDKey
+	// PresentedCredentialID is an annotation with the id of the presented token where the extra of the user has none: of a
+	// token without a jti, and of a refused token, of which it is the id that the token claims to have.
+	PresentedCredentialID = Prefix + "credential-id"
+)
