@@ -89,7 +89,7 @@ func New(cfg Config) (_ *Union, err error) {
 	if cfg.ClientCA != nil {
 		requests = append(requests, named(withReason(newCertificates(cfg.ClientCA), reason.CertificateRefused)))
 	}
-	var presented authenticator.Token = tokens
+	presented := authenticator.Token(tokens)
 	if cfg.Audited {
 		presented = audittrail.Presented{Token: tokens}
 	}

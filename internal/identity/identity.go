@@ -63,7 +63,7 @@ var _ datadir.Identity = (*Identity)(nil)
 // takes what the other has made. It puts the authorities of an older data directory into the store. When it returns, all of it is
 // durable.
 func Open(ctx context.Context, cfg Config) (*Identity, error) {
-	i := &Identity{cfg: cfg, key: root(cfg.Prefix) + "identity"}
+	i := &Identity{cfg: cfg, key: root(cfg.Prefix) + recordName}
 	if i.cfg.Now == nil {
 		i.cfg.Now = time.Now
 	}

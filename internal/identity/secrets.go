@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,12 @@ const storeTimeout = 5 * time.Second
 // ErrExists says that there is a private key of that name already.
 var ErrExists = errors.New("there is a private key of that name already")
 
+// Below root are the record of the identity and, in a folder, the private keys.
+const (
+	recordName    = "identity"
+	privateFolder = "private/"
+)
+
 // root is the key in the store below which all of the identity is.
 func root(prefix string) string { return path.Join("/", prefix, mintmarkGroup) + "/" }
 
@@ -33,7 +38,7 @@ type Secrets struct {
 
 // NewSecrets returns the private keys below the prefix of a store, such as /mintmark.
 func NewSecrets(client *clientv3.Client, prefix string, sealer *Sealer) *Secrets {
-	return &Secrets{client: client, sealer: sealer, prefix: root(prefix) + "private/"}
+	return &Secrets{client: client, sealer: sealer, prefix: root(prefix) + privateFolder}
 }
 
 // key is where a name is in the store.
@@ -151,18 +156,16 @@ func (s *Secrets) reseal(ctx context.Context, name string) error {
 	return err
 }
 
-// Sealed reports whether the store holds anything below the prefix that a sealer has encrypted.
+// Sealed reports whether the store holds anything that a sealer has encrypted: the identity, or a private key.
 func Sealed(ctx context.Context, client *clientv3.Client, prefix string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	found, err := client.Get(ctx, root(prefix), clientv3.WithPrefix())
+	found, err := client.Txn(ctx).Then(
+		clientv3.OpGet(root(prefix)+recordName, clientv3.WithCountOnly()),
+		clientv3.OpGet(root(prefix)+privateFolder, clientv3.WithPrefix(), clientv3.WithCountOnly()),
+	).Commit()
 	if err != nil {
 		return false, fmt.Errorf("looking for private keys in the store: %w", err)
 	}
-	for _, kv := range found.Kvs {
-		if bytes.Contains(kv.Value, []byte(encrypted)) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return found.Responses[0].GetResponseRange().Count+found.Responses[1].GetResponseRange().Count > 0, nil
 }

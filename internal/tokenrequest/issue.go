@@ -32,9 +32,9 @@ const (
 // Signer makes a token of claims. It must be safe for concurrent use, and must not sign with a key that isn't yet
 // published.
 type Signer interface {
-	// Sign returns the token and its key id. algorithm is the one that is asked for; if it is empty, or no key signs with
-	// it yet, the token has another one. end is the end of the token.
-	Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (token, keyID string, err error)
+	// Sign returns the token. algorithm is the one that is asked for; if it is empty, or no key signs with it yet, the
+	// token has another one. end is the end of the token. An error that is one of the API is answered as it is.
+	Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (string, error)
 }
 
 // Config says how tokens are issued.
@@ -128,7 +128,7 @@ func (i *Issuer) sign(ctx context.Context, request *authenticationv1.TokenReques
 	life, warnAfter := i.life(request, binding)
 	id := uuid.NewString()
 	claims := serviceaccount.NewClaims(i.Issuer, id, binding, request.Spec.Audiences, now, life, warnAfter)
-	token, _, err := i.Signer.Sign(ctx, "", claims.Encode(), time.Unix(claims.Expiry.Seconds, 0))
+	token, err := i.Signer.Sign(ctx, "", claims.Encode(), time.Unix(claims.Expiry.Seconds, 0))
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 		return err
 	}
