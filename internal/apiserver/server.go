@@ -131,7 +131,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
 	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
-	whenReady := []service{freeMemory, runControllers(controller.Config{
+	whenReady := []service{freeMemory, ground.resealSecrets, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
 		Index: index, Roles: roles, Signer: keys.legacySigner(), RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
