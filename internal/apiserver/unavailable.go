@@ -10,13 +10,10 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 
+	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
-
-// unavailableAnnotation says in the audit record of a failed authentication that the credential was not refused: the client
-// got 503 in place of the 401 that the library records.
-const unavailableAnnotation = "authentication.mintmark.io/unavailable"
 
 // unavailableKey is the key of a *noVerdict in the context of a request.
 type unavailableKey struct{}
@@ -35,7 +32,7 @@ func noteUnavailable(next authenticator.Request) authenticator.Request {
 		note, known := r.Context().Value(unavailableKey{}).(*noVerdict)
 		if reason := tokenreview.NoVerdict(err); known && reason != nil {
 			note.err = reason
-			audit.AddAuditAnnotation(r.Context(), unavailableAnnotation, reason.Error())
+			audit.AddAuditAnnotation(r.Context(), audittrail.Unavailable, reason.Error())
 		}
 		return response, ok, err
 	})

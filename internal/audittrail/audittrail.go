@@ -70,4 +70,9 @@ const (
 	// PresentedCredentialID is an annotation with the id of the presented token where the extra of the user has none: of a
 	// token without a jti, and of a refused token, of which it is the id that the token claims to have.
 	PresentedCredentialID = Prefix + "credential-id"
+	// Unavailable is why it could not be found out who calls. The client got 503, and not the 401 that the event has.
+	Unavailable = Prefix + "unavailable"
 )
+
+// Reason is an annotation of a review and of a refused caller: the reason code of the refusal.
+const Reason = Prefix + "reason"
