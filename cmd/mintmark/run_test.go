@@ -93,6 +93,7 @@ func TestFlags(t *testing.T) {
 		}
 	}
 	visit(newTokenCommand(streams{}))
+	visit(newKeysCommand(streams{}))
 	visit(newVersionCommand(streams{}))
 }
 

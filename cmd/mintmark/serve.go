@@ -110,7 +110,11 @@ func greeting(server *apiserver.Server) string {
 	for _, file := range server.Made() {
 		fmt.Fprintf(&text, "made %s\n", file)
 	}
-	fmt.Fprintf(&text, "serving %s as issuer %s\n\nIn another terminal:\n", server.URL(), server.Issuer())
+	fmt.Fprintf(&text, "serving %s as issuer %s\n", server.URL(), server.Issuer())
+	if server.KeepsIssuer() {
+		text.WriteString("the issuer is that of an earlier start; --change-service-account-issuer changes it\n")
+	}
+	text.WriteString("\nIn another terminal:\n")
 	text.WriteString(firstSteps(server.Kubeconfig()))
 	return text.String()
 }

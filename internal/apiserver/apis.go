@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -14,6 +15,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry/authentication"
 	"github.com/mintmark/mintmark/internal/registry/authorization"
 	"github.com/mintmark/mintmark/internal/registry/core"
+	"github.com/mintmark/mintmark/internal/registry/mintmark"
 	"github.com/mintmark/mintmark/internal/registry/openshift"
 	"github.com/mintmark/mintmark/internal/registry/rbac"
 	"github.com/mintmark/mintmark/internal/scheme"
@@ -33,11 +35,19 @@ func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, re
 	if err != nil {
 		return nil, err
 	}
+	ownGroup, err := mintmark.Storage(getter, mintmark.Config{SigningKeys: mintmark.SigningKeys{
+		Elsewhere: "this server signs with the key in a file: put another key there, and restart the server",
+		Now:       time.Now,
+	}})
+	if err != nil {
+		return nil, err
+	}
 	groups := []registry.Group{
 		coreGroup,
 		authentication.Storage(reviewer),
 		authorization.Storage(authorizer),
 		rbacGroup,
+		ownGroup,
 	}
 	if openShift == nil {
 		return groups, nil
@@ -81,7 +91,7 @@ func installable(group registry.Group) *genericapiserver.APIGroupInfo {
 
 // newDocuments returns the issuer's documents. An issuer that has none can still issue: then they are nil.
 func newDocuments(jwksURI, address string, keys *keys) *openid.Documents {
-	documents, err := openid.New(openid.Config{Issuer: keys.issuers[0], JWKSURI: jwksURI, ExternalAddress: address, Keys: keys.accepted})
+	documents, err := openid.New(openid.Config{Issuer: keys.issuers[0], JWKSURI: jwksURI, ExternalAddress: address, Keys: keys.ring})
 	if err != nil {
 		klog.Background().Info("The issuer's documents are not served: relying parties can't discover this issuer", "issuer", keys.issuers[0], "reason", err.Error())
 		return nil

@@ -47,7 +47,7 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 		ServiceAccounts: serviceaccount.New(serviceaccount.Config{
 			Issuers:      keys.issuers,
 			APIAudiences: keys.audiences,
-			Keys:         keys.accepted,
+			Keys:         keys.ring,
 			Index:        index,
 			LegacyLookup: cfg.Tokens.Lookup,
 			MarkUsed:     markUsed(client),

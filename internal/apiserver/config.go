@@ -50,8 +50,11 @@ type Config struct {
 
 // Tokens says how service account tokens are issued and which are accepted.
 type Tokens struct {
-	// Issuers are those whose tokens are accepted; the first issues. Without any, the server's own URL is the issuer.
+	// Issuers are those whose tokens are accepted; the first issues. Without any, the one that the store had from its first start
+	// issues: by then, without any, the server's own URL.
 	Issuers []string
+	// ChangeIssuer lets the first of them take the place of the one that the store had.
+	ChangeIssuer bool
 	// APIAudiences are the audiences of this server. Without any, they are the issuers.
 	APIAudiences []string
 	// SigningKeyFile holds the private key that signs. Without one, a key in the data directory is used.

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -20,14 +21,14 @@ type endpoint struct {
 	address string
 	wanted  datadir.Wanted
 	files   *datadir.Files
-	// changed receives a value when the serving certificate was read again.
+	// changed receives a value when the serving certificate was read again or the identity is another.
 	changed chan struct{}
 	// rootCAs receives the authority for token secrets when it has changed.
 	rootCAs chan []byte
 }
 
-// listen takes the port, so that it is known, and makes the certificates for it that are missing.
-func listen(cfg Config, dir *datadir.Dir) (*endpoint, error) {
+// listen takes the port, so that it is known.
+func listen(cfg Config) (*endpoint, error) {
 	serving := *cfg.Serving
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: serving.BindAddress, Port: serving.BindPort})
 	if err != nil {
@@ -46,19 +47,27 @@ func listen(cfg Config, dir *datadir.Dir) (*endpoint, error) {
 		ServingCertificate: certificate.CertFile,
 		ServingKey:         certificate.KeyFile,
 	}
-	files, err := dir.Ensure(wanted, time.Now())
-	if err != nil {
-		_ = listener.Close()
-		return nil, fmt.Errorf("the certificates in the data directory: %w", err)
-	}
-	certificate.CertFile, certificate.KeyFile = files.ServingCertificate, files.ServingKey
 	return &endpoint{
-		serving: serving, address: address, wanted: wanted, files: files,
+		serving: serving, address: address, wanted: wanted,
 		changed: make(chan struct{}, 1), rootCAs: make(chan []byte, 1),
 	}, nil
 }
 
-// Enqueue notes that the serving certificate was read again. The library calls it.
+// url is where others reach the server.
+func (e *endpoint) url() string { return "https://" + e.address }
+
+// certify makes the certificates for the port that are missing.
+func (e *endpoint) certify(ctx context.Context, dir *datadir.Dir, shared datadir.Identity) (err error) {
+	e.wanted.Identity = shared
+	if e.files, err = dir.Ensure(ctx, e.wanted, time.Now()); err != nil {
+		return fmt.Errorf("the certificates in the data directory: %w", err)
+	}
+	certificate := &e.serving.ServerCert.CertKey
+	certificate.CertFile, certificate.KeyFile = e.files.ServingCertificate, e.files.ServingKey
+	return nil
+}
+
+// Enqueue notes that the serving certificate was read again, which the library tells, or that the identity is another.
 func (e *endpoint) Enqueue() {
 	select {
 	case e.changed <- struct{}{}:

@@ -4,14 +4,19 @@ import (
 	"context"
 
 	"github.com/mintmark/mintmark/internal/datadir"
+	"github.com/mintmark/mintmark/internal/identity"
 )
 
-// ground is what a server stands on: its data directory, its store, its port with a certificate, and its keys.
+// ground is what a server stands on: its data directory, its store with the identity in it, its port with a certificate, and its
+// keys.
 type ground struct {
 	closers
 	dir      *datadir.Dir
 	store    *store
+	sealer   *identity.Sealer
+	secrets  *identity.Secrets
 	endpoint *endpoint
+	identity *identity.Identity
 	keys     *keys
 }
 
@@ -36,11 +41,23 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 		return nil, err
 	}
 	g.add(g.store.close)
-	if g.endpoint, err = listen(cfg, g.dir); err != nil {
+	if g.sealer, err = openSealer(ctx, g.store, g.dir); err != nil {
+		return nil, err
+	}
+	g.add(g.sealer.Close)
+	g.secrets = identity.NewSecrets(g.store.client, g.store.prefix(), g.sealer)
+	if g.endpoint, err = listen(cfg); err != nil {
 		return nil, err
 	}
 	g.add(g.endpoint.close)
-	if g.keys, err = loadKeys(cfg.Tokens, g.endpoint.address, signing); err != nil {
+	// The identity before all that is stored besides: private keys in a store without one belong to nothing.
+	if g.identity, err = g.openIdentity(ctx, cfg.Tokens); err != nil {
+		return nil, err
+	}
+	if err := g.endpoint.certify(ctx, g.dir, g.identity); err != nil {
+		return nil, err
+	}
+	if g.keys, err = loadKeys(cfg.Tokens, g.identity.Issuer(), signing); err != nil {
 		return nil, err
 	}
 	return g, nil

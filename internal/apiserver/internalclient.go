@@ -83,8 +83,11 @@ func (internalContext) Value(key any) any {
 	return nil
 }
 
-// RoundTrip answers a request.
+// RoundTrip answers a request, unless it comes from a controller that runs on another replica by now.
 func (t inProcess) RoundTrip(request *http.Request) (*http.Response, error) {
+	if err := controller.Leading(request.Context()); err != nil {
+		return nil, err
+	}
 	inner := request.Clone(internalContext{request.Context()})
 	inner.RequestURI, inner.RemoteAddr = request.URL.RequestURI(), "127.0.0.1:0"
 	if inner.Body == nil {

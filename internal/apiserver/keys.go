@@ -1,12 +1,14 @@
 package apiserver
 
 import (
+	"context"
 	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
@@ -17,27 +19,26 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 )
 
-// keys holds the issuers, API audiences, signer and verification key set.
+// keys holds the issuers, the API audiences, and the keys that sign, verify and are published.
 type keys struct {
 	issuers   []string
 	audiences authenticator.Audiences
-	signer    *signingkey.Signer
-	accepted  *signingkey.KeySet
+	ring      *signingkey.Ring
 	// made names the file of the signing key, if this start has made it.
 	made []string
 }
 
-// loadKeys reads the keys besides the one that signs. address is the host and port under which others reach the server.
-func loadKeys(tokens Tokens, address string, signing signingKey) (*keys, error) {
+// loadKeys reads the keys besides the one that signs. issuer is the pinned one.
+func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
 	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, made: signing.made}
 	if len(k.issuers) == 0 {
-		k.issuers = []string{"https://" + address}
+		k.issuers = []string{issuer}
 	}
 	if len(k.audiences) == 0 {
 		k.audiences = slices.Clone(k.issuers)
 	}
-	var err error
-	if k.signer, err = signingkey.NewSigner(signing.key); err != nil {
+	signer, err := signingkey.NewSigner(signing.key)
+	if err != nil {
 		return nil, fmt.Errorf("failed to build token generator: %w", err)
 	}
 	var public []crypto.PublicKey
@@ -49,12 +50,14 @@ func loadKeys(tokens Tokens, address string, signing signingKey) (*keys, error) 
 		public = append(public, found...)
 	}
 	if len(tokens.KeyFiles) == 0 {
-		public = []crypto.PublicKey{k.signer.Public()}
+		public = []crypto.PublicKey{signer.Public()}
 	}
-	if k.accepted, err = signingkey.NewKeySet(public); err != nil {
+	source, err := signingkey.NewStatic(signer, public)
+	if err != nil {
 		return nil, err
 	}
-	if !k.accepted.Holds(k.signer.KeyID()) {
+	k.ring = signingkey.NewRing(source, nil)
+	if !k.ring.Holds(signer.KeyID()) {
 		return nil, fmt.Errorf("the signing key in %s is not among the keys in the files of --service-account-key-file: neither this server nor anybody else would accept what it signs; add it with --service-account-key-file=%s",
 			tokens.SigningKeyFile, tokens.SigningKeyFile)
 	}
@@ -99,6 +102,14 @@ func newIssuer(tokens Tokens, keys *keys, index *boundobject.Index) *tokenreques
 		MaxExpiration: tokens.MaxExpiration,
 		Extend:        tokens.ExtendExpiration,
 		Index:         index,
-		Signer:        keys.signer,
+		Signer:        keys.ring,
 	})
+}
+
+// legacySigner signs the tokens that live in secrets, which have no end.
+type legacySigner struct{ ring *signingkey.Ring }
+
+// Sign returns the token that carries the claims.
+func (s legacySigner) Sign(ctx context.Context, claims []byte) (string, error) {
+	return s.ring.Sign(ctx, "", claims, time.Time{})
 }

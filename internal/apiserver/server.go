@@ -112,17 +112,17 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	// The work besides requests.
 	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
-	always := []service{views.set.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
+	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
 	whenReady := []service{freeMemory, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
-		Index: index, Roles: roles, Signer: keys.signer, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
-	})}
+		Index: index, Roles: roles, Signer: legacySigner{keys.ring}, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if cfg.TuneGarbage {
 		whenReady = append(whenReady, tuneGarbage)
 	}
 	return &Server{
-		about: newAbout(ground), held: held, generic: server, storeFailed: stored.failed,
+		about: newAbout(ground, cfg.Tokens), held: held, generic: server, storeFailed: stored.failed,
 		drained: generic.DrainedNotify(), ready: ready, always: always, whenReady: whenReady,
 	}, nil
 }

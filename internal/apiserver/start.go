@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"path"
 	"runtime/debug"
 
 	corev1 "k8s.io/api/core/v1"
@@ -85,11 +86,28 @@ func addStartHook(server *genericapiserver.GenericAPIServer, stopping <-chan str
 // freeMemory gives back the memory that only the start needed, above all for schemas.
 func freeMemory(context.Context) { debug.FreeOSMemory() }
 
-// runControllers returns the service that runs the controllers.
-func runControllers(cfg controller.Config) service {
+// runControllers returns the service that runs the controllers, on one replica at a time. The embedded store has one server,
+// which needs no election.
+func runControllers(cfg controller.Config, stored *store, address string) service {
+	controller.RegisterMetrics()
 	return func(ctx context.Context) {
-		if err := controller.Run(ctx, cfg); err != nil {
-			klog.FromContext(ctx).Error(err, "The controllers stopped")
+		controllers, err := controller.New(cfg)
+		switch {
+		case err != nil:
+			klog.FromContext(ctx).Error(err, "The controllers are not started")
+			return
+		case cfg.Controllers.Len() == 0:
+			return // nor is this replica a candidate
+		case !stored.shared:
+			controllers.Run(ctx)
+			return
 		}
+		election := controller.Election{
+			Client: stored.client, Name: address, Prefix: path.Join("/", stored.options.StorageConfig.Prefix, electionKey),
+		}
+		election.Run(ctx, controllers.Run)
 	}
 }
+
+// electionKey is where the replicas that can run the controllers are, below the prefix of all that is stored.
+const electionKey = "mintmark.io/election/controllers"

@@ -27,6 +27,8 @@ type store struct {
 	checks []healthz.HealthChecker
 	// client is for what the library's storage does not do: views follow the store with it.
 	client *clientv3.Client
+	// shared says that the etcd is an external one, which other servers may use as well.
+	shared bool
 	close  func()
 }
 
@@ -38,6 +40,7 @@ func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *da
 		if err := etcd.Reach(ctx, *transport); err != nil {
 			return nil, err
 		}
+		s.shared = true
 	} else {
 		member, err := etcd.Start(ctx, etcd.Config{Dir: dir.Path(datadir.Store)})
 		if err != nil {
@@ -59,6 +62,12 @@ func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *da
 	}
 	return s, nil
 }
+
+// embedded reports whether the store runs in this process.
+func (s *store) embedded() bool { return s.failed != nil }
+
+// prefix begins the keys of everything in the store.
+func (s *store) prefix() string { return s.options.StorageConfig.Prefix }
 
 // newStorageFactory says where and in which encoding each resource is stored.
 func newStorageFactory(options *genericoptions.EtcdOptions) serverstorage.StorageFactory {

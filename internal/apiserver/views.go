@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
@@ -29,14 +30,20 @@ type storedView interface {
 type views struct {
 	list []storedView
 	set  *view.Set
+	// keys has the whole object of each signing key.
+	keys *view.View[*mintmarkv1alpha1.SigningKey]
 }
 
 // newViews returns the views of the indexes. openShift is nil where its API is not served, and maxStaleness how old a view
 // may be for an answer to be taken from memory.
 func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, openShift *openShift) *views {
-	v := &views{list: []storedView{
+	keys := view.New(mintmarkv1alpha1.Resource("signingkeys"), true, func(obj runtime.Object) *mintmarkv1alpha1.SigningKey {
+		return obj.(*mintmarkv1alpha1.SigningKey).DeepCopy()
+	})
+	v := &views{keys: keys, list: []storedView{
 		index.Namespaces, index.ServiceAccounts, index.Secrets, index.Pods, index.Nodes,
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
+		keys,
 	}}
 	if openShift != nil {
 		x := openShift.index

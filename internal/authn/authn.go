@@ -22,6 +22,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -81,14 +82,14 @@ func New(cfg Config) (_ *Union, err error) {
 	}
 	var requests []authenticator.Request
 	if proxy := cfg.RequestHeader; proxy != nil {
-		requests = append(requests, named(authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
+		requests = append(requests, named(withReason(authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
 			proxy.CAContentProvider.VerifyOptions, proxy.AllowedClientNames,
-			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes))))
+			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes)), reason.CertificateRefused)))
 	}
 	if cfg.ClientCA != nil {
-		requests = append(requests, named(newCertificates(cfg.ClientCA)))
+		requests = append(requests, named(withReason(newCertificates(cfg.ClientCA), reason.CertificateRefused)))
 	}
-	presented := tokens
+	presented := authenticator.Token(tokens)
 	if cfg.Audited {
 		presented = audittrail.Presented{Token: tokens}
 	}
@@ -106,7 +107,7 @@ func New(cfg Config) (_ *Union, err error) {
 	if cfg.Internal != nil {
 		union = requestunion.New(cfg.Internal, union)
 	}
-	return &Union{Requests: union, Tokens: withAuthenticatedGroup(tokens), issuers: known}, nil
+	return &Union{Requests: union, Tokens: withAuthenticatedGroup{tokens}, issuers: known}, nil
 }
 
 // Run reads the configuration file again whenever it changes, until the context ends.
@@ -117,26 +118,26 @@ func (u *Union) Close() { u.issuers.Close() }
 
 // newTokens joins the authenticators of tokens. Authenticators without a notion of audiences are asked for this server's
 // audiences only.
-func newTokens(cfg Config, known *issuers) (authenticator.Token, error) {
+func newTokens(cfg Config, known *issuers) (chain, error) {
 	var tokens []authenticator.Token
-	add := func(t authenticator.Token, knows func(context.Context, string) bool) {
-		tokens = append(tokens, unaware{audiences: cfg.APIAudiences, tokens: t, knows: knows})
+	add := func(name string, t authenticator.Token, knows func(context.Context, string) bool) {
+		tokens = append(tokens, unaware{name: name, audiences: cfg.APIAudiences, tokens: t, knows: knows})
 	}
 	if cfg.TokenFile != "" {
 		static, err := readTokenFile(cfg.TokenFile)
 		if err != nil {
-			return nil, fmt.Errorf("--token-auth-file: %w", err)
+			return chain{}, fmt.Errorf("--token-auth-file: %w", err)
 		}
-		add(static, decides(static))
+		add("StaticToken", static, decides(static))
 	}
 	if cfg.ServiceAccounts != nil {
 		tokens = append(tokens, cfg.ServiceAccounts)
 	}
 	if cfg.BootstrapTokens != nil {
 		bootstrap := bootstrapTokens{secrets: cfg.BootstrapTokens}
-		add(bootstrap, decides(bootstrap))
+		add("BootstrapToken", bootstrap, decides(bootstrap))
 	}
-	add(known, known.knows)
+	add("OpenIDConnect", known, known.knows)
 	// In OpenShift a webhook authenticates access tokens, so their place is just before the webhook.
 	if cfg.AccessTokens != nil {
 		tokens = append(tokens, cfg.AccessTokens)
@@ -145,7 +146,7 @@ func newTokens(cfg Config, known *issuers) (authenticator.Token, error) {
 	if cfg.Webhook.KubeconfigFile != "" {
 		remote, err := newWebhook(cfg.Webhook, cfg.APIAudiences)
 		if err != nil {
-			return nil, err
+			return chain{}, err
 		}
 		all.remote = remote
 	}

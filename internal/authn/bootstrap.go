@@ -17,6 +17,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -29,46 +30,57 @@ type bootstrapTokens struct {
 
 // AuthenticateToken returns the user of a bootstrap token.
 func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	return answer(b.Explain(ctx, token, nil))
+}
+
+// Explain does the same.
+func (b bootstrapTokens) Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
 	id, secretPart, err := bootstraptokenutil.ParseToken(token)
 	if err != nil {
-		return nil, false, nil //nolint:nilerr // another shape of token
+		return nil, reason.Invalid(reason.UnknownToken) // another shape of token
 	}
 	name := bootstrapapi.BootstrapTokenSecretPrefix + id
 	// The view tells most guesses without a read of the store.
 	if _, ok := b.secrets.Get(metav1.NamespaceSystem, name); !ok {
-		return nil, false, nil
+		return nil, reason.Invalid(reason.UnknownToken)
 	}
 	hash := sha256.Sum256([]byte(secretPart))
 	holds := func(s boundobject.Secret) bool { return subtle.ConstantTimeCompare(s.Token[:], hash[:]) == 1 }
 	if record, err := b.secrets.Find(ctx, metav1.NamespaceSystem, name, holds); err == nil && !holds(record) || apierrors.IsNotFound(err) {
-		return nil, false, nil
+		return nil, reason.Invalid(reason.UnknownToken)
 	} else if err != nil {
-		return nil, false, refusal{err}
+		return nil, refusal{err}
 	}
 	obj, err := b.secrets.Object(ctx, metav1.NamespaceSystem, name)
 	if apierrors.IsNotFound(err) {
-		return nil, false, nil
+		return nil, reason.Invalid(reason.UnknownToken)
 	}
 	if err != nil {
-		return nil, false, refusal{err}
+		return nil, refusal{err}
 	}
 	secret := obj.(*corev1.Secret)
 	if !isTokenOf(secret, id, secretPart) {
-		return nil, false, nil
+		return nil, reason.Invalid(reason.UnknownToken)
 	}
 	groups, badGroups := bootstrapsecretutil.GetGroups(secret)
 	why := whyRefused(secret)
-	if why == "" && badGroups != nil {
-		why = "bad " + bootstrapapi.BootstrapTokenExtraGroupsKey
+	if why == reason.None && badGroups != nil {
+		why = reason.BadSecret
 	}
-	if why != "" {
+	if notes != nil {
+		notes.Note("token", nil, "", name)
+	}
+	if why != reason.None {
+		if notes != nil {
+			notes.Note("secret", silent(why), "", why.Meaning())
+		}
 		klog.FromContext(ctx).V(3).Info("Bootstrap token refused", "secret", klog.KObj(secret), "reason", why)
-		return nil, false, refusal{}
+		return nil, silent(why)
 	}
 	return &authenticator.Response{User: &user.DefaultInfo{
 		Name:   bootstrapapi.BootstrapUserPrefix + id,
 		Groups: groups,
-	}}, true, nil
+	}}, nil
 }
 
 // isTokenOf reports whether a secret is that of the token.
@@ -79,14 +91,14 @@ func isTokenOf(secret *corev1.Secret, id, secretPart string) bool {
 }
 
 // whyRefused says why a secret does not let its token in, or nothing.
-func whyRefused(secret *corev1.Secret) string {
+func whyRefused(secret *corev1.Secret) reason.Code {
 	switch {
 	case secret.DeletionTimestamp != nil:
-		return "the secret is being deleted"
+		return reason.SecretGone
 	case bootstrapsecretutil.HasExpired(secret, time.Now()):
-		return "the token has expired"
+		return reason.Expired
 	case string(secret.Data[bootstrapapi.BootstrapTokenUsageAuthentication]) != "true":
-		return "the token is not for authentication"
+		return reason.NotForAuthentication
 	}
-	return ""
+	return reason.None
 }

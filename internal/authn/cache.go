@@ -17,6 +17,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/cache"
 	"github.com/mintmark/mintmark/internal/outbound"
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // cacheConfig says which verdicts of an authenticator are cached, and where.
@@ -49,7 +50,7 @@ func newCache(tokens authenticator.Token, cfg cacheConfig) *verdictCache {
 }
 
 // errCrash is the error after a panic of an authenticator, as in kube-apiserver.
-var errCrash = apierrors.NewInternalError(errors.New("authentication failed unexpectedly"))
+var errCrash = reason.With(reason.AuthenticatorFailed, apierrors.NewInternalError(errors.New("authentication failed unexpectedly")))
 
 // verdict is an authenticator's answer, with its warnings and audit annotations.
 type verdict struct {

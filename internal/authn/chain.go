@@ -9,6 +9,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
 	"github.com/mintmark/mintmark/internal/outbound"
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // chain asks one authenticator of tokens after the other, as the library's union does: an error is no reason not to ask
@@ -27,40 +28,102 @@ type Final interface {
 	Final() error
 }
 
+// Explainer is an authenticator that can be asked why.
+type Explainer interface {
+	// Explain returns whose a token is, as AuthenticateToken does, and notes the checks that it makes; notes may be nil. There
+	// is always a response or an error: a token that is none of the authenticator's gets a reason.Invalid.
+	Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error)
+}
+
 // AuthenticateToken returns the first success, or all errors: one alone as it is.
 func (c chain) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	response, err := c.Explain(ctx, token, nil)
+	return response, err == nil, err
+}
+
+// Explain does the same. Where no authenticator gives a reason, the error has just its code.
+func (c chain) Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
 	var errs []error
+	unknown := reason.UnknownToken
 	for _, known := range c.here {
-		response, ok, err := ask(ctx, known, token)
-		if ok && err == nil {
-			return response, true, nil
+		response, err := ask(ctx, known, token, notes)
+		if err == nil {
+			notes.Decided()
+			return response, nil
+		}
+		if code, ok := reason.IsInvalid(err); ok {
+			if unknown == reason.UnknownToken {
+				unknown = code
+			}
+			continue
 		}
 		if refusal, ok := errors.AsType[Final](err); ok {
-			return nil, false, joined(append(errs, refusal.Final()), token)
+			notes.Decided()
+			return nil, final(refusal, errs, token)
 		}
-		if err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, err)
 	}
 	if c.remote != nil && isCredential(token) {
-		response, ok, err := ask(ctx, c.remote, token)
-		if ok && err == nil {
-			return response, true, nil
+		response, err := ask(ctx, c.remote, token, notes)
+		if err == nil {
+			notes.Decided()
+			return response, nil
 		}
-		if err != nil {
+		if code, ok := reason.IsInvalid(err); ok {
+			unknown = code
+		} else {
 			errs = append(errs, err)
 		}
 	}
-	return nil, false, joined(errs, token)
+	if err := joined(errs, token); err != nil {
+		return nil, err
+	}
+	return nil, reason.Invalid(unknown)
+}
+
+// final returns the error for a token that an authenticator refuses, after the errors of others.
+func final(refusal Final, errs []error, token string) error {
+	err := joined(append(errs, refusal.Final()), token)
+	code := reason.Of(refusal)
+	if err == nil {
+		return reason.Invalid(code)
+	}
+	if _, several := errors.AsType[utilerrors.Aggregate](err); several || reason.Of(err) == code {
+		return err
+	}
+	return reason.With(code, err)
 }
 
 // ask asks one authenticator. A token whose user has no name is refused for good.
-func ask(ctx context.Context, known authenticator.Token, token string) (*authenticator.Response, bool, error) {
-	response, ok, err := known.AuthenticateToken(ctx, token)
-	if ok && err == nil && nameless(response.User.GetName()) {
-		return nil, false, refusal{errNameless}
+func ask(ctx context.Context, known authenticator.Token, token string, notes *reason.Checks) (*authenticator.Response, error) {
+	response, err := explain(ctx, known, token, notes)
+	if err == nil && nameless(response.User.GetName()) {
+		return nil, refusal{errNameless}
 	}
-	return response, ok, err
+	return response, err
+}
+
+// answer is an explanation as the answer of an authenticator.
+func answer(response *authenticator.Response, err error) (*authenticator.Response, bool, error) {
+	if _, unknown := reason.IsInvalid(err); unknown {
+		return nil, false, nil
+	}
+	return response, err == nil, err
+}
+
+// explain asks an authenticator, which may be one that gives no reasons.
+func explain(ctx context.Context, known authenticator.Token, token string, notes *reason.Checks) (*authenticator.Response, error) {
+	if explainer, ok := known.(Explainer); ok {
+		return explainer.Explain(ctx, token, notes)
+	}
+	response, ok, err := known.AuthenticateToken(ctx, token)
+	if !ok && err == nil {
+		err = reason.Invalid(reason.UnknownToken)
+	}
+	if notes != nil {
+		notes.Note("token", err, "", "")
+	}
+	return response, err
 }
 
 // joined returns the reasons without the token and shortened. Reasons are logged and shown, and a webhook may put into its
@@ -69,13 +132,22 @@ func joined(errs []error, token string) error {
 	var reasons []error
 	for _, err := range errs {
 		if err != nil {
-			reasons = append(reasons, outbound.ShortenError(withoutToken(err, token)))
+			reasons = append(reasons, shown(err, token))
 		}
 	}
 	if len(reasons) == 1 {
 		return reasons[0]
 	}
 	return utilerrors.NewAggregate(reasons)
+}
+
+// shown is an error as clients may see it: without the token and shortened. It keeps its code.
+func shown(err error, token string) error {
+	short := outbound.ShortenError(withoutToken(err, token))
+	if code := reason.Of(err); reason.Of(short) != code {
+		return reason.With(code, short)
+	}
+	return short
 }
 
 // withoutToken returns an error whose text doesn't repeat the token.
@@ -87,19 +159,26 @@ func withoutToken(err error, token string) error {
 	return err
 }
 
-// refusal is a Final with a reason; without one, clients are told nothing.
-type refusal struct{ reason error }
-
-// Error returns the reason.
-func (r refusal) Error() string {
-	if r.reason == nil {
-		return "the token is refused"
-	}
-	return r.reason.Error()
-}
+// refusal is a Final with a reason.
+type refusal struct{ error }
 
 // Final returns the reason.
-func (r refusal) Final() error { return r.reason }
+func (r refusal) Final() error { return r.error }
+
+// Unwrap returns the reason.
+func (r refusal) Unwrap() error { return r.error }
+
+// silent is a Final with a code, of which clients are told nothing.
+type silent reason.Code
+
+// Error says that there was a refusal.
+func (silent) Error() string { return "the token is refused" }
+
+// Final returns nothing.
+func (silent) Final() error { return nil }
+
+// Reason returns the code.
+func (s silent) Reason() reason.Code { return reason.Code(s) }
 
 const (
 	// maxRemote is the longest token that is sent to a webhook. HTTP servers take no header that is longer.

@@ -8,6 +8,8 @@ import (
 
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+
+	"github.com/mintmark/mintmark/internal/reason"
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
@@ -66,15 +68,17 @@ func TestFinalRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		first, second authenticator.Token
 		user, reason  string
+		code          reason.Code
 	}{
 		"first":              {first: says("", refusal{gone}), second: says("mallory", nil), reason: "gone"},
 		"second":             {first: says("", unsure), second: says("", refusal{gone}), reason: "[unsure, gone]"},
-		"without a reason":   {first: says("", refusal{}), second: says("mallory", nil)},
-		"only a later one":   {first: says("", unsure), second: says("", refusal{}), reason: "unsure"},
+		"without a reason":   {first: says("", silent(reason.Expired)), second: says("mallory", nil), reason: reason.InvalidText, code: reason.Expired},
+		"only a later one":   {first: says("", unsure), second: says("", silent(reason.Expired)), reason: "unsure", code: reason.Expired},
 		"several reasons":    {first: says("", refusal{utilerrors.NewAggregate([]error{gone, unsure})}), reason: "[gone, unsure]"},
-		"a user of no name":  {first: says(" ", nil), second: says("mallory", nil), reason: errNameless.Error()},
+		"a user of no name":  {first: says(" ", nil), second: says("mallory", nil), reason: errNameless.Error(), code: reason.NamelessUser},
 		"not final":          {first: says("", unsure), second: says("ann", nil), user: "ann"},
 		"not final, nowhere": {first: says("", unsure), second: says("", nil), user: "mallory"},
+		"a code and a text":  {first: says("", refusal{reason.With(reason.PodGone, gone)}), second: says("mallory", nil), reason: "gone", code: reason.PodGone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			here := []authenticator.Token{test.first}
@@ -86,12 +90,12 @@ func TestFinalRefusals(t *testing.T) {
 			if ok {
 				got = response.User.GetName()
 			}
-			reason := ""
+			told := ""
 			if err != nil {
-				reason = err.Error()
+				told = err.Error()
 			}
-			if got != test.user || reason != test.reason {
-				t.Errorf("user %q, reason %q; want %q, %q", got, reason, test.user, test.reason)
+			if code := reason.Of(err); got != test.user || told != test.reason || code != test.code {
+				t.Errorf("user %q, reason %q, code %q; want %q, %q, %q", got, told, code, test.user, test.reason, test.code)
 			}
 		})
 	}

@@ -6,6 +6,8 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // authenticated returns an authenticated user with the group system:authenticated.
@@ -18,19 +20,26 @@ func authenticated(u user.Info) *user.DefaultInfo {
 }
 
 // withAuthenticatedGroup adds the group system:authenticated, as the library's group adder does for requests.
-func withAuthenticatedGroup(tokens authenticator.Token) authenticator.Token {
-	return authenticator.TokenFunc(func(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-		response, ok, err := tokens.AuthenticateToken(ctx, token)
-		if err != nil || !ok {
-			return nil, ok, err
-		}
-		groups := response.User.GetGroups()
-		if response.User.GetName() == user.Anonymous || slices.Contains(groups, user.AllAuthenticated) ||
-			slices.Contains(groups, user.AllUnauthenticated) {
-			return response, true, nil
-		}
-		with := *response
-		with.User = authenticated(response.User)
-		return &with, true, nil
-	})
+type withAuthenticatedGroup struct{ tokens Explainer }
+
+// AuthenticateToken returns whose a token is.
+func (w withAuthenticatedGroup) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	response, err := w.Explain(ctx, token, nil)
+	return response, err == nil, err
+}
+
+// Explain does the same.
+func (w withAuthenticatedGroup) Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
+	response, err := w.tokens.Explain(ctx, token, notes)
+	if err != nil {
+		return nil, err
+	}
+	groups := response.User.GetGroups()
+	if response.User.GetName() == user.Anonymous || slices.Contains(groups, user.AllAuthenticated) ||
+		slices.Contains(groups, user.AllUnauthenticated) {
+		return response, nil
+	}
+	with := *response
+	with.User = authenticated(response.User)
+	return &with, nil
 }

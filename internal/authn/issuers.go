@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/mintmark/mintmark/internal/outbound"
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // IssuersConfig names the OpenID Connect issuers whose tokens are accepted.
@@ -85,7 +86,12 @@ func newIssuers(cfg IssuersConfig) (*issuers, error) {
 
 // AuthenticateToken returns whose a token is. A token of another issuer, or of none, is left to other authenticators.
 func (i *issuers) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-	return i.current.Load().AuthenticateToken(ctx, token)
+	return answer(i.Explain(ctx, token, nil))
+}
+
+// Explain does the same.
+func (i *issuers) Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
+	return i.current.Load().Explain(ctx, token, notes)
 }
 
 // knows reports whether a token names one of the issuers.
@@ -156,18 +162,30 @@ func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*ge
 // AuthenticateToken asks the one issuer that the token names. Every refusal is final, since no issuer is configured twice
 // and no other authenticator has the issuer's keys and rules.
 func (g *generation) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	return answer(g.Explain(ctx, token, nil))
+}
+
+// Explain does the same.
+func (g *generation) Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
 	known, ok := g.find(token)
 	if !ok {
-		return nil, false, nil
+		g.noteStranger(token, notes)
+		return nil, reason.Invalid(reason.UnknownToken)
 	}
 	response, ok, err := known.AuthenticateToken(ctx, token)
 	switch {
-	case err != nil || !ok:
-		return nil, false, refusal{err}
+	case err != nil:
+		err = refusal{reason.With(issuerReason(err), err)}
+	case !ok:
+		err = silent(reason.IssuerRefused)
 	case nameless(strings.TrimPrefix(response.User.GetName(), known.prefix)):
-		return nil, false, refusal{errNameless}
+		err = refusal{errNameless}
 	}
-	return response, true, nil
+	g.note(token, notes, err)
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
 }
 
 // find returns the issuer that a token names, if it is one of the generation's.

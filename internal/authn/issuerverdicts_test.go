@@ -1,12 +1,15 @@
 package authn
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // TestIssuersDecideAlone: a token that names a configured issuer is decided by that issuer's keys and rules. A webhook that
@@ -27,15 +30,18 @@ func TestIssuersDecideAlone(t *testing.T) {
 		token    string
 		audience string
 		reason   string
+		code     reason.Code
 	}{
-		"suspended":            {token: p.token(map[string]any{"suspended": true}), reason: "the account is suspended"},
-		"expired":              {token: p.token(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}), reason: "token is expired"},
-		"for another client":   {token: p.token(map[string]any{"aud": "other"}), reason: "expected audience"},
-		"a bad signature":      {token: forged[:len(forged)-8] + "AAAAAAAA", reason: "failed to verify"},
-		"no subject":           {token: p.token(map[string]any{"sub": 1}), reason: "failed to unmarshal claims"},
-		"an unreachable one's": {token: down.token(nil), reason: "oidc: authenticator not initialized"},
-		"for others":           {token: p.token(nil), audience: "vault"},
-		"bad, and for others":  {token: forged[:len(forged)-8] + "AAAAAAAA", audience: "vault"},
+		"suspended":            {token: p.token(map[string]any{"suspended": true}), reason: "the account is suspended", code: reason.IssuerRefused},
+		"expired":              {token: p.token(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}), reason: "token is expired", code: reason.Expired},
+		"not valid yet":        {token: p.token(map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}), reason: "before the nbf", code: reason.NotYetValid},
+		"for another client":   {token: p.token(map[string]any{"aud": "other"}), reason: "expected audience", code: reason.AudienceMismatch},
+		"a bad signature":      {token: forged[:len(forged)-8] + "AAAAAAAA", reason: "failed to verify", code: reason.BadSignature},
+		"no subject":           {token: p.token(map[string]any{"sub": 1}), reason: "failed to unmarshal claims", code: reason.BadClaims},
+		"an unreachable one's": {token: down.token(nil), reason: "oidc: authenticator not initialized", code: reason.IssuerUnavailable},
+		"by another algorithm": {token: base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + forged[strings.Index(forged, "."):], reason: "unsupported algorithm", code: reason.AlgorithmNotAllowed},
+		"for others":           {token: p.token(nil), audience: "vault", reason: reason.InvalidText, code: reason.AudienceMismatch},
+		"bad, and for others":  {token: forged[:len(forged)-8] + "AAAAAAAA", audience: "vault", reason: reason.InvalidText, code: reason.AudienceMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			remote := &counted{say: sayUser}
@@ -46,8 +52,8 @@ func TestIssuersDecideAlone(t *testing.T) {
 				ctx = authenticator.WithAudiences(t.Context(), authenticator.Audiences{test.audience})
 			}
 			_, ok, err := all.AuthenticateToken(ctx, test.token)
-			if ok || (test.reason == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.reason) {
-				t.Errorf("%v %v, want %s", ok, err, test.reason)
+			if ok || err == nil || !strings.Contains(err.Error(), test.reason) || reason.Of(err) != test.code {
+				t.Errorf("%v %v (%s), want %s (%s)", ok, err, reason.Of(err), test.reason, test.code)
 			}
 			if remote.calls.Load() > 0 {
 				t.Error("the webhook was asked")

@@ -6,11 +6,14 @@ import (
 	"strings"
 	"unicode"
 
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // errNameless refuses a user without a name. Upstream lets such users in, all of them as one and the same.
-var errNameless = errors.New("the credential is good, but its user has no name")
+var errNameless = reason.New(reason.NamelessUser, "the credential is good, but its user has no name")
 
 // nameless reports whether a user name has no visible character.
 func nameless(name string) bool {
@@ -19,6 +22,17 @@ func nameless(name string) bool {
 		return false
 	}
 	return !strings.ContainsFunc(name, func(r rune) bool { return unicode.IsPrint(r) && r != ' ' })
+}
+
+// withReason gives the errors of an authenticator a code.
+func withReason(requests authenticator.Request, code reason.Code) authenticator.Request {
+	return authenticator.RequestFunc(func(r *http.Request) (*authenticator.Response, bool, error) {
+		response, ok, err := requests.AuthenticateRequest(r)
+		if _, several := errors.AsType[utilerrors.Aggregate](err); err != nil && !several {
+			err = reason.With(code, err)
+		}
+		return response, ok, err
+	})
 }
 
 // named refuses requests whose user has no name.

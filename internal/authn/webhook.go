@@ -2,12 +2,15 @@ package authn
 
 import (
 	"context"
+	"errors"
+	"reflect"
 	"time"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/webhook"
 
 	"github.com/mintmark/mintmark/internal/outbound"
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // WebhookConfig names the webhook that is asked about tokens which no authenticator here knows.
@@ -37,5 +40,38 @@ func newWebhook(cfg WebhookConfig, audiences authenticator.Audiences) (authentic
 		defer cancel()
 		return remote.AuthenticateToken(ctx, token)
 	})
-	return newCache(bounded, cacheConfig{Store: newCacheStore(cfg.CacheBytes), SuccessTTL: cfg.CacheTTL, FailureTTL: cfg.CacheTTL}), nil
+	return explainedWebhook{newCache(bounded, cacheConfig{Store: newCacheStore(cfg.CacheBytes), SuccessTTL: cfg.CacheTTL, FailureTTL: cfg.CacheTTL})}, nil
+}
+
+// explainedWebhook gives the webhook's refusals their codes.
+type explainedWebhook struct{ authenticator.Token }
+
+// Explain returns whose a token is to the webhook.
+func (w explainedWebhook) Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
+	notes.Begin("Webhook")
+	response, ok, err := w.AuthenticateToken(ctx, token)
+	switch {
+	case err != nil:
+		err = reason.With(webhookReason(err), err)
+	case !ok:
+		err = reason.Invalid(reason.WebhookRefused)
+	}
+	if notes != nil {
+		notes.Note("webhook", err, "", reason.Of(err).Meaning())
+	}
+	return response, err
+}
+
+// webhookReason tells the reason that a webhook gives for a refusal, which the library returns as a text alone, from a call
+// that failed.
+func webhookReason(err error) reason.Code {
+	switch {
+	case reason.Of(err) != reason.None:
+		return reason.Of(err)
+	case errors.Is(err, context.Canceled):
+		return reason.Undecided
+	case reflect.TypeOf(err) == reflect.TypeOf(errors.New("")):
+		return reason.WebhookRefused
+	}
+	return reason.WebhookUnavailable
 }

@@ -27,10 +27,10 @@ func (x *Index) Gathering() []string {
 	return names
 }
 
-// AggregatedRules returns the rules that a cluster role has, and the rules that it should have: the rules of the cluster
-// roles that it selects, in the order of selectors and names, each rule once. Both are nil for a role that has no
+// AggregatedRules returns a cluster role, with its UID, version and rules, and the rules that it should have: the rules of the
+// cluster roles that it selects, in the order of selectors and names, each rule once. Both are nil for a role that has no
 // aggregation rule or doesn't exist.
-func (x *Index) AggregatedRules(name string) (now, aggregated []rbacv1.PolicyRule, err error) {
+func (x *Index) AggregatedRules(name string) (now *rbacv1.ClusterRole, aggregated []rbacv1.PolicyRule, err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	r := x.roles[view.Key{Name: name}]
@@ -62,5 +62,5 @@ func (x *Index) AggregatedRules(name string) (now, aggregated []rbacv1.PolicyRul
 			}
 		}
 	}
-	return policy(r.rules), aggregated, nil
+	return &rbacv1.ClusterRole{ObjectMeta: r.meta, Rules: policy(r.rules)}, aggregated, nil
 }

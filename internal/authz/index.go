@@ -91,6 +91,7 @@ func (x *Index) roleChanged(key view.Key, obj runtime.Object) {
 		now = &role{meta: trim(&obj.ObjectMeta), rules: compile(obj.Rules)}
 	case *rbacv1.ClusterRole:
 		now = &role{meta: trim(&obj.ObjectMeta), rules: compile(obj.Rules), aggregation: obj.AggregationRule.DeepCopy()}
+		now.meta.ResourceVersion = obj.ResourceVersion
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/oauth"
 	"github.com/mintmark/mintmark/internal/view"
 )
@@ -106,8 +107,8 @@ func (s scoped) covers(scope string, asked *request) bool {
 	return role != nil && allow(role.rules, asked)
 }
 
-// escalates reports whether a request may lead to further rights: it is about credentials, impersonation, or roles and
-// bindings.
+// escalates reports whether a request may lead to further rights: it is about credentials, impersonation, roles and
+// bindings, or the keys that sign tokens and which tokens are accepted.
 func escalates(asked *request) bool {
 	switch asked.verb {
 	case "impersonate", "escalate", "bind":
@@ -119,7 +120,7 @@ func escalates(asked *request) bool {
 		return asked.resource == "secrets" || asked.resource == "serviceaccounts/token"
 	case oauthGroup:
 		return true
-	case rbacv1.GroupName, userGroup:
+	case rbacv1.GroupName, userGroup, mintmarkv1alpha1.GroupName:
 		return !reads
 	}
 	return false

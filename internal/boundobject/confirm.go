@@ -3,9 +3,9 @@ package boundobject
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -21,50 +21,73 @@ func (x *Index) Confirm(ctx context.Context, b Binding, now time.Time) error {
 	cut := now.Add(-Leeway)
 	// A token with a good signature may name no account. The texts are those of kube-apiserver's client.
 	if b.ServiceAccount.Name == "" {
-		return errors.New("resource name may not be empty")
+		return reason.New(reason.BadClaims, "resource name may not be empty")
 	}
 	if b.Namespace == "" {
-		return errors.New("an empty namespace may not be set when a resource name is provided")
+		return reason.New(reason.BadClaims, "an empty namespace may not be set when a resource name is provided")
 	}
-	account, err := current(ctx, x, x.ServiceAccounts, b.Namespace, b.ServiceAccount, now)
+	account, err := x.Account(ctx, b.Namespace, b.ServiceAccount, now)
 	if err != nil {
 		return err
 	}
 	if account.UID != b.ServiceAccount.UID {
-		return fmt.Errorf("service account UID (%s) does not match claim (%s)", account.UID, b.ServiceAccount.UID)
+		return reason.Errorf(reason.AccountRecreated, "service account UID (%s) does not match claim (%s)", account.UID, b.ServiceAccount.UID)
 	}
 	if account.deletedBefore(cut) {
-		return fmt.Errorf("service account %s/%s has been deleted", b.Namespace, b.ServiceAccount.Name)
+		return reason.Errorf(reason.AccountGone, "service account %s/%s has been deleted", b.Namespace, b.ServiceAccount.Name)
 	}
 	if b.Secret != (Ref{}) {
 		secret, err := current(ctx, x, x.Secrets, b.Namespace, b.Secret, now)
-		if err := confirmOne(secret.object, err, b.Secret, "secret UID (%s) does not match service account secret ref claim (%s)", cut); err != nil {
+		if err := boundSecret.confirm(secret.object, err, b.Secret, cut); err != nil {
 			return err
 		}
 	}
 	if b.Pod != (Ref{}) {
 		pod, err := current(ctx, x, x.Pods, b.Namespace, b.Pod, now)
 		// The node of a pod is not looked at: it is there for information.
-		return confirmOne(pod.object, err, b.Pod, "pod UID (%s) does not match service account pod ref claim (%s)", cut)
+		return boundPod.confirm(pod.object, err, b.Pod, cut)
 	}
 	if b.Node != (Ref{}) {
 		node, err := current(ctx, x, x.Nodes, "", b.Node, now)
-		return confirmOne(node.object, err, b.Node, "node UID (%s) does not match service account node ref claim (%s)", cut)
+		return boundNode.confirm(node.object, err, b.Node, cut)
 	}
 	return nil
 }
 
-// confirmOne checks an object that a token is bound to.
-func confirmOne(found object, lookup error, want Ref, mismatch string, cut time.Time) error {
+// kind is a kind of object that a token can be bound to: why a token is refused.
+type kind struct {
+	gone      error
+	recreated reason.Code
+	// mismatch is the format of the error for another object of the name.
+	mismatch string
+}
+
+var (
+	boundSecret = &kind{
+		reason.With(reason.SecretGone, ErrInvalidated), reason.SecretRecreated,
+		"secret UID (%s) does not match service account secret ref claim (%s)",
+	}
+	boundPod = &kind{
+		reason.With(reason.PodGone, ErrInvalidated), reason.PodRecreated,
+		"pod UID (%s) does not match service account pod ref claim (%s)",
+	}
+	boundNode = &kind{
+		reason.With(reason.NodeGone, ErrInvalidated), reason.NodeRecreated,
+		"node UID (%s) does not match service account node ref claim (%s)",
+	}
+)
+
+// confirm checks an object that a token is bound to.
+func (k *kind) confirm(found object, lookup error, want Ref, cut time.Time) error {
 	switch {
 	case unread(lookup):
 		return lookup
 	case lookup != nil:
-		return ErrInvalidated
+		return k.gone
 	case found.UID != want.UID:
-		return fmt.Errorf(mismatch, found.UID, want.UID)
+		return reason.Errorf(k.recreated, k.mismatch, found.UID, want.UID)
 	case found.deletedBefore(cut):
-		return ErrInvalidated
+		return k.gone
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/mintmark/mintmark/internal/cache"
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -66,5 +67,9 @@ func current[T identified](ctx context.Context, x *Index, v *view.View[T], names
 
 // Account returns the record of the service account that a signed token names. Its UID may be another one.
 func (x *Index) Account(ctx context.Context, namespace string, ref Ref, now time.Time) (ServiceAccount, error) {
-	return current(ctx, x, x.ServiceAccounts, namespace, ref, now)
+	account, err := current(ctx, x, x.ServiceAccounts, namespace, ref, now)
+	if err != nil && !unread(err) {
+		err = reason.With(reason.AccountGone, err)
+	}
+	return account, err
 }

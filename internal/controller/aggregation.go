@@ -19,7 +19,7 @@ import (
 // of the cluster roles that it selects. Its keys are names of cluster roles.
 type aggregationController struct {
 	Config
-	queue loop[string]
+	queue *loop[string]
 }
 
 func newAggregationController(cfg Config) func(context.Context) {
@@ -32,7 +32,7 @@ func newAggregationController(cfg Config) func(context.Context) {
 		c.queue.Add("")
 	})
 	return func(ctx context.Context) {
-		c.queue.run(ctx, []string{""}, c.gather)
+		c.queue.run(ctx, func() []string { return []string{""} }, c.gather)
 	}
 }
 
@@ -44,14 +44,16 @@ func (c *aggregationController) gather(ctx context.Context, name string) (time.D
 		}
 		return 0, nil
 	}
-	now, aggregated, err := c.Roles.AggregatedRules(name)
-	if err != nil || equality.Semantic.DeepEqual(now, aggregated) {
+	role, aggregated, err := c.Roles.AggregatedRules(name)
+	if err != nil || role == nil || equality.Semantic.DeepEqual(role.Rules, aggregated) {
 		return 0, err
 	}
+	// The version is that of which the rules were gathered: a patch fails that comes late, when another replica has gathered
+	// newer rules, and one that would make the role anew.
 	patch, err := json.Marshal(map[string]any{
 		"apiVersion": rbacv1.SchemeGroupVersion.String(),
 		"kind":       "ClusterRole",
-		"metadata":   map[string]string{"name": name},
+		"metadata":   map[string]any{"name": name, "uid": role.UID, "resourceVersion": role.ResourceVersion},
 		"rules":      aggregated,
 	})
 	if err != nil {

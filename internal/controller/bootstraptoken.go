@@ -25,10 +25,11 @@ func newBootstrapTokenController(cfg Config) func(context.Context) {
 		}
 	})
 	return func(ctx context.Context) {
-		tokens := cfg.Index.Secrets.Keys(func(key view.Key, secret boundobject.Secret) bool {
-			return key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapapi.SecretTypeBootstrapToken
-		})
-		queue.run(ctx, tokens, cfg.removeBootstrapToken)
+		queue.run(ctx, func() []view.Key {
+			return cfg.Index.Secrets.Keys(func(key view.Key, secret boundobject.Secret) bool {
+				return key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapapi.SecretTypeBootstrapToken
+			})
+		}, cfg.removeBootstrapToken)
 	}
 }
 

@@ -64,6 +64,7 @@ func newCluster(t *testing.T) *cluster {
 			"pods":            {&corev1.Pod{}, &corev1.PodList{}},
 			"roles":           {&rbacv1.Role{}, &rbacv1.RoleList{}},
 			"rolebindings":    {&rbacv1.RoleBinding{}, &rbacv1.RoleBindingList{}},
+			"clusterroles":    {&rbacv1.ClusterRole{}, &rbacv1.ClusterRoleList{}},
 		},
 	}
 	for resource, decorate := range map[string]func(generic.StorageDecorator) generic.StorageDecorator{
@@ -73,6 +74,7 @@ func newCluster(t *testing.T) *cluster {
 		"pods":            c.index.Pods.Decorate,
 		"roles":           c.roles.Roles.Decorate,
 		"rolebindings":    c.roles.RoleBindings.Decorate,
+		"clusterroles":    c.roles.ClusterRoles.Decorate,
 	} {
 		c.stores[resource] = decorated(t, c.kinds[resource], resource, decorate)
 	}
@@ -99,13 +101,15 @@ func (c *cluster) run(t *testing.T, cfg Config, names ...string) (stop func()) {
 	t.Helper()
 	cfg.Client, cfg.Index, cfg.Roles, cfg.Controllers = c, c.index, c.roles, sets.New(names...)
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), c.logger))
-	done := make(chan error, 1)
-	go func() { done <- Run(ctx, cfg) }()
+	controllers, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { controllers.Run(ctx); close(done) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
+		<-done
 	})
 	t.Cleanup(stop)
 	return stop

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -40,13 +41,14 @@ var contents = []content{
 // content is one resource in namespaces.
 type content struct {
 	resource string
-	// remove deletes all objects of the resource in a namespace and returns the remainder.
-	remove func(ctx context.Context, client kubernetes.Interface, namespace string) (remainder, error)
+	// remove deletes all objects of the resource in a namespace and returns the remainder. What it has listed it deletes only
+	// after same, which fails if the namespace is another one by then.
+	remove func(ctx context.Context, client kubernetes.Interface, namespace string, same func(context.Context) error) (remainder, error)
 }
 
 // collection is the part of a typed client that handles all objects of a namespace. L is their list.
 type collection[L runtime.Object] interface {
-	DeleteCollection(ctx context.Context, options metav1.DeleteOptions, list metav1.ListOptions) error
+	Delete(ctx context.Context, name string, options metav1.DeleteOptions) error
 	List(ctx context.Context, list metav1.ListOptions) (L, error)
 }
 
@@ -57,25 +59,74 @@ type remainder struct {
 	finalizers map[string]int // how many objects hold each, of the first few
 }
 
-// remainderPage is how many objects are searched for finalizers.
-const remainderPage = 100
+const (
+	// removedPage is how many objects are listed at a time to be deleted.
+	removedPage = 500
+	// remainderPage is how many objects are searched for finalizers.
+	remainderPage = 100
+)
 
 func contentOf[C collection[L], L runtime.Object](resource string, in func(kubernetes.Interface, string) C) content {
-	return content{resource: resource, remove: func(ctx context.Context, client kubernetes.Interface, namespace string) (remainder, error) {
+	return content{resource: resource, remove: func(ctx context.Context, client kubernetes.Interface, namespace string, same func(context.Context) error) (remainder, error) {
 		objects := in(client, namespace)
-		// Pods get no grace, since no kubelet would see them through it. The policy drops the garbage collector's
-		// finalizers: dependents in the namespace are deleted anyway.
-		options := metav1.DeleteOptions{GracePeriodSeconds: new(int64), PropagationPolicy: new(metav1.DeletePropagationBackground)}
-		if err := objects.DeleteCollection(ctx, options, metav1.ListOptions{}); err != nil {
+		left := remainder{resource: resource, finalizers: map[string]int{}}
+		found, err := removeAll(ctx, objects, same)
+		if err != nil {
 			return remainder{}, fmt.Errorf("deleting %s: %w", resource, err)
+		}
+		if !found {
+			return left, nil
 		}
 		list, err := objects.List(ctx, metav1.ListOptions{Limit: remainderPage})
 		if err != nil {
 			return remainder{}, fmt.Errorf("listing %s: %w", resource, err)
 		}
-		left := remainder{resource: resource, finalizers: map[string]int{}}
 		return left, left.add(list)
 	}}
+}
+
+// removeAll deletes the objects of a namespace, and reports whether there were any. It deletes each by its UID and not
+// the collection: a controller that is late must not empty a namespace that was made anew.
+func removeAll[L runtime.Object](ctx context.Context, objects collection[L], same func(context.Context) error) (found bool, err error) {
+	for page := (metav1.ListOptions{Limit: removedPage}); ; {
+		list, err := objects.List(ctx, page)
+		if err != nil {
+			return found, err
+		}
+		items, err := meta.ExtractList(list)
+		if err != nil || len(items) == 0 {
+			return found, err
+		}
+		found = true
+		if err := same(ctx); err != nil {
+			return found, err
+		}
+		for _, item := range items {
+			if err := removeOne(ctx, objects, item); err != nil {
+				return found, err
+			}
+		}
+		accessor, err := meta.ListAccessor(list)
+		if err != nil || accessor.GetContinue() == "" {
+			return found, err
+		}
+		page.Continue = accessor.GetContinue()
+	}
+}
+
+func removeOne[L runtime.Object](ctx context.Context, objects collection[L], item runtime.Object) error {
+	accessor, err := meta.Accessor(item)
+	if err != nil {
+		return err
+	}
+	// Pods get no grace, since no kubelet would see them through it. The policy drops the garbage collector's
+	// finalizers: dependents in the namespace are deleted anyway.
+	options := metav1.NewPreconditionDeleteOptions(string(accessor.GetUID()))
+	options.GracePeriodSeconds, options.PropagationPolicy = new(int64), new(metav1.DeletePropagationBackground)
+	if err := objects.Delete(ctx, accessor.GetName(), *options); !apierrors.IsConflict(err) {
+		return ignoreNotFound(err)
+	}
+	return nil // it is another one by now
 }
 
 func (r *remainder) add(list runtime.Object) error {

@@ -4,7 +4,9 @@
 //
 // Each controller is a queue of keys and one worker. Events and timers only put keys into the queue; the worker reads
 // the object as it is stored and does what is missing, through the API. All writes insist on the version or the UID that
-// the decision was made about. So a key may come any number of times, and any number of replicas may run the controllers.
+// the decision was made about. So a key may come any number of times, and a write that comes late does no harm.
+//
+// Of the replicas that share a store one runs the controllers at a time: an Election says which one.
 package controller
 
 import (
@@ -50,6 +52,9 @@ type Config struct {
 	Roles *authz.Index
 	// Signer signs the tokens in secrets. Without one, the serviceaccount-token-controller does not run.
 	Signer Signer
+	// SigningKeys is what the signingkey-controller works on. Without it the controller does not run: the keys are not the
+	// server's.
+	SigningKeys *SigningKeys
 	// RootCA is the PEM that is written into token secrets as ca.crt. An empty one is not written.
 	RootCA []byte
 	// RootCAs delivers what takes the place of RootCA while the controllers run. Nil means that it stays as it is.
@@ -62,7 +67,7 @@ type Config struct {
 }
 
 // constructors makes the controllers, by their names in kube-controller-manager. A constructor begins to listen to
-// changes, and returns the function that runs the controller until the context ends.
+// changes, and returns the function that runs the controller until the context ends. That function may be called again.
 var constructors = map[string]func(Config) func(context.Context){
 	"serviceaccount-controller":                      newServiceAccountController,
 	"serviceaccount-token-controller":                newTokenController,
@@ -72,6 +77,7 @@ var constructors = map[string]func(Config) func(context.Context){
 	"clusterrole-aggregation-controller":             newAggregationController,
 	"token-cleaner-controller":                       newBootstrapTokenController,
 	"legacy-serviceaccount-token-cleaner-controller": newLegacyTokenController,
+	"signingkey-controller":                          newSigningKeyController,
 }
 
 // Names returns the names of all controllers, sorted.
@@ -101,10 +107,14 @@ func Select(list []string) (sets.Set[string], error) {
 	return selected.Union(named).Difference(excluded), nil
 }
 
-// Run runs the selected controllers until the context ends, and returns when all of them have stopped.
-//
-// The views of the index keep telling the controllers of changes after that, to no effect. So Run once per index.
-func Run(ctx context.Context, cfg Config) error {
+// Controllers are the selected controllers of a server.
+type Controllers struct {
+	names []string
+	run   map[string]func(context.Context)
+}
+
+// New returns the selected controllers. From then on the views tell them of changes, so there should be one per index.
+func New(cfg Config) (*Controllers, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -112,22 +122,34 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg.LegacyTokenCleanUpPeriod = 365 * 24 * time.Hour
 	}
 	if cfg.LegacyTokenCleanUpPeriod < 0 {
-		return errors.New("the clean-up period of legacy tokens is negative")
+		return nil, errors.New("the clean-up period of legacy tokens is negative")
 	}
 	if unknown := cfg.Controllers.Difference(sets.KeySet(constructors)); unknown.Len() > 0 {
-		return fmt.Errorf("%q is not a controller", sets.List(unknown)[0])
+		return nil, fmt.Errorf("%q is not a controller", sets.List(unknown)[0])
 	}
+	c := &Controllers{names: sets.List(cfg.Controllers), run: map[string]func(context.Context){}}
+	for _, name := range c.names {
+		c.run[name] = constructors[name](cfg)
+	}
+	return c, nil
+}
+
+// Run runs the controllers until the context ends, and returns when all of them have stopped. Each of them begins with a
+// look at everything, so Run may be called again after it has returned.
+func (c *Controllers) Run(ctx context.Context) {
+	registered().Leading.Set(1)
+	defer registered().Leading.Set(0)
 	ctx = WithoutBodies(ctx)
 	var running sync.WaitGroup
-	for _, name := range sets.List(cfg.Controllers) {
+	for _, name := range c.names {
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
-		run := constructors[name](cfg)
+		run := c.run[name]
 		if run == nil {
-			logger.Info("Controller not started: it needs a client, a signer or the role index, and none was configured")
+			logger.Info("Controller not started: it needs a client, a signer, the role index or signing keys, and none was configured")
 			continue
 		}
 		running.Go(func() { crash.Keep(klog.NewContext(ctx, logger), run) })
 	}
 	running.Wait()
-	return nil
+	<-ctx.Done()
 }

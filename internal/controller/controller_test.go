@@ -74,9 +74,9 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestRunRefusesUnknownController(t *testing.T) {
-	if err := Run(t.Context(), Config{Controllers: sets.New("x")}); err == nil {
-		t.Error("Run took a controller that does not exist")
+func TestUnknownControllersAreRefused(t *testing.T) {
+	if _, err := New(Config{Controllers: sets.New("x")}); err == nil {
+		t.Error("New took a controller that does not exist")
 	}
 }
 

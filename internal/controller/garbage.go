@@ -44,7 +44,7 @@ type LinkView interface {
 type garbageCollector struct {
 	Config
 	graph *graph
-	queue loop[member]
+	queue *loop[member]
 }
 
 func newGarbageCollector(cfg Config) func(context.Context) {
@@ -55,17 +55,20 @@ func newGarbageCollector(cfg Config) func(context.Context) {
 	for _, resource := range c.graph.kinds {
 		resource.View.OnChange(func(key view.Key, obj runtime.Object) { c.changed(member{resource, key}, obj) })
 	}
-	return func(ctx context.Context) {
-		var linked []member
-		for _, resource := range c.graph.kinds {
-			resource.View.Linked(func(key view.Key, links *view.Links) {
-				m := member{resource, key}
-				c.graph.set(m, links)
-				linked = append(linked, m)
-			})
-		}
-		c.queue.run(ctx, linked, c.settle)
+	return func(ctx context.Context) { c.queue.run(ctx, c.linked, c.settle) }
+}
+
+// linked returns the objects that have owners or whose deletion waits for their dependents, and takes them into the graph.
+func (c *garbageCollector) linked() []member {
+	var linked []member
+	for _, resource := range c.graph.kinds {
+		resource.View.Linked(func(key view.Key, links *view.Links) {
+			m := member{resource, key}
+			c.graph.set(m, links)
+			linked = append(linked, m)
+		})
 	}
+	return linked
 }
 
 // changed hears of an object that was written, or deleted if obj is nil. It queues the object if something is to be done

@@ -65,15 +65,17 @@ func collect(t *testing.T, stub *stubView, answer error) []clienttesting.Action 
 	})
 	ctx, cancel := context.WithTimeout(klog.NewContext(t.Context(), klog.Logger{}), time.Hour)
 	defer cancel()
-	if err := Run(ctx, Config{
+	controllers, err := New(Config{
 		Controllers: sets.New(GarbageCollector),
 		Metadata:    client,
 		Resources: []Resource{{
 			GroupVersionResource: corev1.SchemeGroupVersion.WithResource("secrets"), Kind: "Secret", Namespaced: true, View: stub,
 		}},
-	}); err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
+	controllers.Run(ctx)
 	return client.Actions()
 }
 

@@ -73,7 +73,7 @@ func TestNamespaceWaitsForFinalizers(t *testing.T) {
 		if _, ok := c.index.Namespaces.Get("", "team"); !ok {
 			t.Fatal("the namespace went before what it holds")
 		}
-		if n := c.did("delete-collection secrets"); n > 24*60+20 {
+		if n := c.did("delete secrets"); n > 24*60+20 {
 			t.Errorf("%d attempts in a day", n)
 		}
 		if n := c.did("update namespaces/status"); n != 1 {

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,43 +29,67 @@ type pending string
 
 func (p pending) Error() string { return string(p) }
 
-// loop is the queue of a controller. Its one worker settles a key at a time.
+// queue holds the keys that are to be settled.
+type queue[K comparable] = workqueue.TypedRateLimitingInterface[K]
+
+// loop is the queue of a controller while the controller runs. Its one worker settles a key at a time.
 type loop[K comparable] struct {
-	workqueue.TypedRateLimitingInterface[K]
+	mu    sync.Mutex
+	queue queue[K] // nil while the controller does not run
 }
 
-func newLoop[K comparable]() loop[K] {
-	return loop[K]{workqueue.NewTypedRateLimitingQueue(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstRetry, lastRetry))}
+func newLoop[K comparable]() *loop[K] { return &loop[K]{} }
+
+// Add queues a key. While the controller does not run the key is dropped, and Add reports false: run begins with all keys
+// that matter then.
+func (l *loop[K]) Add(key K) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queue == nil {
+		return false
+	}
+	l.queue.Add(key)
+	return true
 }
 
-// run settles the given keys and all that are queued later, until the context ends.
-func (l loop[K]) run(ctx context.Context, now []K, settle settle[K]) {
-	stop := context.AfterFunc(ctx, l.ShutDown)
+// run settles the keys that first returns and all that are queued later, until the context ends. It may be called again
+// when it has returned.
+func (l *loop[K]) run(ctx context.Context, first func() []K, settle settle[K]) {
+	q := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstRetry, lastRetry))
+	stop := context.AfterFunc(ctx, q.ShutDown)
 	defer stop()
-	for _, key := range now {
-		l.Add(key)
+	defer q.ShutDown()
+	l.use(q) // before first looks: a change in between must not be missed
+	defer l.use(nil)
+	for _, key := range first() {
+		q.Add(key)
 	}
 	for more := true; more && ctx.Err() == nil; {
-		more = l.next(ctx, settle)
+		more = next(ctx, q, settle)
 	}
 }
 
-func (l loop[K]) next(ctx context.Context, settle settle[K]) bool {
-	key, end := l.Get()
+func (l *loop[K]) use(q queue[K]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = q
+}
+
+func next[K comparable](ctx context.Context, q queue[K], settle settle[K]) bool {
+	key, end := q.Get()
 	if end {
 		return false
 	}
-	defer l.Done(key)
+	defer q.Done(key)
 	again, err := settleSafely(ctx, key, settle)
 	if err != nil && ctx.Err() == nil {
 		report(ctx, key, err)
-		l.AddRateLimited(key)
+		q.AddRateLimited(key)
 		return true
 	}
-	l.Forget(key)
+	q.Forget(key)
 	if again > 0 {
-		l.AddAfter(key, again)
+		q.AddAfter(key, again)
 	}
 	return true
 }

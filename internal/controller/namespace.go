@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -19,7 +20,7 @@ import (
 // namespaceController is the namespace-controller. Its keys are names of namespaces.
 type namespaceController struct {
 	Config
-	queue loop[string]
+	queue *loop[string]
 
 	mu          sync.Mutex
 	terminating sets.Set[string] // namespaces that are being deleted
@@ -40,16 +41,19 @@ func newNamespaceController(cfg Config) func(context.Context) {
 		cfg.Roles.Roles.OnChange(c.left)
 		cfg.Roles.RoleBindings.OnChange(c.left)
 	}
-	return func(ctx context.Context) {
-		var names []string
-		for _, key := range cfg.Index.Namespaces.Keys(func(_ view.Key, namespace boundobject.Namespace) bool {
-			return !namespace.Deletion.IsZero()
-		}) {
-			c.track(key.Name)
-			names = append(names, key.Name)
-		}
-		c.queue.run(ctx, names, c.empty)
+	return func(ctx context.Context) { c.queue.run(ctx, c.deleted, c.empty) }
+}
+
+// deleted returns the names of the namespaces that are being deleted, and tracks them.
+func (c *namespaceController) deleted() []string {
+	var names []string
+	for _, key := range c.Index.Namespaces.Keys(func(_ view.Key, namespace boundobject.Namespace) bool {
+		return !namespace.Deletion.IsZero()
+	}) {
+		c.track(key.Name)
+		names = append(names, key.Name)
 	}
+	return names
 }
 
 // left queues the namespace of an object that is gone, since it may have been the last one.
@@ -93,7 +97,7 @@ func (c *namespaceController) empty(ctx context.Context, name string) (time.Dura
 	}
 	var held []remainder
 	for _, content := range contents {
-		left, err := content.remove(ctx, c.Client, name)
+		left, err := content.remove(ctx, c.Client, name, func(ctx context.Context) error { return c.same(ctx, namespace) })
 		if err != nil {
 			return 0, err
 		}
@@ -112,6 +116,16 @@ func (c *namespaceController) empty(ctx context.Context, name string) (time.Dura
 	}
 	klog.FromContext(ctx).V(2).Info("Emptied a namespace that is being deleted", "namespace", name)
 	return 0, nil
+}
+
+// same returns an error if a namespace is gone by now, even if there is another one of its name.
+func (c *namespaceController) same(ctx context.Context, namespace *corev1.Namespace) error {
+	obj, err := c.Index.Namespaces.Object(ctx, "", namespace.Name)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && obj.(*corev1.Namespace).UID != namespace.UID:
+		return pending("the namespace is gone")
+	}
+	return err
 }
 
 // tell writes into the status of a namespace why it remains. The key is then pending.

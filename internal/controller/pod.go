@@ -23,8 +23,9 @@ func newPodController(cfg Config) func(context.Context) {
 		}
 	})
 	return func(ctx context.Context) {
-		deleted := cfg.Index.Pods.Keys(func(_ view.Key, pod boundobject.Pod) bool { return !pod.Deletion.IsZero() })
-		queue.run(ctx, deleted, cfg.removePod)
+		queue.run(ctx, func() []view.Key {
+			return cfg.Index.Pods.Keys(func(_ view.Key, pod boundobject.Pod) bool { return !pod.Deletion.IsZero() })
+		}, cfg.removePod)
 	}
 }
 

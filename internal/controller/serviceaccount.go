@@ -31,11 +31,13 @@ func newServiceAccountController(cfg Config) func(context.Context) {
 		}
 	})
 	return func(ctx context.Context) {
-		var names []string
-		for _, key := range cfg.Index.Namespaces.Keys(func(view.Key, boundobject.Namespace) bool { return true }) {
-			names = append(names, key.Name)
-		}
-		queue.run(ctx, names, cfg.ensureDefaultAccount)
+		queue.run(ctx, func() []string {
+			var names []string
+			for _, key := range cfg.Index.Namespaces.Keys(func(view.Key, boundobject.Namespace) bool { return true }) {
+				names = append(names, key.Name)
+			}
+			return names
+		}, cfg.ensureDefaultAccount)
 	}
 }
 

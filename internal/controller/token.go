@@ -24,7 +24,7 @@ import (
 // tokenController is the serviceaccount-token-controller. Its keys are token secrets.
 type tokenController struct {
 	Config
-	queue  loop[view.Key]
+	queue  *loop[view.Key]
 	owners owners
 	// rootCA is what is written into secrets now.
 	rootCA atomic.Pointer[[]byte]
@@ -40,8 +40,8 @@ func newTokenController(cfg Config) func(context.Context) {
 		if secret, ok := obj.(*corev1.Secret); ok && secret.Type == corev1.SecretTypeServiceAccountToken {
 			c.owners.set(key, secret.Annotations[corev1.ServiceAccountNameKey])
 			c.queue.Add(key)
-		} else if _, owned := c.owners.of(key); owned {
-			c.queue.Add(key)
+		} else if _, owned := c.owners.of(key); owned && !c.queue.Add(key) {
+			c.owners.forget(key) // the replica that runs the controllers sees to the account
 		}
 	})
 	// An account that is gone takes its secrets along, and so does one that came back as another.
@@ -52,7 +52,7 @@ func newTokenController(cfg Config) func(context.Context) {
 	})
 	return func(ctx context.Context) {
 		go crash.Keep(ctx, c.followRootCA)
-		c.queue.run(ctx, c.secrets(), c.settle)
+		c.queue.run(ctx, c.secrets, c.settle)
 	}
 }
 
@@ -150,7 +150,7 @@ func (c *tokenController) fill(ctx context.Context, secret *corev1.Secret, accou
 		return nil
 	}
 	if _, missing := data[corev1.ServiceAccountTokenKey]; missing {
-		token, err := c.sign(ctx, secret, account, uid)
+		token, err := signLegacy(ctx, c.Signer, secret, account, string(uid))
 		if err != nil {
 			return err
 		}
@@ -170,12 +170,13 @@ func (c *tokenController) fill(ctx context.Context, secret *corev1.Secret, accou
 	return nil
 }
 
-func (c *tokenController) sign(ctx context.Context, secret *corev1.Secret, account string, uid types.UID) ([]byte, error) {
-	claims, err := serviceaccount.EncodeLegacy(secret.Namespace, account, string(uid), secret.Name)
+// signLegacy returns the token of a secret.
+func signLegacy(ctx context.Context, signer Signer, secret *corev1.Secret, account, uid string) ([]byte, error) {
+	claims, err := serviceaccount.EncodeLegacy(secret.Namespace, account, uid, secret.Name)
 	if err != nil {
 		return nil, fmt.Errorf("claims of a legacy token: %w", err)
 	}
-	token, err := c.Signer.Sign(ctx, claims)
+	token, err := signer.Sign(ctx, claims)
 	if err != nil {
 		return nil, fmt.Errorf("signing a legacy token: %w", err)
 	}

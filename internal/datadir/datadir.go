@@ -1,5 +1,5 @@
 // Package datadir owns the data directory: it locks the directory for one process, checks that no other user can change or
-// read it, and keeps the certificate authority, the serving certificate and the administrator's kubeconfig in it.
+// read it, and keeps the serving certificate, the administrator's kubeconfig and the key-encryption key in it.
 package datadir
 
 import (
@@ -20,11 +20,14 @@ const (
 	AdminKubeconfig = "admin.kubeconfig"
 	SigningKey      = "service-account.key"
 	Store           = "etcd"
+	// KeyEncryptionKey encrypts the private keys in the store unless an encryption configuration does.
+	KeyEncryptionKey = "key-encryption.key"
 
-	caKey      = "ca.key"
-	servingCrt = "serving.crt"
-	servingKey = "serving.key"
-	lockFile   = "lock"
+	caKey          = "ca.key" // of an older version
+	servingCrt     = "serving.crt"
+	servingKey     = "serving.key"
+	serverNameFile = "server-name"
+	lockFile       = "lock"
 )
 
 const (

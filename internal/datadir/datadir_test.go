@@ -1,7 +1,9 @@
 package datadir_test
 
 import (
+	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,7 +18,41 @@ import (
 	"github.com/mintmark/mintmark/internal/datadir"
 )
 
-var wanted = datadir.Wanted{Hosts: []string{"localhost", "127.0.0.1", "tokens.example"}, Server: "https://127.0.0.1:7443"}
+// wantedOf is what a server wants that has an authority.
+func wantedOf(i *issuer) datadir.Wanted {
+	return datadir.Wanted{
+		Identity: oneServer{&oneAuthority{i}}, Hosts: []string{"localhost", "127.0.0.1", "tokens.example"}, Server: "https://127.0.0.1:7443",
+	}
+}
+
+// oneServer is the identity of one server alone.
+type oneServer struct{ authority *oneAuthority }
+
+func (s oneServer) Authority(time.Time) datadir.Authority { return s.authority }
+
+func (s oneServer) Publish(_ context.Context, roots []byte, _ bool) []byte { return roots }
+
+// oneAuthority is one certificate authority alone.
+type oneAuthority struct{ *issuer }
+
+func (a *oneAuthority) Bundle() []byte { return a.pem() }
+
+func (a *oneAuthority) Signed(c *x509.Certificate) bool {
+	return c.CheckSignatureFrom(a.certificate) == nil
+}
+
+func (a *oneAuthority) Chain() ([]byte, error) { return a.pem(), nil }
+
+func (a *oneAuthority) Leads(chain []*x509.Certificate) bool { return len(chain) > 0 }
+
+func (a *oneAuthority) Issue(template *x509.Certificate) (*x509.Certificate, []byte, error) {
+	signed, err := a.sign(template)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.MarshalECPrivateKey(signed.key)
+	return signed.certificate, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), err
+}
 
 func open(t *testing.T, path string) *datadir.Dir {
 	t.Helper()
@@ -30,7 +66,7 @@ func open(t *testing.T, path string) *datadir.Dir {
 
 func ensure(t *testing.T, dir *datadir.Dir, want datadir.Wanted, now time.Time) *datadir.Files {
 	t.Helper()
-	files, err := dir.Ensure(want, now)
+	files, err := dir.Ensure(t.Context(), want, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +106,7 @@ func TestOneProcessToADirectory(t *testing.T) {
 
 // TestCertificates checks that what is made does what it is for, and that only what is missing or ends soon is made.
 func TestCertificates(t *testing.T) {
+	wanted := wantedOf(newIssuer(t, nil, "authority"))
 	dir := open(t, filepath.Join(t.TempDir(), "new"))
 	start := time.Now()
 	files := ensure(t, dir, wanted, start)
@@ -128,7 +165,7 @@ func TestAServingCertificateOfOnesOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := wanted
+	own := wantedOf(newIssuer(t, nil, "authority"))
 	own.ServingCertificate, own.ServingKey = dir.Path("own.crt"), dir.Path("own.key")
 	for name, data := range map[string][]byte{own.ServingCertificate: certPEM, own.ServingKey: keyPEM} {
 		if err := datadir.WriteFile(name, data, 0o600); err != nil {

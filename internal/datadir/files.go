@@ -13,6 +13,7 @@ import (
 	"time"
 
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/cert"
 	"k8s.io/klog/v2"
 )
 
@@ -22,6 +23,8 @@ const checkEvery = time.Minute
 
 // Wanted says what the certificates and the kubeconfig are for.
 type Wanted struct {
+	// Identity signs the certificates and knows the other servers over the store.
+	Identity Identity
 	// Hosts are the names and addresses at which the server is reached.
 	Hosts []string
 	// Server is the URL that the kubeconfig names.
@@ -33,13 +36,13 @@ type Wanted struct {
 
 // Files is what a server and its administrator use.
 type Files struct {
-	// CA is the PEM of the certificate authorities that client certificates come from. CAFile is the file it is read from.
+	// CA is the PEM of the certificate authorities that client certificates come from. CAFile holds a copy.
 	CA     []byte
 	CAFile string
-	// RootCA is the PEM by which clients written in Go know the server.
+	// RootCA is the PEM by which clients written in Go know the server, and the other servers over the store.
 	RootCA []byte
-	// PublishedRootCA is the PEM by which every client knows the server: the authority at the root of its chain. It is
-	// empty if that authority is unknown.
+	// PublishedRootCA is the PEM by which every client knows the servers over the store: the authorities at the roots of their
+	// chains. It is the same at each of them, and empty if no such authority is known.
 	PublishedRootCA []byte
 	// ServingCertificate and ServingKey are PEM files.
 	ServingCertificate, ServingKey string
@@ -50,23 +53,24 @@ type Files struct {
 }
 
 // Ensure makes those of the certificates and the kubeconfig that are missing, don't fit or are about to end.
-func (d *Dir) Ensure(want Wanted, now time.Time) (*Files, error) {
-	all, made, err := d.authorities(now)
-	if err != nil {
-		return nil, err
-	}
-	files := &Files{CA: all.pem, CAFile: d.Path(CACertificate), ServingCertificate: want.ServingCertificate, ServingKey: want.ServingKey}
+func (d *Dir) Ensure(ctx context.Context, want Wanted, now time.Time) (*Files, error) {
+	authority := want.Identity.Authority(now)
+	files := &Files{CA: authority.Bundle(), CAFile: d.Path(CACertificate), ServingCertificate: want.ServingCertificate, ServingKey: want.ServingKey}
 	note := func(made bool, name string) {
 		if made {
 			files.Made = append(files.Made, d.Path(name))
 		}
+	}
+	made, err := d.copyAuthorities(files.CA)
+	if err != nil {
+		return nil, err
 	}
 	note(made, CACertificate)
 	var served tls.Certificate
 	var chain, key []byte
 	if want.ServingCertificate == "" {
 		files.ServingCertificate, files.ServingKey = d.Path(servingCrt), d.Path(servingKey)
-		made, err = d.serving(all, want.Hosts, now)
+		made, err = d.serving(authority, want.Hosts, now)
 		note(made, servingCrt)
 		if err == nil {
 			served, chain, key, err = d.ownPair()
@@ -77,16 +81,16 @@ func (d *Dir) Ensure(want Wanted, now time.Time) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := files.cluster(want, served.Leaf, chain, all, now)
+	cluster, err := files.cluster(ctx, want, served.Leaf, chain, authority, now)
 	if err != nil {
 		return nil, err
 	}
-	made, err = d.kubeconfig(all.signer, cluster, now)
+	made, err = d.kubeconfig(authority, cluster, now)
 	if err != nil {
 		return nil, err
 	}
 	note(made, AdminKubeconfig)
-	if err := d.tryKubeconfig(chain, key, all.pem, now); err != nil {
+	if err := d.tryKubeconfig(chain, key, files.CA, now); err != nil {
 		files.Problems = append(files.Problems, fmt.Sprintf("%s does not work with the certificate in %s: %v%s",
 			d.Path(AdminKubeconfig), files.ServingCertificate, err, advice(want)))
 	}
@@ -101,19 +105,28 @@ func advice(want Wanted) string {
 	return fmt.Sprintf("; give --tls-cert-file a certificate for servers that is valid now and names one of %q, with that of its authority behind it", want.Hosts)
 }
 
+// copyAuthorities keeps the copy of the authorities in ca.crt as it has to be.
+func (d *Dir) copyAuthorities(bundle []byte) (made bool, err error) {
+	if was, err := d.read(CACertificate); err != nil || bytes.Equal(was, bundle) {
+		return false, err
+	}
+	return true, d.write(CACertificate, bundle, publicMode)
+}
+
 // cluster is what the kubeconfig says about the server.
-func (f *Files) cluster(want Wanted, served *x509.Certificate, chain []byte, all *authorities, now time.Time) (clientcmdapi.Cluster, error) {
-	found, err := rootsOf(chain, all, now)
+func (f *Files) cluster(ctx context.Context, want Wanted, served *x509.Certificate, chain []byte, authority Authority, now time.Time) (clientcmdapi.Cluster, error) {
+	found, err := rootsOf(chain, authority, now)
 	if err != nil {
 		return clientcmdapi.Cluster{}, fmt.Errorf("%s: %w", f.ServingCertificate, err)
 	}
-	f.RootCA, f.PublishedRootCA = found.trusted, found.published
+	f.PublishedRootCA = want.Identity.Publish(ctx, found.published, found.shared)
+	f.RootCA = join(found.trusted, f.PublishedRootCA)
 	if len(found.published) == 0 {
-		f.Problems = append(f.Problems, fmt.Sprintf("the authority of the certificate in %s is neither in that file nor known to this system, so token secrets get no %s; append the authority's certificate to the file",
+		f.Problems = append(f.Problems, fmt.Sprintf("the authority of the certificate in %s is neither in that file nor known to this system, so token secrets get no %s for this server; append the authority's certificate to the file",
 			f.ServingCertificate, CACertificate))
 	}
 	name, err := serverName(served, want)
-	return clientcmdapi.Cluster{Server: want.Server, TLSServerName: name, CertificateAuthorityData: found.trusted}, err
+	return clientcmdapi.Cluster{Server: want.Server, TLSServerName: name, CertificateAuthorityData: f.RootCA}, err
 }
 
 // ownPair reads the serving certificate of the directory.
@@ -143,8 +156,8 @@ func givenPair(want Wanted) (pair tls.Certificate, chain, key []byte, err error)
 }
 
 // RenewCertificates keeps certificates and kubeconfig good for as long as the context lasts: it replaces certificates before
-// they end and follows those of the operator: a value on changes says that one of those was replaced. The files are those of
-// the start. Whenever clients have to know the server by other authorities, renewed is called with the new ones.
+// they end and follows those of the operator and the identity: a value on changes says that one of those is another. The files
+// are those of the start. Whenever clients have to know the server by other authorities, renewed is called with the new ones.
 func (d *Dir) RenewCertificates(ctx context.Context, want Wanted, files *Files, changes <-chan struct{}, renewed func(*Files)) {
 	log := klog.FromContext(ctx)
 	ticker := time.NewTicker(checkEvery)
@@ -158,7 +171,7 @@ func (d *Dir) RenewCertificates(ctx context.Context, want Wanted, files *Files, 
 		case <-changes:
 		case <-ticker.C:
 		}
-		latest, err := d.Ensure(want, time.Now())
+		latest, err := d.Ensure(ctx, want, time.Now())
 		if err != nil {
 			if failed != err.Error() {
 				log.Error(err, "The certificates can't be renewed, so those of before stay in use")
@@ -187,8 +200,8 @@ func report(log klog.Logger, problems, reported []string) {
 	}
 }
 
-// serving makes the serving certificate, unless the one that is there will do.
-func (d *Dir) serving(all *authorities, hosts []string, now time.Time) (made bool, err error) {
+// serving makes the serving certificate, unless the one that is there will do. The certificates behind it may be made anew alone.
+func (d *Dir) serving(authority Authority, hosts []string, now time.Time) (made bool, err error) {
 	chain, err := d.read(servingCrt)
 	if err != nil {
 		return false, err
@@ -197,8 +210,19 @@ func (d *Dir) serving(all *authorities, hosts []string, now time.Time) (made boo
 	if err != nil {
 		return false, err
 	}
-	if pair, err := tls.X509KeyPair(chain, key); err == nil && all.signer.stands(pair.Leaf, now) && covers(pair.Leaf, hosts) {
-		return false, nil
+	pair, err := tls.X509KeyPair(chain, key)
+	good := err == nil && stands(authority, pair.Leaf, now) && covers(pair.Leaf, hosts)
+	if good {
+		if behind, err := cert.ParseCertsPEM(chain); err == nil && authority.Leads(behind[1:]) {
+			return false, nil
+		}
+	}
+	behind, err := authority.Chain()
+	if err != nil {
+		return false, err
+	}
+	if good {
+		return true, d.write(servingCrt, append(encodeCertificate(pair.Leaf), behind...), publicMode)
 	}
 	template := leaf(pkix.Name{CommonName: "mintmark"}, x509.ExtKeyUsageServerAuth, now)
 	for _, host := range hosts {
@@ -208,19 +232,14 @@ func (d *Dir) serving(all *authorities, hosts []string, now time.Time) (made boo
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	certificate, keyPEM, err := all.signer.issueLeaf(template)
-	if err != nil {
-		return false, err
-	}
-	crossSigned, err := all.crossSigned()
+	certificate, keyPEM, err := authority.Issue(template)
 	if err != nil {
 		return false, err
 	}
 	if err := d.write(servingKey, keyPEM, privateMode); err != nil {
 		return false, err
 	}
-	chain = slices.Concat(encodeCertificate(certificate), crossSigned, encodeCertificate(all.signer.certificate))
-	return true, d.write(servingCrt, chain, publicMode)
+	return true, d.write(servingCrt, append(encodeCertificate(certificate), behind...), publicMode)
 }
 
 func covers(c *x509.Certificate, hosts []string) bool {

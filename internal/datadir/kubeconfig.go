@@ -23,15 +23,15 @@ import (
 const handshakeTimeout = 10 * time.Second
 
 // kubeconfig makes the administrator's kubeconfig, unless the one that is there will do.
-func (d *Dir) kubeconfig(signer *authority, cluster clientcmdapi.Cluster, now time.Time) (made bool, err error) {
+func (d *Dir) kubeconfig(signer Authority, cluster clientcmdapi.Cluster, now time.Time) (made bool, err error) {
 	old, err := d.read(AdminKubeconfig)
 	if err != nil {
 		return false, err
 	}
-	if config, err := clientcmd.Load(old); err == nil && signer.current(config, cluster, now) {
+	if config, err := clientcmd.Load(old); err == nil && current(signer, config, cluster, now) {
 		return false, nil
 	}
-	certificate, keyPEM, err := signer.issueLeaf(leaf(
+	certificate, keyPEM, err := signer.Issue(leaf(
 		pkix.Name{CommonName: "admin", Organization: []string{user.SystemPrivilegedGroup}}, x509.ExtKeyUsageClientAuth, now))
 	if err != nil {
 		return false, err
@@ -50,13 +50,13 @@ func (d *Dir) kubeconfig(signer *authority, cluster clientcmdapi.Cluster, now ti
 }
 
 // current reports whether a kubeconfig leads to the server with a certificate that is good for a while.
-func (a *authority) current(config *clientcmdapi.Config, want clientcmdapi.Cluster, now time.Time) bool {
+func current(a Authority, config *clientcmdapi.Config, want clientcmdapi.Cluster, now time.Time) bool {
 	cluster, admin := parts(config)
 	if cluster == nil || admin == nil {
 		return false
 	}
 	pair, err := tls.X509KeyPair(admin.ClientCertificateData, admin.ClientKeyData)
-	return err == nil && a.stands(pair.Leaf, now) && cluster.Server == want.Server && cluster.TLSServerName == want.TLSServerName &&
+	return err == nil && stands(a, pair.Leaf, now) && cluster.Server == want.Server && cluster.TLSServerName == want.TLSServerName &&
 		bytes.Equal(cluster.CertificateAuthorityData, want.CertificateAuthorityData)
 }
 

@@ -33,26 +33,38 @@ func (i *issuer) pem() []byte {
 // issue signs a certificate, or has it sign itself if there is no issuer.
 func (i *issuer) issue(t *testing.T, template *x509.Certificate) *issuer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
 	if template.NotAfter.IsZero() {
 		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	}
+	signed, err := i.sign(template)
+	must(t, err)
+	return signed
+}
+
+func (i *issuer) sign(template *x509.Certificate) (*issuer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
 	parent, signer := template, key
 	if i != nil {
 		parent, signer = i.certificate, i.key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	must(t, err)
+	if err != nil {
+		return nil, err
+	}
 	certificate, err := x509.ParseCertificate(der)
-	must(t, err)
-	return &issuer{certificate, key}
+	return &issuer{certificate, key}, err
 }
 
 func newIssuer(t *testing.T, above *issuer, name string) *issuer {
 	t.Helper()
-	return above.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	return above.issue(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0),
+	})
 }
 
 func (i *issuer) server(t *testing.T, names ...string) *issuer {
@@ -71,7 +83,7 @@ func (i *issuer) server(t *testing.T, names ...string) *issuer {
 // given writes a serving certificate of the operator, with more certificates behind it, and returns what is wanted then.
 func given(t *testing.T, folder string, serving *issuer, behind ...[]byte) datadir.Wanted {
 	t.Helper()
-	want := wanted
+	want := wantedOf(newIssuer(t, nil, "authority"))
 	want.ServingCertificate, want.ServingKey = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
 	der, err := x509.MarshalPKCS8PrivateKey(serving.key)
 	must(t, err)
@@ -137,7 +149,7 @@ func TestOperatorsPairMustFit(t *testing.T) {
 	dir, root := open(t, t.TempDir()), newIssuer(t, nil, "root")
 	want := given(t, t.TempDir(), root.server(t, "127.0.0.1"))
 	want.ServingKey = given(t, t.TempDir(), root.server(t, "127.0.0.1")).ServingKey
-	_, err := dir.Ensure(want, time.Now())
+	_, err := dir.Ensure(t.Context(), want, time.Now())
 	for _, part := range []string{"--tls-cert-file " + want.ServingCertificate, "--tls-private-key-file " + want.ServingKey} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("error %v does not name %s", err, part)

@@ -1,7 +1,9 @@
 package datadir
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net/url"
 	"strings"
@@ -16,11 +18,13 @@ type roots struct {
 	trusted []byte
 	// published is for everybody. Python and Node want the authority at the root of the chain. Empty if it is unknown.
 	published []byte
+	// shared says that they are those of the servers' own authorities.
+	shared bool
 }
 
-// rootsOf finds the authority of a server's chain, which stands in PEM: one of the directory, one in the chain itself, or
+// rootsOf finds the authority of a server's chain, which stands in PEM: one of the servers' own, one in the chain itself, or
 // one that the system knows.
-func rootsOf(chainPEM []byte, own *authorities, now time.Time) (roots, error) {
+func rootsOf(chainPEM []byte, own Authority, now time.Time) (roots, error) {
 	chain, err := cert.ParseCertsPEM(chainPEM)
 	if err != nil {
 		return roots{}, err
@@ -28,7 +32,7 @@ func rootsOf(chainPEM []byte, own *authorities, now time.Time) (roots, error) {
 	served := chain[0]
 	if selfSigned(served) {
 		root := encodeCertificate(served)
-		return roots{root, root}, nil
+		return roots{trusted: root, published: root}, nil
 	}
 	inFile, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	for _, certificate := range chain[1:] {
@@ -39,7 +43,7 @@ func rootsOf(chainPEM []byte, own *authorities, now time.Time) (roots, error) {
 		}
 	}
 	ours := x509.NewCertPool()
-	ours.AppendCertsFromPEM(own.pem)
+	ours.AppendCertsFromPEM(own.Bundle())
 	// Whether the certificate has ended is another question.
 	at := earlier(now, served.NotAfter)
 	if at.Before(served.NotBefore) {
@@ -52,12 +56,23 @@ func rootsOf(chainPEM []byte, own *authorities, now time.Time) (roots, error) {
 			continue
 		}
 		if pool == ours {
-			return roots{own.pem, own.pem}, nil
+			return roots{own.Bundle(), own.Bundle(), true}, nil
 		}
 		root := encodeCertificate(chains[0][len(chains[0])-1])
-		return roots{root, root}, nil
+		return roots{trusted: root, published: root}, nil
 	}
 	return roots{trusted: chainPEM}, nil
+}
+
+// join returns the certificates of two PEM texts, each once.
+func join(a, b []byte) []byte {
+	joined := bytes.Clone(a)
+	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		if encoded := pem.EncodeToMemory(block); !bytes.Contains(joined, encoded) {
+			joined = append(joined, encoded...)
+		}
+	}
+	return joined
 }
 
 // serverName returns the name under which a client has to look for the server in its certificate, or nothing if the

@@ -143,7 +143,7 @@ func (c caller) check(path string, root *os.Root) error {
 		return fmt.Errorf("the data directory %s is not safe to use:\n%w", path, err) // all in it is in doubt
 	}
 	problems := []error{c.checkDir(path, info, writableByOthers)}
-	for _, name := range []string{lockFile, CACertificate, caKey, servingCrt, servingKey, AdminKubeconfig, SigningKey} {
+	for _, name := range []string{lockFile, CACertificate, caKey, servingCrt, servingKey, AdminKubeconfig, SigningKey, KeyEncryptionKey, serverNameFile} {
 		info, err := root.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

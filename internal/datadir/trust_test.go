@@ -25,7 +25,7 @@ func filled(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dir.Ensure(wanted, time.Now()); err != nil {
+	if _, err := dir.Ensure(t.Context(), wantedOf(newIssuer(t, nil, "authority")), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := dir.Close(); err != nil {
@@ -34,7 +34,7 @@ func filled(t *testing.T) string {
 	for _, name := range []string{"etcd", "etcd/member", "etcd/member/snap"} {
 		must(t, os.Mkdir(filepath.Join(path, name), 0o700))
 	}
-	for _, name := range []string{"service-account.key", "etcd/member/snap/db"} {
+	for _, name := range []string{"ca.key", "service-account.key", "etcd/member/snap/db"} {
 		must(t, os.WriteFile(filepath.Join(path, name), nil, 0o600))
 	}
 	return path
@@ -278,9 +278,14 @@ func TestModesWhateverTheUmask(t *testing.T) {
 			base := t.TempDir()
 			defer syscall.Umask(syscall.Umask(umask))
 			path := filepath.Join(base, "above", "data")
-			ensure(t, open(t, path), wanted, time.Now())
+			dir := open(t, path)
+			ensure(t, dir, wantedOf(newIssuer(t, nil, "authority")), time.Now())
+			_, err := dir.MakeKeyEncryptionKey()
+			must(t, err)
+			_, err = dir.ServerName()
+			must(t, err)
 			for name, want := range map[string]fs.FileMode{
-				"..": 0o700, "": 0o700, "lock": 0o600, "ca.crt": 0o644, "ca.key": 0o600,
+				"..": 0o700, "": 0o700, "lock": 0o600, "ca.crt": 0o644, "key-encryption.key": 0o600, "server-name": 0o600,
 				"serving.crt": 0o644, "serving.key": 0o600, "admin.kubeconfig": 0o600,
 			} {
 				info, err := os.Stat(filepath.Join(path, name))

@@ -73,10 +73,26 @@ func writeIn(root *os.Root, name string, data []byte, mode fs.FileMode) error {
 	if err := root.Rename(temporary, name); err != nil {
 		return err
 	}
-	// The directory is synced as well: it holds the name.
+	return syncIn(root)
+}
+
+// syncIn makes durable which names a directory holds.
+func syncIn(root *os.Root) error {
 	dir, err := root.Open(".")
 	if err != nil {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// remove removes a file of the directory. One that is gone already is no error.
+func (d *Dir) remove(name string) error {
+	err := d.root.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s can't be removed: %w", d.Path(name), err)
+	}
+	return syncIn(d.root)
 }

@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -11,15 +10,16 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
 // Why a token is refused. Clients match on the texts.
 var (
-	errLookup    = errors.New("token lookup failed")
-	errOldFormat = errors.New("old and insecure token format")
-	errExpired   = errors.New("token is expired")
-	errTimedOut  = errors.New("token timed out")
+	errLookup    = reason.New(reason.UnknownToken, "token lookup failed")
+	errOldFormat = reason.New(reason.BadShape, "old and insecure token format")
+	errExpired   = reason.New(reason.Expired, "token is expired")
+	errTimedOut  = reason.New(reason.IdleTooLong, "token timed out")
 )
 
 // Config holds the parts that an Authenticator needs.
@@ -66,7 +66,7 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 		return &authenticator.Response{Audiences: audiences, User: info}, true, nil
 	case known.UserName == KubeAdmin:
 		// OpenShift looks for kube:admin among the users as well, where no object can have that name.
-		err = utilerrors.NewAggregate([]error{errNoKubeAdmin, err})
+		err = utilerrors.NewAggregate([]error{errNotAUser, err})
 	}
 	return nil, false, err
 }
@@ -107,14 +107,22 @@ func maskNotFound(err error) error {
 	return errLookup
 }
 
+// userGone gives a failed lookup of a user its reason code, unless the store did not answer.
+func userGone(err error) error {
+	if reason.Of(err) == reason.Undecided {
+		return err
+	}
+	return reason.With(reason.UserGone, err)
+}
+
 // user returns the User of a token, if the token is good.
 func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, error) {
 	if token.UserName == "" {
-		return nil, errors.New("resource name may not be empty")
+		return nil, reason.New(reason.BadClaims, "resource name may not be empty")
 	}
 	known, err := a.Index.Users.Find(ctx, "", token.UserName, func(u User) bool { return u.UID == token.UserUID })
 	if err != nil {
-		return nil, err
+		return nil, userGone(err)
 	}
 	if err := a.check(ctx, token, known.UID); err != nil {
 		return nil, err
@@ -134,7 +142,7 @@ func (a *Authenticator) check(ctx context.Context, token *found, uid string) err
 		return errExpired
 	}
 	if uid != token.UserUID {
-		return fmt.Errorf("user.UID (%s) does not match token.userUID (%s)", uid, token.UserUID)
+		return reason.Errorf(reason.UserRecreated, "user.UID (%s) does not match token.userUID (%s)", uid, token.UserUID)
 	}
 	if token.idle(now) {
 		// It may have been used elsewhere: another replica puts the deadline off, and its write may be on its way here.
@@ -177,7 +185,7 @@ func (a *Authenticator) audiences(ctx context.Context) (authenticator.Audiences,
 	}
 	good := a.APIAudiences.Intersect(asked)
 	if len(good) == 0 && len(a.APIAudiences) > 0 {
-		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", a.APIAudiences, asked)
+		return nil, reason.Errorf(reason.AudienceMismatch, "token audiences %q is invalid for the target audiences %q", a.APIAudiences, asked)
 	}
 	return good, nil
 }

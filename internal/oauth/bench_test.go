@@ -68,14 +68,15 @@ func accountReviewer(b *testing.B) (string, *tokenreview.Reviewer) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	keys, err := signingkey.NewKeySet([]crypto.PublicKey{sign.Public()})
+	source, err := signingkey.NewStatic(sign, []crypto.PublicKey{sign.Public()})
 	if err != nil {
 		b.Fatal(err)
 	}
+	keys := signingkey.NewRing(source, nil)
 	const issuer = "https://issuer.example"
 	issued := &authenticationv1.TokenRequest{}
 	err = tokenrequest.New(tokenrequest.Config{
-		Issuer: issuer, APIAudiences: authenticator.Audiences{api}, Index: store.Index, Signer: sign,
+		Issuer: issuer, APIAudiences: authenticator.Audiences{api}, Index: store.Index, Signer: keys,
 	}).Issue(context.Background(), "ns", "app", issued, func(context.Context, *authenticationv1.TokenRequest) error { return nil })
 	if err != nil {
 		b.Fatal(err)

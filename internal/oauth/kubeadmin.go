@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha512"
 	"encoding/base64"
-	"errors"
 	"time"
 
 	userv1 "github.com/openshift/api/user/v1"
@@ -13,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // kube:admin, the administrator of a cluster's first hours, is no User. Its password is in a secret, and its tokens are good as
@@ -27,8 +28,9 @@ const (
 )
 
 var (
-	errNoKubeAdmin = apierrors.NewNotFound(userv1.Resource("users"), KubeAdmin)
-	errRecreated   = errors.New("kubeadmin secret cannot be recreated")
+	errNotAUser    = apierrors.NewNotFound(userv1.Resource("users"), KubeAdmin)
+	errNoKubeAdmin = reason.With(reason.UserGone, errNotAUser)
+	errRecreated   = reason.New(reason.SecretRecreated, "kubeadmin secret cannot be recreated")
 )
 
 // kubeAdmin returns kube:admin if its token is good.
@@ -70,7 +72,7 @@ func (a *Authenticator) kubeAdminUID(ctx context.Context) (string, error) {
 	}
 	// The login checks the password. A secret that holds no hash of one has no valid tokens.
 	if _, err := bcrypt.Cost(secret.Data[kubeAdminSecret]); err != nil {
-		return "", err
+		return "", reason.With(reason.BadSecret, err)
 	}
 	return KubeAdminUID(secret), nil
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // InUnion returns the authenticator as one of several. It answers as a kube-apiserver does that has OpenShift's endpoint for a
@@ -26,16 +28,22 @@ func (a *Authenticator) InUnion() authenticator.Token {
 		case errors.Is(err, errLookup):
 			return nil, false, err
 		case elsewhere:
-			return nil, false, refusal{}
+			return nil, false, refusal{code: reason.AudienceMismatch}
 		case err != nil:
-			return nil, false, refusal{err}
+			return nil, false, refusal{code: reason.Of(err), reason: err}
 		}
 		return response, ok, nil
 	})
 }
 
 // refusal is why a stored token is refused; nil if clients are told no reason.
-type refusal struct{ reason error }
+type refusal struct {
+	code   reason.Code
+	reason error
+}
+
+// Reason returns the code.
+func (r refusal) Reason() reason.Code { return r.code }
 
 // Error returns the reason.
 func (r refusal) Error() string {

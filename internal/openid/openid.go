@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/emicklei/go-restful/v3"
 
@@ -20,9 +21,13 @@ const (
 	keySetPath        = signingkey.KeySetPath
 
 	mediaTypeKeySet = "application/jwk-set+json"
-	// cacheControl lets relying parties keep the documents for an hour, as kube-apiserver's does.
-	cacheControl = "public, max-age=3600"
 )
+
+// Keys has what is published of the keys: the same pointer while nothing changes. The error, while the keys aren't known,
+// says that trying again may help.
+type Keys interface {
+	Published() (*signingkey.Published, error)
+}
 
 // Config holds the facts that are published.
 type Config struct {
@@ -32,13 +37,21 @@ type Config struct {
 	JWKSURI string
 	// ExternalAddress is the host and port under which others reach this server.
 	ExternalAddress string
-	// Keys are those whose tokens are accepted.
-	Keys *signingkey.KeySet
+	Keys            Keys
 }
 
-// Documents are the two documents as they are sent.
+// Documents are the two documents. They follow the keys.
 type Documents struct {
-	configuration, keySet []byte
+	issuer, jwksURI string
+	keys            Keys
+	rendered        atomic.Pointer[rendered]
+}
+
+// rendered are the documents as they are sent, for one state of the keys.
+type rendered struct {
+	of                    *signingkey.Published
+	configuration, keySet document
+	cacheControl          string
 }
 
 // configuration is the discovery document. Members are in the order in which kube-apiserver writes them.
@@ -50,7 +63,7 @@ type configuration struct {
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 }
 
-// New renders the documents. Not every issuer of tokens can have documents: the error says why one can't.
+// New returns the documents. Not every issuer of tokens can have documents: the error says why one can't.
 func New(cfg Config) (*Documents, error) {
 	if err := checkIssuer(cfg.Issuer); err != nil {
 		return nil, err
@@ -59,13 +72,21 @@ func New(cfg Config) (*Documents, error) {
 	if err != nil {
 		return nil, err
 	}
-	published, err := cfg.Keys.Publish()
+	return &Documents{issuer: cfg.Issuer, jwksURI: jwksURI, keys: cfg.Keys}, nil
+}
+
+// current returns the documents for the keys of now. They are rendered when the keys have changed, not for each request.
+func (d *Documents) current() (*rendered, error) {
+	published, err := d.keys.Published()
 	if err != nil {
 		return nil, err
 	}
-	document, err := json.Marshal(configuration{
-		Issuer:        cfg.Issuer,
-		JWKSURI:       jwksURI,
+	if r := d.rendered.Load(); r != nil && r.of == published {
+		return r, nil
+	}
+	body, err := json.Marshal(configuration{
+		Issuer:        d.issuer,
+		JWKSURI:       d.jwksURI,
 		ResponseTypes: []string{"id_token"},
 		SubjectTypes:  []string{"public"},
 		Algorithms:    published.Algorithms,
@@ -73,7 +94,14 @@ func New(cfg Config) (*Documents, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Documents{configuration: document, keySet: published.KeySet}, nil
+	r := &rendered{
+		of:            published,
+		configuration: newDocument(body, restful.MIME_JSON),
+		keySet:        newDocument(published.KeySet, mediaTypeKeySet, restful.MIME_JSON),
+		cacheControl:  fmt.Sprintf("public, max-age=%d", int(published.MaxAge.Seconds())),
+	}
+	d.rendered.Store(r)
+	return r, nil
 }
 
 // checkIssuer returns an error unless relying parties can derive the document's URL from the issuer: it has to be https,
@@ -119,23 +147,28 @@ func locateKeySet(cfg Config) (string, error) {
 
 // Install serves the documents.
 func (d *Documents) Install(container *restful.Container) {
-	serve := func(path, operation, doc string, body []byte, mediaTypes ...string) {
+	serve := func(path, operation, doc string, of func(*rendered) *document, mediaTypes ...string) {
 		service := new(restful.WebService)
 		service.Path(path).Produces(mediaTypes...)
 		service.Route(service.GET("").If(acceptable(mediaTypes)).To(func(request *restful.Request, response *restful.Response) {
+			r, err := d.current()
+			if err != nil {
+				writeError(response, err)
+				return
+			}
 			header := response.Header()
-			header.Set("Content-Type", request.HeaderParameter("Accept"))
-			header.Set("Cache-Control", cacheControl)
+			header.Set("Cache-Control", r.cacheControl)
 			if len(mediaTypes) > 1 {
 				header.Add("Vary", "Accept")
 			}
-			// The client is gone if this fails.
-			_, _ = response.Write(body)
+			of(r).write(response, request.Request)
 		}).Operation(operation).Doc(doc).Returns(http.StatusOK, "OK", ""))
 		container.Add(service)
 	}
 	serve(configurationPath, "getServiceAccountIssuerOpenIDConfiguration",
-		"get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'", d.configuration, restful.MIME_JSON)
+		"get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'",
+		func(r *rendered) *document { return &r.configuration }, restful.MIME_JSON)
 	serve(keySetPath, "getServiceAccountIssuerOpenIDKeyset",
-		"get service account issuer OpenID JSON Web Key Set (contains public token verification keys)", d.keySet, mediaTypeKeySet, restful.MIME_JSON)
+		"get service account issuer OpenID JSON Web Key Set (contains public token verification keys)",
+		func(r *rendered) *document { return &r.keySet }, mediaTypeKeySet, restful.MIME_JSON)
 }

@@ -104,7 +104,9 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 func (o *Options) addTokenFlags(fs *pflag.FlagSet) {
 	t := &o.config.Tokens
 	fs.StringArrayVar(&t.Issuers, "service-account-issuer", t.Issuers,
-		"Issuer of service account tokens. May be given several times: the first issues, all are accepted. Default: the URL of this server.")
+		"Issuer of service account tokens. May be given several times: the first issues, all are accepted. The first start of a store fixes the first one. Default: the fixed one, at the first start the URL of this server.")
+	fs.BoolVar(&t.ChangeIssuer, "change-service-account-issuer", t.ChangeIssuer,
+		"Let the first --service-account-issuer take the place of another issuer that the store has from its first start. Give the former one behind it for as long as its tokens are to be accepted.")
 	fs.StringSliceVar(&t.APIAudiences, "api-audiences", t.APIAudiences,
 		"Audiences of this server: those of tokens requested without any. Default: the issuers.")
 	fs.StringVar(&t.SigningKeyFile, "service-account-signing-key-file", t.SigningKeyFile,

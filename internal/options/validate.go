@@ -45,6 +45,9 @@ func validateEmbedded(files ...string) []error {
 func (o *Options) validateTokens() []error {
 	t := &o.config.Tokens
 	errs := validateIssuers(t.Issuers)
+	if t.ChangeIssuer && len(t.Issuers) == 0 {
+		errs = append(errs, errors.New("--change-service-account-issuer without --service-account-issuer: name the new issuer"))
+	}
 	if len(t.KeyFiles) > 0 && t.SigningKeyFile == "" {
 		errs = append(errs, errors.New("--service-account-key-file without --service-account-signing-key-file: the tokens that this server issues would not be accepted; give the signing key, too"))
 	}

@@ -2,7 +2,6 @@ package serviceaccount
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,18 +13,26 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/cache"
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // LegacyIssuer is the issuer of the tokens that live in secrets.
 const LegacyIssuer = "kubernetes/serviceaccount"
 
-// KeySet checks signatures. Verify returns nil if a key with that id, or any key if there is no id, made the signature
-// with that algorithm; its errors are shown to clients. No key signs with the empty algorithm. Holds reports whether there is such a key. A KeySet must be safe
-// for concurrent use.
+// KeySet checks signatures. It must be safe for concurrent use.
 type KeySet interface {
+	// Holds reports whether there is a key with that id, as far as is known; any key if there is no id.
 	Holds(keyID string) bool
-	Verify(algorithm, keyID, signed, signature string) error
+	// Find is asked about an id that Holds does not know, before a token is refused. It looks where keys may have come
+	// from since. An error says that it can't be told whether there is such a key.
+	Find(ctx context.Context, keyID string) error
+	// Verify returns the key with that id, or any key if there is no id, that made the signature with that algorithm. Its
+	// errors are shown to clients. No key signs with the empty algorithm.
+	Verify(algorithm, keyID, signed, signature string) (Key, error)
 }
+
+// Key is a key that has made a signature. Tokens that were checked with it count as checked until it is withdrawn.
+type Key = interface{ Withdrawn() bool }
 
 // Config says which tokens are accepted.
 type Config struct {
@@ -76,34 +83,46 @@ type facts struct {
 	account *account
 	// legacy is set for a token of the legacy issuer.
 	legacy *legacyClaims
+	// key made the signature.
+	key Key
 }
 
 // AuthenticateToken returns the service account of a token. A token of another issuer gets no error: another authenticator
 // may know it. Every error is a refusal, but for that of a lookup that failed.
 func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-	known, ours, err := a.verify(token)
+	response, err := a.Explain(ctx, token, nil)
+	if _, others := reason.IsInvalid(err); others {
+		return nil, false, nil
+	}
+	return response, err == nil, err
+}
+
+// Explain does the same, and notes the checks; notes may be nil. The error for a token of another issuer is a
+// reason.Invalid with its code.
+func (a *Authenticator) Explain(ctx context.Context, token string, _ *reason.Checks) (*authenticator.Response, error) {
+	known, foreign, err := a.verify(ctx, token)
 	switch {
 	case err != nil:
-		return nil, false, refusal{err}
-	case !ours:
-		return nil, false, nil
+		return nil, refusal{err}
+	case foreign != reason.None:
+		return nil, reason.Invalid(foreign)
 	}
 	var refusals []error
 	if known.legacy != nil {
 		response, err := a.checkLegacy(ctx, token, known.legacy)
 		if err == nil {
-			return response, true, nil
+			return response, nil
 		}
 		refusals = append(refusals, err)
 	}
 	if known.account != nil {
 		response, err := a.check(ctx, known.account)
 		if err == nil {
-			return response, true, nil
+			return response, nil
 		}
 		refusals = append(refusals, err)
 	}
-	return nil, false, refusal{utilerrors.NewAggregate(refusals)}
+	return nil, refusal{utilerrors.NewAggregate(refusals)}
 }
 
 // refusal is why a token of one of the issuers is refused. The issuers' tokens are decided here alone: no other
@@ -116,11 +135,11 @@ func (r refusal) Final() error { return r.error }
 // Unwrap returns the reason.
 func (r refusal) Unwrap() error { return r.error }
 
-// verify checks the signature, or remembers that it was checked.
-func (a *Authenticator) verify(token string) (known facts, ours bool, err error) {
+// verify checks the signature, or remembers that it was checked. foreign says why a token is none of a service account's.
+func (a *Authenticator) verify(ctx context.Context, token string) (known facts, foreign reason.Code, err error) {
 	var c compact
 	if !c.split(token) {
-		return facts{}, false, nil
+		return facts{}, reason.UnknownToken, nil
 	}
 	var key cache.Key
 	start := time.Now()
@@ -128,24 +147,31 @@ func (a *Authenticator) verify(token string) (known facts, ours bool, err error)
 	// A token whose key id is unknown can't be in the cache.
 	if !c.headerRead || a.Keys.Holds(c.keyID) {
 		key = keyOf(token)
-		if known, ok := a.verified.Get(key); ok {
+		if known, ok := a.verified.of(key); ok {
 			a.metrics.hit.note(start)
-			return known, true, nil
+			return known, reason.None, nil
 		}
 	}
-	if !c.parse(a.accepts) {
-		return facts{}, false, nil
+	if foreign = c.parse(a.accepts); foreign != reason.None {
+		return facts{}, foreign, nil
 	}
 	if !a.Keys.Holds(c.keyID) {
-		_, err := a.checkSignature(&c)
-		return facts{}, false, err
+		// A key that is no longer there, or that another process has made a moment ago.
+		if err := a.Keys.Find(ctx, c.keyID); err != nil {
+			return facts{}, reason.None, err
+		}
+		if !a.Keys.Holds(c.keyID) {
+			_, err := a.checkSignature(&c)
+			return facts{}, reason.None, err
+		}
+		key = keyOf(token)
 	}
 	defer a.metrics.miss.note(start)
 	if known, err = a.checkOnce(key, &c); err != nil {
-		return facts{}, false, err
+		return facts{}, reason.None, err
 	}
-	a.headers.add(c.parts.header, c.header)
-	return known, true, nil
+	a.headers.add(c.parts.header, c.header, known.key)
+	return known, reason.None, nil
 }
 
 // checkOnce checks the signature of a token and remembers it if it is good. Many may come at once with a token that was
@@ -175,7 +201,10 @@ func (a *Authenticator) checkSignature(c *compact) (facts, error) {
 	if c.unsignable {
 		algorithm = "" // so that the key set says what it says of every bad signature
 	}
-	err := a.Keys.Verify(algorithm, c.keyID, c.signed(), c.signature)
+	key, err := a.Keys.Verify(algorithm, c.keyID, c.signed(), c.signature)
+	if err != nil && reason.Of(err) == reason.None {
+		err = reason.With(reason.BadSignature, err)
+	}
 	// That there is no such key comes first.
 	if c.refused != nil && (err == nil || a.Keys.Holds(c.keyID)) {
 		err = c.refused
@@ -183,7 +212,9 @@ func (a *Authenticator) checkSignature(c *compact) (facts, error) {
 	if err != nil {
 		return facts{}, err
 	}
-	return a.read(c)
+	known, err := a.read(c)
+	known.key = key
+	return known, err
 }
 
 func (a *Authenticator) accepts(issuer string) bool {
@@ -210,12 +241,15 @@ func (a *Authenticator) read(c *compact) (facts, error) {
 			claims = &decoded
 		}
 		if !slices.Contains(a.Issuers, claims.Issuer) {
-			return facts{}, fmt.Errorf("token issuer %q is invalid", claims.Issuer)
+			return facts{}, reason.Errorf(reason.UnknownIssuer, "token issuer %q is invalid", claims.Issuer)
 		}
 		known.account = newAccount(claims)
 	}
 	return known, nil
 }
+
+// errDangling refuses a token with a reference to a bound object that has neither name nor UID.
+var errDangling = reason.With(reason.BadClaims, boundobject.ErrInvalidated)
 
 // check decides about a token of a configured issuer. Clients see from the error which check failed first, so the
 // order is kube-apiserver's: audience, times, objects.
@@ -233,7 +267,7 @@ func (a *Authenticator) check(ctx context.Context, whose *account) (*authenticat
 		return nil, err
 	}
 	if c.dangling {
-		return nil, boundobject.ErrInvalidated
+		return nil, errDangling
 	}
 	noteAge(ctx, c, now)
 	return &authenticator.Response{Audiences: audiences, User: whose}, nil
@@ -253,7 +287,7 @@ func (a *Authenticator) audiences(ctx context.Context, of []string, subject stri
 	}
 	good := authenticator.Audiences(of).Intersect(asked)
 	if len(good) == 0 && len(a.APIAudiences) != 0 {
-		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", of, asked)
+		return nil, reason.Errorf(reason.AudienceMismatch, "token audiences %q is invalid for the target audiences %q", of, asked)
 	}
 	return good, nil
 }
@@ -264,11 +298,11 @@ func checkTimes(c *Claims, now time.Time) error {
 	early, late := now.Add(boundobject.Leeway), now.Add(-boundobject.Leeway)
 	switch {
 	case c.NotBefore.Given && before(early, c.NotBefore.Seconds):
-		return errors.New("service account token is not valid yet")
+		return reason.New(reason.NotYetValid, "service account token is not valid yet")
 	case c.Expiry.Given && after(late, c.Expiry.Seconds):
-		return errors.New("service account token has expired")
+		return reason.New(reason.Expired, "service account token has expired")
 	case c.IssuedAt.Given && before(early, c.IssuedAt.Seconds):
-		return errors.New("service account token is issued in the future")
+		return reason.New(reason.IssuedInFuture, "service account token is issued in the future")
 	}
 	return nil
 }

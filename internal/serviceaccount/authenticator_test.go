@@ -21,7 +21,6 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
-	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/teststore"
 )
 
@@ -84,7 +83,7 @@ type counting struct {
 	checked int
 }
 
-func (c *counting) Verify(algorithm, id, signed, signature string) error {
+func (c *counting) Verify(algorithm, id, signed, signature string) (serviceaccount.Key, error) {
 	c.checked++
 	return c.KeySet.Verify(algorithm, id, signed, signature)
 }
@@ -124,7 +123,7 @@ type slow struct {
 	checked atomic.Int32
 }
 
-func (s *slow) Verify(algorithm, id, signed, signature string) error {
+func (s *slow) Verify(algorithm, id, signed, signature string) (serviceaccount.Key, error) {
 	s.checked.Add(1)
 	time.Sleep(time.Second)
 	return s.KeySet.Verify(algorithm, id, signed, signature)
@@ -454,11 +453,7 @@ func counters(t *testing.T) map[string]float64 {
 // TestConstantMemory: a text that is no token takes no memory that grows with it, however many dots it has. (CVE-2025-27144
 // and its like: a parser that splits at every dot.)
 func TestConstantMemory(t *testing.T) {
-	keys, err := signingkey.NewKeySet(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := serviceaccount.New(serviceaccount.Config{Issuers: []string{issuer}, Keys: keys, Index: boundobject.NewIndex()})
+	a := serviceaccount.New(serviceaccount.Config{Issuers: []string{issuer}, Keys: ring(t), Index: boundobject.NewIndex()})
 	good := issued(goodClaims())
 	header, _, _ := strings.Cut(good, ".")
 	for name, token := range map[string]string{

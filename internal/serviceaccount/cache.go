@@ -10,7 +10,7 @@ import (
 	"github.com/mintmark/mintmark/internal/cache"
 )
 
-// tokenCache holds the facts of tokens with a verified signature. The key is the token's SHA-256; the token is not kept.
+// tokenCache holds the facts of tokens with a verified signature. They are found by the token's SHA-256; the token is not kept.
 type tokenCache struct{ *cache.Cache[facts] }
 
 func newCache(limit int) tokenCache { return tokenCache{cache.New[facts](limit)} }
@@ -21,6 +21,16 @@ const usualToken = 2 << 10
 func keyOf(token string) cache.Key {
 	var stack [usualToken]byte
 	return sha256.Sum256(append(stack[:0], token...))
+}
+
+// of returns the facts of a token while its key is not withdrawn, and forgets them afterwards.
+func (c tokenCache) of(key cache.Key) (facts, bool) {
+	known, ok := c.Get(key)
+	if ok && known.key.Withdrawn() {
+		c.Remove(key)
+		return facts{}, false
+	}
+	return known, ok
 }
 
 // add caches the facts of a token.

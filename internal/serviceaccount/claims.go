@@ -14,6 +14,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/plainjson"
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // Claims is what a service account token says.
@@ -238,11 +239,11 @@ func readRef(r *plainjson.Reader) (ref boundobject.Ref) {
 func decodeClaims(payload []byte) (Claims, error) {
 	var public publicClaims
 	if err := josejson.Unmarshal(payload, &public); err != nil {
-		return Claims{}, err
+		return Claims{}, reason.With(reason.BadClaims, err)
 	}
 	var private privateClaims
 	if err := josejson.Unmarshal(payload, &private); err != nil {
-		return Claims{}, err
+		return Claims{}, reason.With(reason.BadClaims, err)
 	}
 	k := private.Kubernetes
 	return Claims{

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strings"
+
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // compact is a token in JWS compact serialization (RFC 7515 section 7.1), taken apart but not checked.
@@ -38,33 +40,36 @@ func (c *compact) split(token string) bool {
 // signed returns the input of the signature: header and payload as they stand in the token.
 func (c *compact) signed() string { return c.token[:len(c.parts.header)+1+len(c.parts.payload)] }
 
-// parse reads the parts. It reports false for what is no token of any service account, which another authenticator may
-// understand.
-func (c *compact) parse(issuers func(string) bool) (ok bool) {
+// parse reads the parts. It returns why the text is no token of any service account, which another authenticator may
+// understand, or nothing.
+func (c *compact) parse(issuers func(string) bool) reason.Code {
+	var ok bool
 	if c.payload, ok = decodePart(c.parts.payload); !ok {
-		return false
+		return reason.BadShape
 	}
-	if !c.readIssuer(issuers) {
-		return false
+	if foreign := c.readIssuer(issuers); foreign != reason.None {
+		return foreign
 	}
 	if !c.headerRead {
 		if c.header, ok = readHeader(c.parts.header); !ok {
-			return false
+			return reason.BadShape
 		}
 	}
-	c.signature, ok = decodePart(c.parts.signature)
-	return ok
+	if c.signature, ok = decodePart(c.parts.signature); !ok {
+		return reason.BadShape
+	}
+	return reason.None
 }
 
-// readIssuer reads who claims to have issued the token, and reports whether it is one of the issuers.
-func (c *compact) readIssuer(issuers func(string) bool) bool {
+// readIssuer reads who claims to have issued the token. It returns why that is none of the issuers, or nothing.
+func (c *compact) readIssuer(issuers func(string) bool) reason.Code {
 	if claims, ok := readClaims(c.payload); ok {
 		if c.issuer = claims.Issuer; !issuers(c.issuer) {
-			return false
+			return reason.UnknownIssuer
 		}
 		kept := claims // a copy for the heap: a refused token takes no memory
 		c.claims = &kept
-		return true
+		return reason.None
 	}
 	// The issuer that routes the token is read as kube-apiserver reads it, and read again, strictly, once the
 	// signature is known to be good.
@@ -73,7 +78,13 @@ func (c *compact) readIssuer(issuers func(string) bool) bool {
 	}
 	err := json.Unmarshal([]byte(c.payload), &peek)
 	c.issuer = peek.Issuer
-	return err == nil && issuers(c.issuer)
+	switch {
+	case err != nil:
+		return reason.BadShape
+	case !issuers(c.issuer):
+		return reason.UnknownIssuer
+	}
+	return reason.None
 }
 
 // decodePart decodes a part of a token. Line breaks, which the decoder would skip, are no part of one.

@@ -116,6 +116,16 @@ func newServer(t testing.TB, options ...func(*serviceaccount.Config)) *server {
 	return s
 }
 
+// ring returns keys that never change.
+func ring(t testing.TB, public ...crypto.PublicKey) *signingkey.Ring {
+	t.Helper()
+	source, err := signingkey.NewStatic(nil, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signingkey.NewRing(source, nil)
+}
+
 // configure replaces the authenticators, over the same objects.
 func (s *server) configure(options ...func(*serviceaccount.Config)) {
 	s.t.Helper()
@@ -123,14 +133,10 @@ func (s *server) configure(options ...func(*serviceaccount.Config)) {
 	for _, name := range []string{"P-256", "P-384", "P-521", "RSA"} {
 		public = append(public, keyring()[name].Public())
 	}
-	keys, err := signingkey.NewKeySet(public)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	cfg := serviceaccount.Config{
 		Issuers:      []string{issuer, otherIssuer},
 		APIAudiences: audiences,
-		Keys:         keys,
+		Keys:         ring(s.t, public...),
 		Index:        s.store.Index,
 		LegacyLookup: true,
 		MarkUsed: func(_ context.Context, namespace, name, uid, day string) error {

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 	josejson "github.com/go-jose/go-jose/v4/json"
 
 	"github.com/mintmark/mintmark/internal/plainjson"
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // header is the JOSE header of a token (RFC 7515 section 4).
@@ -27,18 +27,24 @@ type header struct {
 
 // headers remembers headers as they stand in tokens: all tokens that a key signs have the same one.
 type headers struct {
-	mu    sync.Mutex                        // for adding
-	known atomic.Pointer[map[string]header] // no map is changed
+	mu    sync.Mutex                             // for adding
+	known atomic.Pointer[map[string]knownHeader] // no map is changed
+}
+
+// knownHeader is a header that a token had which a key has signed.
+type knownHeader struct {
+	header
+	key Key
 }
 
 const (
-	// maxHeaders is how many are remembered: more than a server has keys.
+	// maxHeaders is how many are remembered: more than are in use at a time.
 	maxHeaders = 64
 	// plainLength is the length of the longest header that is remembered, or read as a plain one.
 	plainLength = 1 << 10
 )
 
-func (h *headers) all() map[string]header {
+func (h *headers) all() map[string]knownHeader {
 	if known := h.known.Load(); known != nil {
 		return *known
 	}
@@ -51,7 +57,7 @@ func (h *headers) read(encoded string) (header, bool) {
 		return header{}, false
 	}
 	if known, ok := h.all()[encoded]; ok {
-		return known, true
+		return known.header, true
 	}
 	text, ok := decodePart(encoded)
 	if !ok {
@@ -60,19 +66,20 @@ func (h *headers) read(encoded string) (header, bool) {
 	return readPlainHeader(text)
 }
 
-// add remembers the header of a token whose signature is good.
-func (h *headers) add(encoded string, read header) {
+// add remembers the header of a token that a key has signed. It forgets those of keys that are withdrawn, and any one of the
+// others if there are too many.
+func (h *headers) add(encoded string, read header, key Key) {
 	if _, ok := h.all()[encoded]; ok || len(encoded) > plainLength {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	known := h.all()
-	if len(known) == maxHeaders {
-		return
+	grown := map[string]knownHeader{strings.Clone(encoded): {read, key}}
+	for other, known := range h.all() {
+		if len(grown) < maxHeaders && !known.key.Withdrawn() {
+			grown[other] = known
+		}
 	}
-	grown := map[string]header{strings.Clone(encoded): read}
-	maps.Copy(grown, known)
 	h.known.Store(&grown)
 }
 
@@ -149,7 +156,7 @@ func (h *header) readMember(name string, value josejson.RawMessage) bool {
 		var names []string
 		switch err := josejson.Unmarshal(value, &names); {
 		case err != nil:
-			h.refused = err
+			h.refused = reason.With(reason.BadShape, err)
 		case len(names) > 0:
 			h.unsignable = true
 		}

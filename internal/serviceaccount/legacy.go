@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -49,14 +49,14 @@ func decodeLegacyClaims(payload []byte) (legacyClaims, error) {
 	// The public claims first, for the audience and for errors in the order of kube-apiserver's.
 	var public publicClaims
 	if err := josejson.Unmarshal(payload, &public); err != nil {
-		return legacyClaims{}, err
+		return legacyClaims{}, reason.With(reason.BadClaims, err)
 	}
 	var c legacyClaims
 	if err := josejson.Unmarshal(payload, &c); err != nil {
-		return legacyClaims{}, err
+		return legacyClaims{}, reason.With(reason.BadClaims, err)
 	}
 	if c.Issuer != LegacyIssuer {
-		return legacyClaims{}, fmt.Errorf("token issuer %q is invalid", c.Issuer)
+		return legacyClaims{}, reason.Errorf(reason.UnknownIssuer, "token issuer %q is invalid", c.Issuer)
 	}
 	c.Audiences = public.Audiences
 	return c, nil
@@ -89,12 +89,12 @@ func (c *legacyClaims) check() error {
 		{c.UID, "serviceAccountUID claim is missing"},
 	} {
 		if claim.value == "" {
-			return errors.New(claim.missing)
+			return reason.New(reason.BadClaims, claim.missing)
 		}
 	}
 	namespace, name, err := serviceaccountuser.SplitUsername(c.Subject)
 	if err != nil || namespace != c.Namespace || name != c.Name {
-		return errors.New("sub claim is invalid")
+		return reason.New(reason.BadClaims, "sub claim is invalid")
 	}
 	return nil
 }
@@ -110,9 +110,9 @@ func (a *Authenticator) lookUpLegacy(ctx context.Context, token string, c *legac
 	case err != nil:
 		return err
 	case !account.Deletion.IsZero():
-		return fmt.Errorf("ServiceAccount %s/%s has been deleted", c.Namespace, c.Name)
+		return reason.Errorf(reason.AccountGone, "ServiceAccount %s/%s has been deleted", c.Namespace, c.Name)
 	case string(account.UID) != c.UID:
-		return fmt.Errorf("ServiceAccount UID (%s) does not match claim (%s)", account.UID, c.UID)
+		return reason.Errorf(reason.AccountRecreated, "ServiceAccount UID (%s) does not match claim (%s)", account.UID, c.UID)
 	}
 	defer a.noteUse(ctx, c, secret)
 	generated := slices.Contains(account.Secrets, c.Secret)
@@ -121,7 +121,7 @@ func (a *Authenticator) lookUpLegacy(ctx context.Context, token string, c *legac
 		if generated {
 			metrics.InvalidatedAuto.WithContext(ctx).Inc()
 		}
-		return fmt.Errorf("the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '%s' label from the secret to temporarily allow use of this token",
+		return reason.Errorf(reason.MarkedInvalid, "the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '%s' label from the secret to temporarily allow use of this token",
 			c.Namespace, c.Secret, c.Namespace, c.Name, boundobject.InvalidSinceLabel)
 	}
 	if !generated {
@@ -145,9 +145,9 @@ func (a *Authenticator) secretWith(ctx context.Context, token string, c *legacyC
 	}
 	switch {
 	case err != nil, !secret.Deletion.IsZero():
-		return boundobject.Secret{}, errors.New("Token has been invalidated")
+		return boundobject.Secret{}, reason.New(reason.SecretGone, "Token has been invalidated")
 	case !holds(secret):
-		return boundobject.Secret{}, errors.New("Token does not match server's copy")
+		return boundobject.Secret{}, reason.New(reason.SecretMismatch, "Token does not match server's copy")
 	}
 	return secret, nil
 }

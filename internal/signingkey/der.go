@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/dsa" //nolint:staticcheck // only to call such a key by its name
 	"crypto/ecdh"
-	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -55,8 +54,6 @@ func certificateKey(der []byte) (any, error) {
 // kindOf names the kind of a key that can be read but not used.
 func kindOf(public crypto.PublicKey) string {
 	switch key := public.(type) {
-	case ed25519.PublicKey:
-		return "an Ed25519 key"
 	case *ecdh.PublicKey:
 		return fmt.Sprintf("a key for key agreement (%s)", key.Curve())
 	case *dsa.PublicKey:

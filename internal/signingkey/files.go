@@ -3,6 +3,7 @@ package signingkey
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -22,10 +23,30 @@ const minRSABits = 2048
 // LoadPrivateKey reads the private key of a PEM file: SEC 1, PKCS #1 or PKCS #8. The file may also hold the key's public
 // half and its certificate, but no other key: a second key would be left out in silence.
 func LoadPrivateKey(path string) (crypto.Signer, error) {
-	found, err := readKeys(path, "a valid RSA or ECDSA private key")
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
+	found, err := readFileKeys(text, path, "a valid RSA or ECDSA private key")
+	if err != nil {
+		return nil, err
+	}
+	return privateOf(found, path)
+}
+
+// readFileKeys returns the keys of a file. Files take the keys that kube-apiserver takes, which Ed25519 is not among.
+func readFileKeys(text []byte, path, wanted string) ([]fileKey, error) {
+	found, err := readKeys(text, path, wanted)
+	for _, key := range found {
+		if _, ok := key.public.(ed25519.PublicKey); ok {
+			return nil, fmt.Errorf("%s: %s %w", path, key.where, unusable("an Ed25519 key"))
+		}
+	}
+	return found, err
+}
+
+// privateOf returns the one private key among the keys of a text.
+func privateOf(found []fileKey, path string) (crypto.Signer, error) {
 	var private *fileKey
 	for i := range found {
 		switch {
@@ -54,10 +75,19 @@ func LoadPrivateKey(path string) (crypto.Signer, error) {
 // LoadPublicKeys reads all keys of a PEM file, each once: public keys, the keys of certificates, and the public halves of
 // private keys.
 func LoadPublicKeys(path string) ([]crypto.PublicKey, error) {
-	found, err := readKeys(path, "any valid RSA or ECDSA public keys")
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
+	found, err := readFileKeys(text, path, "any valid RSA or ECDSA public keys")
+	if err != nil {
+		return nil, err
+	}
+	return publicOf(found), nil
+}
+
+// publicOf returns the public halves of keys, each once.
+func publicOf(found []fileKey) []crypto.PublicKey {
 	var public []crypto.PublicKey
 next:
 	for _, key := range found {
@@ -68,7 +98,7 @@ next:
 		}
 		public = append(public, key.public)
 	}
-	return public, nil
+	return public
 }
 
 func sameKey(a, b crypto.PublicKey) bool {

@@ -2,9 +2,9 @@ package signingkey
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -17,26 +17,27 @@ const (
 	KeySetPath = "/openid/v1/jwks"
 )
 
-// Published is the key set as relying parties see it.
+// Published is the key set as relying parties see it. It does not change.
 type Published struct {
 	// KeySet is the JSON Web Key Set.
 	KeySet []byte
 	// Algorithms are those of the keys, sorted, each once.
 	Algorithms []string
+	// MaxAge is how long it may be kept, in whole seconds.
+	MaxAge time.Duration
+
+	keys []*Key
 }
 
-// Publish renders the set. A key that can't be expressed makes the whole fail: a relying party that is shown only some
-// of the keys would refuse good tokens.
-func (s *KeySet) Publish() (Published, error) {
-	if len(s.keys) == 0 {
-		return Published{}, errors.New("no keys provided for validating keyset")
-	}
-	var set jose.JSONWebKeySet
-	var p Published
-	for i, k := range s.keys {
+// newPublished renders keys. A key that can't be expressed makes the whole fail: a relying party that is shown only some of
+// the keys would refuse good tokens.
+func newPublished(keys []*Key, maxAge time.Duration) (*Published, error) {
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	p := &Published{MaxAge: maxAge, keys: keys, Algorithms: []string{}}
+	for i, k := range keys {
 		name, err := algorithmFor(k.public)
 		if err != nil {
-			return Published{}, fmt.Errorf("error constructing JWK for key #%d: %w", i, err)
+			return nil, fmt.Errorf("error constructing JWK for key #%d: %w", i, err)
 		}
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.public, KeyID: k.id, Algorithm: name, Use: "sig"})
 		p.Algorithms = append(p.Algorithms, name)

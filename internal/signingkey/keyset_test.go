@@ -38,7 +38,7 @@ func rsaKey(t testing.TB) *rsa.PrivateKey {
 // TestSignAndVerify has a token of every kind of key verified by the key set and by another implementation.
 func TestSignAndVerify(t *testing.T) {
 	for algorithm, key := range map[string]crypto.Signer{
-		"ES256": ecKey(t, elliptic.P256()), "ES384": ecKey(t, elliptic.P384()), "ES512": ecKey(t, elliptic.P521()), "RS256": rsaKey(t),
+		"ES256": ecKey(t, elliptic.P256()), "ES384": ecKey(t, elliptic.P384()), "ES512": ecKey(t, elliptic.P521()), "RS256": rsaKey(t), "EdDSA": ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 	} {
 		t.Run(algorithm, func(t *testing.T) {
 			s, err := signingkey.NewSigner(key)
@@ -64,15 +64,12 @@ func TestSignAndVerify(t *testing.T) {
 			if got := parsed.Signatures[0].Header; got.KeyID != id || len(id) != 43 || len(got.ExtraHeaders) > 0 {
 				t.Errorf("header %+v, want kid %s and nothing more", got, id)
 			}
-			set, err := signingkey.NewKeySet([]crypto.PublicKey{ecKey(t, elliptic.P256()).Public(), key.Public()})
-			if err != nil {
-				t.Fatal(err)
-			}
+			set := ring(t, ecKey(t, elliptic.P256()).Public(), key.Public())
 			signed := token[:strings.LastIndex(token, ".")]
-			if err := set.Verify(algorithm, id, signed, string(parsed.Signatures[0].Signature)); err != nil {
+			if _, err := set.Verify(algorithm, id, signed, string(parsed.Signatures[0].Signature)); err != nil {
 				t.Error(err)
 			}
-			if err := set.Verify(algorithm, "", signed, string(parsed.Signatures[0].Signature)); err != nil {
+			if _, err := set.Verify(algorithm, "", signed, string(parsed.Signatures[0].Signature)); err != nil {
 				t.Errorf("without a key id: %v", err)
 			}
 		})
@@ -81,33 +78,32 @@ func TestSignAndVerify(t *testing.T) {
 
 // TestOtherKeysDoNotSign: keys that no algorithm is for are refused at the start.
 func TestOtherKeysDoNotSign(t *testing.T) {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
+	const want = "unknown private key curve, must be 256, 384, or 521"
+	if _, err := signingkey.NewSigner(ecKey(t, elliptic.P224())); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// ring returns keys that never change.
+func ring(t testing.TB, public ...crypto.PublicKey) *signingkey.Ring {
+	t.Helper()
+	source, err := signingkey.NewStatic(nil, public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for want, key := range map[string]crypto.Signer{
-		"unknown private key curve, must be 256, 384, or 521":                                                          ecKey(t, elliptic.P224()),
-		"unknown private key type ed25519.PublicKey, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner": private,
-	} {
-		if _, err := signingkey.NewSigner(key); err == nil || err.Error() != want {
-			t.Errorf("got %v, want %s", err, want)
-		}
-	}
+	return signingkey.NewRing(source, nil)
 }
 
 // TestEmptySetVerifiesNothing: without keys, nothing is accepted, with a key id or without.
 func TestEmptySetVerifiesNothing(t *testing.T) {
-	set, err := signingkey.NewKeySet(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := ring(t)
 	for _, id := range []string{"", "x"} {
-		if err := set.Verify("none", id, "", ""); err == nil || err.Error() != "invalid signature, no keys found" {
+		if _, err := set.Verify("none", id, "", ""); err == nil || err.Error() != "invalid signature, no keys found" {
 			t.Errorf("kid %q: %v", id, err)
 		}
 	}
-	if _, err := set.Publish(); err == nil || err.Error() != "no keys provided for validating keyset" {
-		t.Errorf("published: %v", err)
+	if published, err := set.Published(); err != nil || string(published.KeySet) != `{"keys":[]}` {
+		t.Errorf("published: %s, error %v", published.KeySet, err)
 	}
 }
 
@@ -115,11 +111,7 @@ func TestEmptySetVerifiesNothing(t *testing.T) {
 // private key nothing but the public half can get there.
 func TestPublish(t *testing.T) {
 	p521, p256, r := ecKey(t, elliptic.P521()).Public(), ecKey(t, elliptic.P256()).Public(), rsaKey(t).Public()
-	set, err := signingkey.NewKeySet([]crypto.PublicKey{r, p521, p256, r})
-	if err != nil {
-		t.Fatal(err)
-	}
-	published, err := set.Publish()
+	published, err := ring(t, r, p521, p256, r).Published()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,12 +143,9 @@ func TestPublish(t *testing.T) {
 
 // TestPublishFailsAsAWhole: a key that can't be expressed is not left out silently.
 func TestPublishFailsAsAWhole(t *testing.T) {
-	set, err := signingkey.NewKeySet([]crypto.PublicKey{ecKey(t, elliptic.P256()).Public(), ecKey(t, elliptic.P224()).Public()})
-	if err != nil {
-		t.Fatal(err)
-	}
 	const want = "error constructing JWK for key #1: unknown private key curve, must be 256, 384, or 521"
-	if _, err := set.Publish(); err == nil || err.Error() != want {
+	_, err := signingkey.NewStatic(nil, []crypto.PublicKey{ecKey(t, elliptic.P256()).Public(), ecKey(t, elliptic.P224()).Public()})
+	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

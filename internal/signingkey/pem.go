@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -25,14 +25,10 @@ const (
 	curveBlock = "EC PARAMETERS"
 )
 
-// readKeys returns the keys of a PEM file in their order, one at least. Each block of the file is one of these keys, or
+// readKeys returns the keys of a PEM text in their order, one at least. Each block of the text is one of these keys, or
 // the parameters that openssl writes in front of an EC key; any other block is an error that names it. Text between the
-// blocks is ignored. wanted is what kube-apiserver calls the content that it misses.
-func readKeys(path, wanted string) ([]fileKey, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
+// blocks is ignored. path is what errors call the text, and wanted is what kube-apiserver calls the content that it misses.
+func readKeys(data []byte, path, wanted string) ([]fileKey, error) {
 	rest := bytes.ReplaceAll(data, []byte(byteOrder), nil)
 	var keys []fileKey
 	for line := 1; ; {
@@ -123,6 +119,8 @@ func checkKind(public crypto.PublicKey) error {
 		if _, err := algorithmFor(key); err != nil {
 			return unusable("an ECDSA key on " + key.Params().Name)
 		}
+		return nil
+	case ed25519.PublicKey:
 		return nil
 	}
 	return unusable(kindOf(public))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -27,7 +28,7 @@ type Signer struct {
 	header string
 }
 
-// NewSigner returns the signer for an RSA key, or an ECDSA key on P-256, P-384 or P-521.
+// NewSigner returns the signer for an RSA key, an ECDSA key on P-256, P-384 or P-521, or an Ed25519 key.
 func NewSigner(key crypto.Signer) (*Signer, error) {
 	algorithm, err := algorithmFor(key.Public())
 	if err != nil {
@@ -73,11 +74,16 @@ func (s *Signer) signatureSize() int {
 		return 2 * coordinateSize(key.Curve)
 	case *rsa.PublicKey:
 		return key.Size()
+	case ed25519.PublicKey:
+		return ed25519.SignatureSize
 	}
 	return 0
 }
 
 func (s *Signer) signature(signed []byte) ([]byte, error) {
+	if key, ok := s.key.(ed25519.PrivateKey); ok {
+		return ed25519.Sign(key, signed), nil
+	}
 	hash := algorithms[s.algorithm].hash
 	digest := sum(hash, signed)
 	key, ok := s.key.(*ecdsa.PrivateKey)
@@ -118,6 +124,8 @@ func algorithmFor(public crypto.PublicKey) (string, error) {
 			}
 		}
 		return "", errors.New("unknown private key curve, must be 256, 384, or 521")
+	case ed25519.PublicKey:
+		return EdDSA, nil
 	default:
 		return "", fmt.Errorf("unknown private key type %T, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner", public)
 	}

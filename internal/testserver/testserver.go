@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -40,7 +42,7 @@ type Server struct {
 }
 
 // Start runs a server with flags of "mintmark serve" and returns when it is ready. Unless the flags say otherwise it
-// has a data directory and a port of its own.
+// has a data directory and a port of its own, and with --etcd-servers the same encryption configuration as all others.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s, err := start(t, args)
@@ -80,7 +82,11 @@ func Config(t testing.TB, args ...string) (apiserver.Config, error) {
 	if err := flags.Parse(args); err != nil {
 		return apiserver.Config{}, err
 	}
-	for name, value := range map[string]string{"data-dir": t.TempDir(), "secure-port": "0"} {
+	defaults := map[string]string{"data-dir": t.TempDir(), "secure-port": "0"}
+	if flags.Changed("etcd-servers") {
+		defaults["encryption-provider-config"] = encryptionConfiguration(t)
+	}
+	for name, value := range defaults {
 		if !flags.Changed(name) {
 			if err := flags.Set(name, value); err != nil {
 				return apiserver.Config{}, err
@@ -89,6 +95,24 @@ func Config(t testing.TB, args ...string) (apiserver.Config, error) {
 	}
 	return opts.Config()
 }
+
+// encryptionConfiguration writes the encryption configuration of servers over an external etcd.
+func encryptionConfiguration(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "encryption.yaml")
+	if err := os.WriteFile(file, []byte(encryption), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+const encryption = `apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: [signingkeys.mintmark.io]
+  providers:
+  - secretbox: {keys: [{name: test, secret: YWxsIHRlc3Qgc2VydmVycyBoYXZlIHRoaXMga2V5ICE=}]}
+`
 
 // Launch runs a server as Start does, but returns when it listens, ready or not.
 func Launch(t testing.TB, args ...string) *Server {

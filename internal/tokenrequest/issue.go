@@ -5,6 +5,7 @@ package tokenrequest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,7 +32,9 @@ const (
 // Signer makes a token of claims. It must be safe for concurrent use, and must not sign with a key that isn't yet
 // published.
 type Signer interface {
-	Sign(ctx context.Context, claims []byte) (string, error)
+	// Sign returns the token. algorithm is the one that is asked for; if it is empty, or no key signs with it yet, the
+	// token has another one. end is the end of the token. An error that is one of the API is answered as it is.
+	Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (string, error)
 }
 
 // Config says how tokens are issued.
@@ -125,7 +128,10 @@ func (i *Issuer) sign(ctx context.Context, request *authenticationv1.TokenReques
 	life, warnAfter := i.life(request, binding)
 	id := uuid.NewString()
 	claims := serviceaccount.NewClaims(i.Issuer, id, binding, request.Spec.Audiences, now, life, warnAfter)
-	token, err := i.Signer.Sign(ctx, claims.Encode())
+	token, err := i.Signer.Sign(ctx, "", claims.Encode(), time.Unix(claims.Expiry.Seconds, 0))
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return err
+	}
 	if err != nil {
 		return apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}

@@ -34,7 +34,9 @@ var now = time.Date(2026, 5, 4, 3, 2, 1, 700e6, time.UTC)
 // plain is a signer that doesn't: a token is its claims.
 type plain struct{ err error }
 
-func (p plain) Sign(_ context.Context, claims []byte) (string, error) { return string(claims), p.err }
+func (p plain) Sign(_ context.Context, _ string, claims []byte, _ time.Time) (string, error) {
+	return string(claims), p.err
+}
 
 // newIssuer returns an issuer over a store with the account ns/app of UID u1, and the pod p of it.
 func newIssuer(t testing.TB, change func(*tokenrequest.Config)) *tokenrequest.Issuer {

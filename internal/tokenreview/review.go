@@ -18,11 +18,12 @@ import (
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/audittrail"
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
 // errInvalid stands first in the error of a refused token, as kube-apiserver has it; clients match on it.
-var errInvalid = errors.New("invalid bearer token")
+var errInvalid = errors.New(reason.InvalidText)
 
 // Config holds the parts that a Reviewer needs.
 type Config struct {
@@ -75,8 +76,10 @@ type Verdict struct {
 	// User is nil if the token is refused.
 	User      user.Info
 	Audiences authenticator.Audiences
-	// Error is why the token is refused.
+	// Error is why the token is refused, as clients get it.
 	Error string
+	// Reason is the code of the verdict. Undecided comes with an error.
+	Reason reason.Code
 }
 
 // Review returns the verdict about a token as the API has it. An error means that there is none, not that the token is
@@ -130,18 +133,18 @@ func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenRevie
 	}
 	response, ok, err := r.Authenticator.AuthenticateToken(ctx, token)
 	if ok && err == nil && r.Views != nil && !r.Views.Current(begun) {
-		return Verdict{}, errOld
+		return Verdict{Reason: reason.Undecided}, errOld
 	}
 	if err := NoVerdict(err); err != nil {
-		return Verdict{}, err
+		return Verdict{Reason: reason.Undecided}, err
 	}
 	if err != nil || !ok {
 		return r.refuse(err), nil
 	}
 	if len(asked) > 0 && len(asked.Intersect(response.Audiences)) == 0 {
-		return Verdict{}, apierrors.NewInternalError(errors.New("error validating audiences"))
+		return Verdict{Reason: reason.Undecided}, apierrors.NewInternalError(errors.New("error validating audiences"))
 	}
-	return Verdict{User: response.User, Audiences: response.Audiences}, nil
+	return Verdict{User: response.User, Audiences: response.Audiences, Reason: reason.Accepted}, nil
 }
 
 // Status is the verdict as the API has it.
@@ -162,16 +165,30 @@ func firstWord(token string) (string, bool) {
 
 // refuse returns the verdict about a token that is unknown, or no longer good.
 func (r *Reviewer) refuse(err error) Verdict {
+	if err == nil {
+		err = reason.Invalid(reason.UnknownToken)
+	}
+	return Verdict{Error: r.text(err), Reason: code(err)}
+}
+
+// text is the error that clients get.
+func (r *Reviewer) text(err error) string {
 	switch {
-	case err == nil:
-		return Verdict{Error: errInvalid.Error()}
 	case r.ReasonAlone, err.Error() == errInvalid.Error():
-		return Verdict{Error: utilerrors.NewAggregate([]error{err}).Error()}
+		return utilerrors.NewAggregate([]error{err}).Error()
 	case several(err):
-		return Verdict{Error: utilerrors.NewAggregate([]error{errInvalid, err}).Error()}
+		return utilerrors.NewAggregate([]error{errInvalid, err}).Error()
 	}
 	// It is as the library writes it.
-	return Verdict{Error: "[" + errInvalid.Error() + ", " + err.Error() + "]"}
+	return "[" + errInvalid.Error() + ", " + err.Error() + "]"
+}
+
+// code returns the reason code of a refusal.
+func code(err error) reason.Code {
+	if code := reason.Of(err); code != reason.None {
+		return code
+	}
+	return reason.AuthenticatorFailed
 }
 
 // several reports whether an error holds more than one reason, or one that may.
@@ -187,9 +204,9 @@ func several(err error) bool {
 // refuseNothing returns the verdict about a text without a credential.
 func (r *Reviewer) refuseNothing() Verdict {
 	if r.ReasonAlone {
-		return Verdict{}
+		return Verdict{Reason: reason.NoCredential}
 	}
-	return r.refuse(nil)
+	return r.refuse(reason.Invalid(reason.NoCredential))
 }
 
 // NoVerdict returns an API error if an authenticator's error says, or one of its parts does, that it could not find out

@@ -233,12 +233,10 @@ func (v *View[T]) replace(generation int, list []listed[T], bad map[Key]badObjec
 	if v.resets != generation {
 		return errForgotten
 	}
-	there := make(map[Key]struct{}, len(list))
 	for i := range list {
 		if list[i].whole == nil && len(v.handlers) > 0 {
 			return errHandlerCame
 		}
-		there[list[i].key] = struct{}{}
 	}
 	for i := range list {
 		v.note(list[i].key, list[i].version)
@@ -246,11 +244,7 @@ func (v *View[T]) replace(generation int, list []listed[T], bad map[Key]badObjec
 			v.put(l.key, entry[T]{l.record, l.version, l.links}, l.whole)
 		}
 	}
-	for key, e := range v.objects {
-		if _, ok := there[key]; !ok && e.version <= version {
-			v.drop(key)
-		}
-	}
+	v.retain(list, bad, version)
 	for key, at := range v.gone {
 		if at <= version {
 			delete(v.gone, key)
@@ -270,4 +264,21 @@ func (v *View[T]) replace(generation int, list []listed[T], bad map[Key]badObjec
 		close(v.synced)
 	}
 	return nil
+}
+
+// retain drops the entries whose objects are not stored at a version, and that are not younger.
+func (v *View[T]) retain(list []listed[T], bad map[Key]badObject, version uint64) {
+	if p := v.objects.packed; p != nil {
+		p.retain(list, bad, version)
+		return
+	}
+	there := make(map[Key]struct{}, len(list))
+	for i := range list {
+		there[list[i].key] = struct{}{}
+	}
+	for key, e := range v.objects.all() {
+		if _, ok := there[key]; !ok && e.version <= version {
+			v.drop(key)
+		}
+	}
 }

@@ -39,7 +39,7 @@ func LinksOf(obj runtime.Object) *Links {
 func (v *View[T]) Linked(each func(Key, *Links)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	for key, e := range v.objects {
+	for key, e := range v.objects.all() {
 		if e.links != nil {
 			each(key, e.links)
 		}

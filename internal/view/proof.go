@@ -87,7 +87,10 @@ func (v *View[T]) reset() {
 	v.proofs()
 	v.resets++
 	v.reached, v.newest, v.targets = 0, 0, nil
-	for key := range v.objects {
+	if p := v.objects.packed; p != nil {
+		p.clear()
+	}
+	for key := range v.objects.all() {
 		v.drop(key)
 	}
 	clear(v.gone)

@@ -23,7 +23,9 @@ func (v *View[T]) spoil(generation int, key Key, b badObject) {
 	if v.ahead(key, b.version) {
 		return
 	}
-	v.drop(key)
+	if v.objects.packed == nil {
+		v.drop(key)
+	}
 	v.bad[key] = b
 	v.report(key, b)
 }

@@ -47,7 +47,7 @@ type View[T any] struct {
 
 	mu        sync.RWMutex
 	synced    chan struct{}
-	objects   map[Key]entry[T]
+	objects   table[T]
 	gone      map[Key]uint64 // deleted by this process at that version, which the watch has not reached yet
 	bad       map[Key]badObject
 	reached   uint64 // the version up to which list and watch have told everything
@@ -75,7 +75,7 @@ func New[T any](resource schema.GroupResource, clusterScoped bool, record func(r
 		reads:         make(chan struct{}, maxReads),
 		proofs:        func() {},
 		synced:        make(chan struct{}),
-		objects:       map[Key]entry[T]{},
+		objects:       table[T]{entries: map[Key]entry[T]{}},
 		gone:          map[Key]uint64{},
 		bad:           map[Key]badObject{},
 	}
@@ -102,7 +102,7 @@ func (v *View[T]) Synced() <-chan struct{} {
 func (v *View[T]) Get(namespace, name string) (T, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	e, ok := v.objects[Key{namespace, name}]
+	e, ok := v.objects.get(Key{namespace, name})
 	return e.record, ok
 }
 
@@ -168,7 +168,7 @@ func (v *View[T]) Keys(keep func(Key, T) bool) []Key {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	var keys []Key
-	for key, e := range v.objects {
+	for key, e := range v.objects.all() {
 		if keep(key, e.record) {
 			keys = append(keys, key)
 		}

@@ -93,21 +93,22 @@ func (v *View[T]) local(obj runtime.Object, gone bool) {
 
 // ahead reports whether the view knows of something later about an object than version. The lock is held.
 func (v *View[T]) ahead(key Key, version uint64) bool {
-	return v.objects[key].version >= version || v.gone[key] >= version
+	e, _ := v.objects.get(key)
+	return e.version >= version || v.gone[key] >= version
 }
 
 func (v *View[T]) put(key Key, e entry[T], obj runtime.Object) {
-	v.objects[key] = e
+	v.objects.put(key, e)
 	for _, h := range v.handlers {
 		h(key, obj)
 	}
 }
 
 func (v *View[T]) drop(key Key) {
-	if _, ok := v.objects[key]; !ok {
+	if _, ok := v.objects.get(key); !ok {
 		return
 	}
-	delete(v.objects, key)
+	v.objects.remove(key)
 	for _, h := range v.handlers {
 		h(key, nil)
 	}

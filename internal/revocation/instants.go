@@ -1,0 +1,45 @@
+package revocation
+
+import "container/heap"
+
+// instants are the instants of all entries for one account, subject or key. The latest counts; the others matter when it
+// goes.
+type instants struct {
+	latest uint32
+	// live has all instants, and gone those of them that were removed since, which leave live when they are its latest.
+	live, gone latestFirst
+}
+
+func (i *instants) add(at uint32) {
+	heap.Push(&i.live, at)
+	i.latest = i.live[0]
+}
+
+func (i *instants) remove(at uint32) {
+	heap.Push(&i.gone, at)
+	for len(i.gone) > 0 && i.gone[0] == i.live[0] {
+		heap.Pop(&i.gone)
+		heap.Pop(&i.live)
+	}
+	if len(i.live) > 0 {
+		i.latest = i.live[0]
+	}
+}
+
+func (i *instants) empty() bool { return len(i.live) == 0 }
+
+// latestFirst is a heap.
+type latestFirst []uint32
+
+// Len, Less, Swap, Push and Pop are heap.Interface.
+func (l latestFirst) Len() int           { return len(l) }
+func (l latestFirst) Less(i, j int) bool { return l[i] > l[j] }
+func (l latestFirst) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l *latestFirst) Push(x any)        { *l = append(*l, x.(uint32)) }
+
+func (l *latestFirst) Pop() any {
+	last := len(*l) - 1
+	x := (*l)[last]
+	*l = (*l)[:last]
+	return x
+}

@@ -1,0 +1,245 @@
+// Package revocation provides the set of the tokens that were taken back: the stored TokenRevocations of mintmark.io, as
+// authenticators ask for them.
+//
+// An entry covers one token, by its credential id or the hash of its text, or all tokens of an account, a subject, a key or
+// the whole server that were issued before an instant. Instants have whole seconds, as the claim iat has: a token is covered
+// if its iat is less than the instant. A token that does not tell when it was issued counts as issued before every instant.
+package revocation
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"hash/maphash"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
+	"github.com/mintmark/mintmark/internal/view"
+)
+
+// Set holds the entries. It is safe for concurrent use.
+//
+// It keeps digests, not texts: a million entries must fit into memory. Digests depend on seeds of the process, so that callers
+// can't look for texts that collide.
+type Set struct {
+	// View is the view of tokenrevocations. The set has what the view has, at every moment.
+	View *view.View[Record]
+
+	seeds  [2]maphash.Seed
+	total  atomic.Int64        // entries of all kinds; while it is 0, no token is looked at
+	counts [kinds]atomic.Int64 // entries of each kind, so that no digest is made for a kind without any
+
+	mu sync.RWMutex
+	// tokens has the entries that cover one token. Further entries for the same token are counted in again.
+	tokens map[digest]struct{}
+	again  map[digest]int
+	// before has, for each account, subject and key, and for all tokens, the instants of its entries.
+	before map[digest]*instants
+}
+
+// kind says by what an entry covers tokens.
+type kind uint8
+
+const (
+	nothing   kind = iota // an object that names nothing
+	ownID                 // the credential id of a service account token of this server
+	foreignID             // issuer and credential id
+	text                  // the hash of the text
+	account
+	subject
+	keyID
+	everything
+	kinds
+)
+
+// kindMask are the bits of a digest that say of which kind it is.
+const kindMask = 7
+
+// digest is a seeded hash of what an entry covers. It has 11 bytes because Go's maps then take the least memory.
+type digest [11]byte
+
+func (d digest) kind() kind { return kind(d[0] & kindMask) }
+
+// Record is an entry as the view keeps it.
+type Record struct {
+	what digest
+	// before is the instant of an entry that has one, in seconds since the epoch.
+	before [4]byte
+}
+
+// NewSet returns an empty set with its view.
+func NewSet() *Set {
+	s := &Set{tokens: map[digest]struct{}{}, again: map[digest]int{}, before: map[digest]*instants{}}
+	s.seeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+	s.View = view.NewPacked(v1alpha1.Resource("tokenrevocations"), true, s.record, s.change)
+	return s
+}
+
+// Len returns how many entries there are.
+func (s *Set) Len() int { return int(s.total.Load()) }
+
+// record returns the record of a TokenRevocation.
+func (s *Set) record(obj runtime.Object) (r Record) {
+	stored, ok := obj.(*v1alpha1.TokenRevocation)
+	if !ok {
+		return r
+	}
+	spec := &stored.Spec
+	switch {
+	case spec.CredentialID != "" && spec.Issuer == "":
+		r.what = s.digest(ownID, "", spec.CredentialID)
+	case spec.CredentialID != "":
+		r.what = s.digest(foreignID, spec.Issuer, spec.CredentialID)
+	case spec.TokenHash != "":
+		hash, _ := hex.DecodeString(spec.TokenHash) // a hash that is none covers no token
+		r.what = s.digest(text, "", string(hash))
+	case spec.ServiceAccount != nil:
+		r.what = s.digest(account, spec.ServiceAccount.Namespace, spec.ServiceAccount.Name)
+	case spec.Subject != nil:
+		r.what = s.digest(subject, spec.Subject.Issuer, spec.Subject.Subject)
+	case spec.KeyID != "":
+		r.what = s.digest(keyID, "", spec.KeyID)
+	case spec.IssuedBefore != nil:
+		r.what = s.digest(everything, "", "")
+	}
+	if spec.IssuedBefore != nil {
+		seconds := min(max(spec.IssuedBefore.Unix(), 0), math.MaxUint32)
+		binary.BigEndian.PutUint32(r.before[:], uint32(seconds))
+	}
+	return r
+}
+
+// usual is a length within which what is digested usually is.
+const usual = 256
+
+func (s *Set) digest(k kind, first, second string) (d digest) {
+	var stack [usual]byte
+	of := append(stack[:0], byte(k))
+	of = binary.BigEndian.AppendUint32(of, uint32(len(first))) //nolint:gosec // no text is that long
+	of = append(append(of, first...), second...)
+	binary.LittleEndian.PutUint64(d[:], maphash.Bytes(s.seeds[0], of))
+	var rest [8]byte
+	binary.LittleEndian.PutUint64(rest[:], maphash.Bytes(s.seeds[1], of))
+	copy(d[8:], rest[:])
+	d[0] = d[0]&^kindMask | byte(k)
+	return d
+}
+
+// change takes in that an entry came, went, or took the place of another one.
+func (s *Set) change(before, after *Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// The new one first: a token that both cover is covered all the time.
+	if after != nil && after.what.kind() != nothing {
+		s.add(after)
+		s.count(after, 1)
+	}
+	if before != nil && before.what.kind() != nothing {
+		s.count(before, -1)
+		s.remove(before)
+	}
+}
+
+func (s *Set) count(r *Record, by int64) {
+	s.counts[r.what.kind()].Add(by)
+	s.total.Add(by)
+}
+
+func (s *Set) add(r *Record) {
+	if r.what.kind() >= account {
+		if s.before[r.what] == nil {
+			s.before[r.what] = &instants{}
+		}
+		s.before[r.what].add(binary.BigEndian.Uint32(r.before[:]))
+		return
+	}
+	if _, ok := s.tokens[r.what]; ok {
+		s.again[r.what]++
+		return
+	}
+	s.tokens[r.what] = struct{}{}
+}
+
+func (s *Set) remove(r *Record) {
+	if r.what.kind() >= account {
+		known := s.before[r.what]
+		if known.remove(binary.BigEndian.Uint32(r.before[:])); known.empty() {
+			delete(s.before, r.what)
+		}
+		return
+	}
+	switch s.again[r.what] {
+	case 0:
+		delete(s.tokens, r.what)
+	case 1:
+		delete(s.again, r.what)
+	default:
+		s.again[r.what]--
+	}
+}
+
+// Covers reports whether a token was taken back, whose user is owner. While there are no entries it is one atomic load.
+func (s *Set) Covers(token string, owner user.Info) bool {
+	return s.total.Load() != 0 && s.covers(token, owner)
+}
+
+// Holder is the user of a token of this server, who knows what the token says.
+type Holder interface {
+	Credential() Credential
+}
+
+func (s *Set) covers(token string, owner user.Info) bool {
+	c := Credential{}
+	if holder, ok := owner.(Holder); ok {
+		c = holder.Credential()
+	} else {
+		c = Read(token)
+	}
+	if c.Account == "" && strings.HasPrefix(owner.GetName(), serviceaccountuser.ServiceAccountUsernamePrefix) {
+		c.Namespace, c.Account, _ = serviceaccountuser.SplitUsername(owner.GetName())
+	}
+	switch {
+	case c.ID != "":
+		if c.Own && s.has(ownID, "", c.ID) || s.has(foreignID, c.Issuer, c.ID) {
+			return true
+		}
+	case s.counts[text].Load() != 0:
+		hash := Hash(token)
+		if s.has(text, "", string(hash[:])) {
+			return true
+		}
+	}
+	return s.issuedBefore(keyID, "", c.KeyID, &c) ||
+		s.issuedBefore(account, c.Namespace, c.Account, &c) ||
+		s.issuedBefore(subject, c.Issuer, c.Subject, &c) ||
+		s.counts[everything].Load() != 0 && s.isBefore(s.digest(everything, "", ""), &c)
+}
+
+func (s *Set) has(k kind, first, second string) bool {
+	if s.counts[k].Load() == 0 {
+		return false
+	}
+	d := s.digest(k, first, second)
+	s.mu.RLock()
+	_, ok := s.tokens[d]
+	s.mu.RUnlock()
+	return ok
+}
+
+// issuedBefore reports whether a token is covered by what is named, which is nothing if the second name is empty.
+func (s *Set) issuedBefore(k kind, first, second string, c *Credential) bool {
+	return second != "" && s.counts[k].Load() != 0 && s.isBefore(s.digest(k, first, second), c)
+}
+
+func (s *Set) isBefore(d digest, c *Credential) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	known, ok := s.before[d]
+	return ok && (!c.Dated || c.IssuedAt < int64(known.latest))
+}

@@ -1,0 +1,241 @@
+package revocation
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
+)
+
+type spec = v1alpha1.TokenRevocationSpec
+
+// put has the set take in an entry, and returns what takes it out again.
+func put(s *Set, entry spec) (remove func()) {
+	r := s.record(&v1alpha1.TokenRevocation{Spec: entry})
+	s.change(nil, &r)
+	return func() { s.change(&r, nil) }
+}
+
+func at(seconds int64) *metav1.Time {
+	t := metav1.Unix(seconds, 0)
+	return &t
+}
+
+func part(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// written returns an unsigned JWT.
+func written(header, payload string) string {
+	return part(header) + "." + part(payload) + "." + part("signature")
+}
+
+// holder is a user of a service account token.
+type holder struct {
+	user.DefaultInfo
+	c Credential
+}
+
+func (h *holder) Credential() Credential { return h.c }
+
+// TestCovers: each kind of entry covers what it names, of what was issued before its instant, and nothing else.
+func TestCovers(t *testing.T) {
+	t.Parallel()
+	own := func(change func(*Credential)) *holder {
+		c := Credential{
+			Own: true, Issuer: "https://own", Subject: "system:serviceaccount:ns:app", ID: "id", KeyID: "key",
+			Namespace: "ns", Account: "app", IssuedAt: 100, Dated: true,
+		}
+		change(&c)
+		return &holder{c: c}
+	}
+	same := own(func(*Credential) {})
+	undated := own(func(c *Credential) { c.ID, c.Dated, c.IssuedAt = "", false, 0 })
+	person := &user.DefaultInfo{Name: "jane"}
+	foreign := written(`{"alg":"ES256","kid":"theirs"}`, `{"iss":"https://theirs","sub":"jane","jti":"j","iat":100}`)
+	nameless := written(`{"alg":"ES256"}`, `{"iss":"https://theirs","sub":"jane","iat":100.9}`)
+	hashOf := func(token string) string { h := Hash(token); return hex.EncodeToString(h[:]) }
+	account := &v1alpha1.ServiceAccountReference{Namespace: "ns", Name: "app"}
+	for name, test := range map[string]struct {
+		entry spec
+		token string
+		owner user.Info
+		want  bool
+	}{
+		"own id":                          {spec{CredentialID: "id"}, "", same, true},
+		"another id":                      {spec{CredentialID: "id2"}, "", same, false},
+		"own id, issuer named":            {spec{CredentialID: "id", Issuer: "https://own"}, "", same, true},
+		"the id at another issuer":        {spec{CredentialID: "id", Issuer: "https://theirs"}, "", same, false},
+		"an issuer's id":                  {spec{CredentialID: "j", Issuer: "https://theirs"}, foreign, person, true},
+		"an issuer's id as if it was own": {spec{CredentialID: "j"}, foreign, person, false},
+		"hash of an opaque token":         {spec{TokenHash: hashOf("sesame")}, "sesame", person, true},
+		"another opaque token":            {spec{TokenHash: hashOf("sesame")}, "sesame2", person, false},
+		"hash of a JWT without id":        {spec{TokenHash: hashOf(nameless)}, nameless, person, true},
+		"no hash at all":                  {spec{TokenHash: "zz"}, "sesame", person, false},
+		"account, the second before":      {spec{ServiceAccount: account, IssuedBefore: at(101)}, "", same, true},
+		"account, the very second":        {spec{ServiceAccount: account, IssuedBefore: at(100)}, "", same, false},
+		"account, undated":                {spec{ServiceAccount: account, IssuedBefore: at(1)}, "", undated, true},
+		"account of the same name":        {spec{ServiceAccount: &v1alpha1.ServiceAccountReference{Namespace: "n", Name: "sapp"}, IssuedBefore: at(101)}, "", same, false},
+		"account named by a webhook":      {spec{ServiceAccount: account, IssuedBefore: at(101)}, "x", &user.DefaultInfo{Name: "system:serviceaccount:ns:app"}, true},
+		"key":                             {spec{KeyID: "key", IssuedBefore: at(101)}, "", same, true},
+		"another key":                     {spec{KeyID: "key2", IssuedBefore: at(101)}, "", same, false},
+		"an issuer's key":                 {spec{KeyID: "theirs", IssuedBefore: at(101)}, foreign, person, true},
+		"subject":                         {spec{Subject: &v1alpha1.SubjectReference{Issuer: "https://theirs", Subject: "jane"}, IssuedBefore: at(101)}, foreign, person, true},
+		"subject, a fraction of a second": {spec{Subject: &v1alpha1.SubjectReference{Issuer: "https://theirs", Subject: "jane"}, IssuedBefore: at(101)}, nameless, person, true},
+		"subject of another issuer":       {spec{Subject: &v1alpha1.SubjectReference{Issuer: "https://own", Subject: "jane"}, IssuedBefore: at(101)}, foreign, person, false},
+		"everything":                      {spec{IssuedBefore: at(101)}, "", same, true},
+		"everything, opaque":              {spec{IssuedBefore: at(101)}, "sesame", person, true},
+		"everything, later":               {spec{IssuedBefore: at(100)}, "", same, false},
+		"nothing named":                   {spec{}, "", same, false},
+	} {
+		s := NewSet()
+		if s.Covers(test.token, test.owner) {
+			t.Errorf("%s: covered by an empty set", name)
+		}
+		remove := put(s, test.entry)
+		if got := s.Covers(test.token, test.owner); got != test.want {
+			t.Errorf("%s: covered: %t", name, got)
+		}
+		if remove(); s.Covers(test.token, test.owner) || s.Len() != 0 {
+			t.Errorf("%s: covered although the entry is gone", name)
+		}
+	}
+}
+
+// TestSpellings: no other spelling of a token has another hash, and no other token the same.
+func TestSpellings(t *testing.T) {
+	t.Parallel()
+	header, payload := `{"alg":"ES256"}`, `{"sub":"abc"}`
+	token := part(header) + "." + part(payload) + "."
+	for name, same := range map[string]string{
+		"the signature's twin":       token + "AAAA",
+		"no signature":               token,
+		"other last bits, payload":   part(header) + "." + strings.TrimSuffix(part(payload), "Q") + "R.AAAA",
+		"a line break in the middle": part(header)[:4] + "\n" + part(header)[4:] + "." + part(payload) + ".AAAA",
+	} {
+		if !strings.HasSuffix(part(payload), "Q") {
+			t.Fatal("the payload has no spare bits")
+		}
+		if Hash(same) != Hash(token) {
+			t.Errorf("%s: another hash", name)
+		}
+	}
+	seen := map[[32]byte]string{Hash(token): token}
+	for _, other := range []string{
+		part(header) + "." + part(`{"sub":"b"}`) + ".", part(`{"alg":"ES384"}`) + "." + part(payload) + ".",
+		token + ".", "a.b.c", "a.b.d", "sesame", "sesame ", "",
+	} {
+		if twin, ok := seen[Hash(other)]; ok {
+			t.Errorf("%q and %q have the same hash", other, twin)
+		}
+		seen[Hash(other)] = other
+	}
+}
+
+// TestRead: claims of the wrong type don't hide the others.
+func TestRead(t *testing.T) {
+	t.Parallel()
+	all := Credential{Issuer: "i", Subject: "s", ID: "j", KeyID: "k", IssuedAt: 7, Dated: true}
+	for payload, change := range map[string]func(*Credential){
+		`{"iss":"i","sub":"s","jti":"j","iat":7}`:                                     func(*Credential) {},
+		`{"iss":"i","sub":"s","jti":"j","iat":"7"}`:                                   func(c *Credential) { c.IssuedAt, c.Dated = 0, false },
+		`{"iss":"i","sub":"s","jti":"j","iat":null}`:                                  func(c *Credential) { c.IssuedAt, c.Dated = 0, false },
+		`{"iss":"i","sub":"s","jti":"j","iat":1e300}`:                                 func(c *Credential) { c.IssuedAt, c.Dated = 0, false },
+		`{"iss":"accounts.google.com","sub":"s","jti":"j","iat":7}`:                   func(c *Credential) { c.Issuer = "https://accounts.google.com" },
+		`{"iss":"i","sub":"s","jti":9,"iat":7}`:                                       func(c *Credential) { c.ID = "" },
+		`{"ISS":"i","iss":"i","JTI":"other","jti":"j","sub":"s","Sub":"x","iat":7.9}`: func(*Credential) {},
+		`[]`: func(c *Credential) { *c = Credential{KeyID: "k"} },
+	} {
+		want := all
+		change(&want)
+		if got := Read(written(`{"alg":"RS256","kid":"k"}`, payload)); got != want {
+			t.Errorf("%s: %+v", payload, got)
+		}
+	}
+	for _, text := range []string{"", "..", "a.b.c", "e30.e30.", "sesame", part(`{"alg":"ES256"}`) + ".!."} {
+		if got := Read(text); got != (Credential{}) {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
+// TestManyForOne: the latest of the entries that are there counts, in whatever order they come and go.
+func TestManyForOne(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	s := NewSet()
+	entry := func(before int64) spec {
+		return spec{ServiceAccount: &v1alpha1.ServiceAccountReference{Namespace: "ns", Name: "app"}, IssuedBefore: at(before)}
+	}
+	var entries []func()
+	var instants []int64
+	for range 2000 {
+		if len(entries) > 0 && random.IntN(2) == 0 {
+			i := random.IntN(len(entries))
+			entries[i]()
+			entries, instants = append(entries[:i], entries[i+1:]...), append(instants[:i], instants[i+1:]...)
+		} else {
+			before := random.Int64N(20) + 10
+			entries, instants = append(entries, put(s, entry(before))), append(instants, before)
+		}
+		latest := int64(0)
+		for _, before := range instants {
+			latest = max(latest, before)
+		}
+		for issued := range int64(32) {
+			c := Credential{Own: true, ID: "x", Namespace: "ns", Account: "app", IssuedAt: issued, Dated: true}
+			if got := s.Covers("", &holder{c: c}); got != (issued < latest) {
+				t.Fatalf("issued at %d, covered: %t, entries %v", issued, got, instants)
+			}
+		}
+	}
+	// Two entries for the same token: it is covered until both are gone.
+	first, second := put(s, spec{CredentialID: "id"}), put(s, spec{CredentialID: "id"})
+	token := &holder{c: Credential{Own: true, ID: "id"}}
+	first()
+	if !s.Covers("", token) {
+		t.Error("not covered although one of two entries is there")
+	}
+	if second(); s.Covers("", token) {
+		t.Error("covered although both entries are gone")
+	}
+}
+
+// TestTime: an instant that a token can't name is not taken for another one.
+func TestTime(t *testing.T) {
+	t.Parallel()
+	for before, want := range map[int64]bool{-5: false, 0: false, 1: true, 1 << 40: true} {
+		s := NewSet()
+		put(s, spec{IssuedBefore: at(before)})
+		if got := s.Covers("", &holder{c: Credential{ID: "x", IssuedAt: 0, Dated: true}}); got != want {
+			t.Errorf("before %v: covered: %t", time.Unix(before, 0), got)
+		}
+	}
+}
+
+// BenchmarkCovers is the look-up for a service account token that was not taken back.
+func BenchmarkCovers(b *testing.B) {
+	for _, size := range []int{0, 1, 10_000, 1_000_000} {
+		s := NewSet()
+		for i := range size {
+			put(s, spec{CredentialID: fmt.Sprintf("%032x", i)})
+		}
+		var owner user.Info = &holder{c: Credential{
+			Own: true, Issuer: "https://mintmark.example:7443", ID: "7d1c2b60-1f0a-4b7e-9c55-3a2f4be1a0c9", KeyID: "key", Namespace: "ns", Account: "app", IssuedAt: 100, Dated: true,
+		}}
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if s.Covers("", owner) {
+					b.Fatal("covered")
+				}
+			}
+		})
+	}
+}
