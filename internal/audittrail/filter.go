@@ -11,31 +11,36 @@ var (
 	idMarker      = []byte(`credential-id":`)
 	revokedMarker = []byte(Prefix + "revoked-")
 	deletedMarker = []byte(`"tokenrevocations"`)
+	requestMarker = []byte(`/token`)
 )
 
 // filter tells from the bytes of a line whether its event may be needed, so that few lines are decoded.
 type filter struct {
-	// texts are what a line may have in it.
-	texts [][]byte
+	// texts are what a line may have in it: all texts of one of the lists.
+	texts [][][]byte
 	// ids are looked up in the lines, if there are too many to search for each.
 	ids map[string]struct{}
 }
 
-// filterOf returns the filter for lines that name one of the ids or have one of the texts in them.
-func filterOf(ids map[string]struct{}, texts ...string) *filter {
-	f := &filter{texts: [][]byte{revokedMarker, deletedMarker}}
+// filterOf returns the filter for lines that name one of the ids, and for revocations.
+func filterOf(ids map[string]struct{}) *filter {
+	f := &filter{texts: [][][]byte{{revokedMarker}, {deletedMarker}}}
 	const few = 3
 	if len(ids) > few {
 		f.ids = ids
-	} else {
-		for id := range ids {
-			texts = append(texts, id)
-		}
+		return f
 	}
-	for _, text := range texts {
-		f.texts = append(f.texts, inJSON(text)...)
+	for id := range ids {
+		f.add(id)
 	}
 	return f
+}
+
+// add has lines pass that have a text in them, and all of the markers.
+func (f *filter) add(text string, markers ...[]byte) {
+	for _, form := range inJSON(text) {
+		f.texts = append(f.texts, append([][]byte{form}, markers...))
+	}
 }
 
 // inJSON returns a text as it stands in JSON: with <, > and & escaped, and without that.
@@ -54,8 +59,8 @@ func inJSON(text string) [][]byte {
 
 // mayMatch reports whether an event in a part of a log may be needed.
 func (f *filter) mayMatch(part []byte) bool {
-	for _, text := range f.texts {
-		if bytes.Contains(part, text) {
+	for _, all := range f.texts {
+		if !slices.ContainsFunc(all, func(text []byte) bool { return !bytes.Contains(part, text) }) {
 			return true
 		}
 	}

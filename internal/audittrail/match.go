@@ -35,35 +35,37 @@ func newMatcher(selection *Selection) *matcher {
 		for _, id := range c.IDs {
 			m.ids[id] = struct{}{}
 		}
-		m.filter = filterOf(m.ids, c.Object.texts()...)
+		m.filter = filterOf(m.ids)
+		if c.Object.Name != "" {
+			m.filter.add(c.Object.Name)
+		}
 	}
 	return m
 }
 
-// texts are what the events of a write to the object have in them.
-func (o Object) texts() []string {
-	if o.Name == "" {
-		return nil
-	}
-	return []string{o.Name}
-}
-
 // search prepares the first of two readings, which finds the credentials of the selection.
 func (m *matcher) search() {
-	_, name, _ := strings.Cut(m.ServiceAccount, "/")
 	m.filter = &filter{}
-	for _, text := range []string{name, m.RequestedBy, m.KeyID} {
-		if text != "" {
-			m.filter.texts = append(m.filter.texts, inJSON(text)...)
-		}
+	m.addSelected()
+}
+
+// addSelected has those events pass that name the account, the requester or the key.
+func (m *matcher) addSelected() {
+	switch namespace, name, _ := strings.Cut(m.ServiceAccount, "/"); {
+	case m.ServiceAccount != "":
+		m.filter.add(m.user)
+		m.filter.add("/namespaces/" + namespace + "/serviceaccounts/" + name + "/token")
+	case m.RequestedBy != "":
+		m.filter.add(m.RequestedBy, requestMarker)
+	default:
+		m.filter.add(m.KeyID)
 	}
 }
 
 // follow prepares the second reading, which finds the events of these credentials.
 func (m *matcher) follow() {
-	texts := m.filter.texts
 	m.filter = filterOf(m.ids)
-	m.filter.texts = append(m.filter.texts, texts...)
+	m.addSelected()
 }
 
 // note keeps the credentials of an event that belong to the selection.
