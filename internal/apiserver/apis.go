@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"net/http"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -25,7 +24,7 @@ import (
 
 // newGroups returns the API groups, in the order in which /apis lists them.
 func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
-	authorizer *authz.Authorizer, roles *authz.Index, openShift *openShift,
+	authorizer *authz.Authorizer, roles *authz.Index, keys mintmark.SigningKeys, openShift *openShift,
 ) ([]registry.Group, error) {
 	coreGroup, err := core.Storage(getter, issuer)
 	if err != nil {
@@ -35,10 +34,7 @@ func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, re
 	if err != nil {
 		return nil, err
 	}
-	ownGroup, err := mintmark.Storage(getter, mintmark.Config{SigningKeys: mintmark.SigningKeys{
-		Elsewhere: "this server signs with the key in a file: put another key there, and restart the server",
-		Now:       time.Now,
-	}})
+	ownGroup, err := mintmark.Storage(getter, mintmark.Config{SigningKeys: keys})
 	if err != nil {
 		return nil, err
 	}

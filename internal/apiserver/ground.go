@@ -18,6 +18,8 @@ type ground struct {
 	endpoint *endpoint
 	identity *identity.Identity
 	keys     *keys
+	// made names files besides certificates and keys that this start has made.
+	made []string
 }
 
 // openGround takes all of it. What it has taken by then it gives back if it fails.
@@ -33,7 +35,7 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 	}
 	g.add(func() { _ = g.dir.Close() })
 	// The signing key first: a store is never there without the key that signed its tokens.
-	signing, err := openSigningKey(cfg.Tokens.SigningKeyFile, g.dir)
+	signing, err := openSigningKey(cfg.Tokens, g.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +43,7 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 		return nil, err
 	}
 	g.add(g.store.close)
-	if g.sealer, err = openSealer(ctx, g.store, g.dir); err != nil {
+	if g.sealer, err = g.openSealer(ctx); err != nil {
 		return nil, err
 	}
 	g.add(g.sealer.Close)

@@ -11,7 +11,8 @@ import (
 
 // openSealer returns what encrypts the private keys in a store. With the embedded store, the key for it is made in the data directory
 // if there is none. For an external store none is made: another server could not read what it encrypts.
-func openSealer(ctx context.Context, s *store, dir *datadir.Dir) (*identity.Sealer, error) {
+func (g *ground) openSealer(ctx context.Context) (*identity.Sealer, error) {
+	s, dir := g.store, g.dir
 	cfg := identity.SealerConfig{
 		ConfigurationFile:    s.options.EncryptionProviderConfigFilepath,
 		Reload:               s.options.EncryptionProviderConfigAutomaticReload,
@@ -41,6 +42,7 @@ func openSealer(ctx context.Context, s *store, dir *datadir.Dir) (*identity.Seal
 	if cfg.KeyEncryptionKey, err = dir.MakeKeyEncryptionKey(); err != nil {
 		return nil, err
 	}
+	g.made = append(g.made, cfg.KeyEncryptionKeyFile)
 	return identity.NewSealer(ctx, cfg)
 }
 

@@ -24,64 +24,54 @@ type keys struct {
 	issuers   []string
 	audiences authenticator.Audiences
 	ring      *signingkey.Ring
+	// files are the key files of the operator; nil if there are none.
+	files *signingkey.Files
 	// made names the file of the signing key, if this start has made it.
 	made []string
 }
 
-// loadKeys reads the keys besides the one that signs. issuer is the pinned one.
+// loadKeys puts the keys behind signing, checking and documents. issuer is the pinned one.
 func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
-	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, made: signing.made}
+	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, files: signing.files, made: signing.made}
 	if len(k.issuers) == 0 {
 		k.issuers = []string{issuer}
 	}
 	if len(k.audiences) == 0 {
 		k.audiences = slices.Clone(k.issuers)
 	}
+	if k.files != nil {
+		k.ring = signingkey.NewRing(k.files, nil)
+		return k, nil
+	}
 	signer, err := signingkey.NewSigner(signing.key)
 	if err != nil {
 		return nil, fmt.Errorf("failed to build token generator: %w", err)
 	}
-	var public []crypto.PublicKey
-	for _, file := range tokens.KeyFiles {
-		found, err := signingkey.LoadPublicKeys(file)
-		if err != nil {
-			return nil, fmt.Errorf("--service-account-key-file: %w", err)
-		}
-		public = append(public, found...)
-	}
-	if len(tokens.KeyFiles) == 0 {
-		public = []crypto.PublicKey{signer.Public()}
-	}
-	source, err := signingkey.NewStatic(signer, public)
+	source, err := signingkey.NewStatic(signer, []crypto.PublicKey{signer.Public()})
 	if err != nil {
 		return nil, err
 	}
 	k.ring = signingkey.NewRing(source, nil)
-	if !k.ring.Holds(signer.KeyID()) {
-		return nil, fmt.Errorf("the signing key in %s is not among the keys in the files of --service-account-key-file: neither this server nor anybody else would accept what it signs; add it with --service-account-key-file=%s",
-			tokens.SigningKeyFile, tokens.SigningKeyFile)
-	}
 	return k, nil
 }
 
 // signingKey is the key that signs.
 type signingKey struct {
 	key crypto.Signer
+	// files have the keys if the operator names files.
+	files *signingkey.Files
 	// made names the file of the key, if this start has made it.
 	made []string
 }
 
-// openSigningKey reads the key that signs from a file. If none is named, the key is in the data directory, and is made at the
+// openSigningKey reads the key that signs, from the files of the operator. If none are named, the key is in the data directory, and is made at the
 // first start with it. Later a missing key is an error: with another one, every token that is out would be refused.
-func openSigningKey(file string, dir *datadir.Dir) (signingKey, error) {
-	if file != "" {
-		key, err := signingkey.LoadPrivateKey(file)
-		if err != nil {
-			return signingKey{}, fmt.Errorf("--service-account-signing-key-file: %w", err)
-		}
-		return signingKey{key: key}, nil
+func openSigningKey(tokens Tokens, dir *datadir.Dir) (signingKey, error) {
+	if tokens.SigningKeyFile != "" {
+		files, err := signingkey.NewFiles(tokens.SigningKeyFile, tokens.KeyFiles)
+		return signingKey{files: files}, err
 	}
-	file = dir.Path(datadir.SigningKey)
+	file := dir.Path(datadir.SigningKey)
 	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && dir.Used() {
 		return signingKey{}, fmt.Errorf("%s, which signs the tokens, is missing, although a server has run with this data directory. With a new key all tokens that are out would be refused, "+
 			"so none is made: put the file back from a backup, or name the key with --service-account-signing-key-file. "+

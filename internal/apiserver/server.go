@@ -58,6 +58,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	openShift := newOpenShift(cfg, keys, index, oauthClient)
 	views := newViews(stored.client, cfg.MaxStaleness, index, roles, openShift)
+	views.set.LimitReads(cfg.Server.MaxMutatingRequestsInFlight)
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 
 	// The API, and the two ways to it, which are open when the server is ready.
 	ready := make(chan struct{})
-	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, openShift)
+	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, signingKeys(ground), openShift)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +100,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	transports.keyFiles = keys.files
 	generic.BuildHandlerChainFunc = transports.chain
 	server, err := generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate())
 	if err != nil {

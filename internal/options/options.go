@@ -110,9 +110,9 @@ func (o *Options) addTokenFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&t.APIAudiences, "api-audiences", t.APIAudiences,
 		"Audiences of this server: those of tokens requested without any. Default: the issuers.")
 	fs.StringVar(&t.SigningKeyFile, "service-account-signing-key-file", t.SigningKeyFile,
-		"PEM file of the private key that signs tokens: RSA of at least 2048 bits, or ECDSA on P-256, P-384 or P-521. Default: a P-256 key that is made in the data directory.")
+		"PEM file of the private key that signs tokens: RSA of at least 2048 bits, or ECDSA on P-256, P-384 or P-521. It is read again when it changes; while it or the files of --service-account-key-file can't be used, the keys that were read before hold on. Default: a P-256 key that is made in the data directory.")
 	fs.StringArrayVar(&t.KeyFiles, "service-account-key-file", t.KeyFiles,
-		"PEM file of keys whose tokens are accepted and which are published: public keys, certificates or private keys. May be given several times. Default: the signing key.")
+		"PEM file of keys whose tokens are accepted and which are published: public keys, certificates or private keys. May be given several times; read again when they change. Default: the signing key.")
 	fs.StringVar(&t.JWKSURI, "service-account-jwks-uri", t.JWKSURI,
 		"https URL that the discovery document names as the place of the key set. Default: this server.")
 	fs.BoolVar(&t.Lookup, "service-account-lookup", t.Lookup,

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	k8smetrics "k8s.io/component-base/metrics"
+
 	"github.com/mintmark/mintmark/internal/reason"
 )
 
@@ -51,6 +53,8 @@ type Key struct {
 	// p256 is the key with its multiples, once they are made; without them crypto/ecdsa checks.
 	p256      atomic.Pointer[p256]
 	withdrawn atomic.Bool
+	// signed counts the tokens that the process has signed with the key.
+	signed k8smetrics.CounterMetric
 }
 
 // Withdrawn reports whether the key's tokens are no longer accepted. A key that was withdrawn stays so: if it is accepted
@@ -76,7 +80,7 @@ func (s *KeySet) succeededBy(keys []PublicKey) *KeySet {
 			}
 		}
 		if key == nil {
-			key = &Key{id: given.ID, public: given.Public}
+			key = &Key{id: given.ID, public: given.Public, signed: metrics.Signed.WithLabelValues(given.ID)}
 		}
 		next.keys = append(next.keys, key)
 		next.byID[given.ID] = append(next.byID[given.ID], key)

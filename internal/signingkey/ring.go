@@ -15,7 +15,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// TokenSigner signs tokens with one key, or has them signed. It must be safe for concurrent use.
+// TokenSigner signs tokens with one key, or has them signed. It must be safe for concurrent use, and comparable: contents
+// have the same signer while the same key signs.
 type TokenSigner interface {
 	// Sign returns the token that carries the claims, in JWS compact serialization, and the key id in its header. end is
 	// the end of the token, to the second; zero for a token without end. An error with a method Unavailable says that
@@ -96,6 +97,7 @@ func NewRing(source Source, now func() time.Time) *Ring {
 	if now == nil {
 		now = time.Now
 	}
+	registerMetrics()
 	r := &Ring{source: source, now: now, wake: make(chan struct{}, 1)}
 	// Nothing is known at first, and no key is in it.
 	r.snapshot.Store(&Snapshot{set: &KeySet{}})
@@ -146,6 +148,11 @@ func (r *Ring) renew() *Snapshot {
 	}
 	r.snapshot.Store(s)
 	old.set.withdraw(s.set)
+	for id := range old.set.byID {
+		if !s.set.Holds(id) {
+			metrics.Signed.DeleteLabelValues(id)
+		}
+	}
 	return s
 }
 
@@ -193,19 +200,40 @@ func (r *Ring) Run(ctx context.Context) {
 // Sign returns a token that carries the claims, signed with an algorithm. Without a signer for the algorithm, and with the
 // empty one, the default signs. end is the end of the token; zero for one without end.
 func (r *Ring) Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (string, error) {
-	s := r.fresh()
-	signer := s.signers[algorithm]
-	if signer == nil {
-		signer = s.signers[s.fallback]
+	for range maxTurns {
+		s := r.fresh()
+		signer := s.signer(algorithm)
+		switch {
+		case s.generation == 0:
+			return "", errUnread
+		case signer == nil:
+			return "", errNoSigner
+		}
+		token, keyID, err := signer.Sign(ctx, claims, end)
+		// A token must not go out when another key has taken over meanwhile.
+		if now := r.fresh(); now != s && now.signer(algorithm) != signer {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if keys := s.set.byID[keyID]; len(keys) > 0 {
+			keys[0].signed.Inc()
+		}
+		return token, nil
 	}
-	switch {
-	case s.generation == 0:
-		return "", errUnread
-	case signer == nil:
-		return "", errNoSigner
+	return "", unavailable("the signing keys change too fast, please try again later", nil)
+}
+
+// maxTurns is how often a token is signed anew because another key has taken over.
+const maxTurns = 3
+
+// signer returns what signs with an algorithm, or else by default; nil if nothing does.
+func (s *Snapshot) signer(algorithm string) TokenSigner {
+	if signer := s.signers[algorithm]; signer != nil {
+		return signer
 	}
-	token, _, err := signer.Sign(ctx, claims, end)
-	return token, err
+	return s.signers[s.fallback]
 }
 
 // errNoSigner says that no key signs.

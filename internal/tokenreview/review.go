@@ -249,10 +249,13 @@ type valueless struct{ context.Context }
 
 func withoutValues(ctx context.Context) context.Context { return valueless{ctx} }
 
-// Value knows one key.
-func (valueless) Value(key any) any {
-	if _, ok := key.(view.UnpacedKey); ok {
+// Value knows that reads are not paced, and when they end.
+func (v valueless) Value(key any) any {
+	switch key.(type) {
+	case view.UnpacedKey:
 		return true
+	case view.ReadsEndKey:
+		return v.Context.Value(key)
 	}
 	return nil
 }
