@@ -48,6 +48,8 @@ const (
 // Annotations of a request that revoked tokens. They say which tokens: one, or those of an account, of a subject of an issuer
 // or of a key, or, where there is RevokedIssuedBefore alone, all.
 const (
+	// RevocationName is the name of the TokenRevocation.
+	RevocationName = Prefix + "revocation"
 	// RevokedCredentialID is the id of the one token.
 	RevokedCredentialID = Prefix + "revoked-credential-id"
 	// RevokedServiceAccount is the account, as NAMESPACE/NAME.

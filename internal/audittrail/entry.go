@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
 
 // Kind says what happened.
@@ -154,26 +156,20 @@ func (e *event) request() *Entry {
 	return out
 }
 
-// revocation returns the entry of a revocation, or nil.
+// revocation returns the entry of a revocation, or of the deletion of one, or nil.
 func (e *event) revocation() *Entry {
-	named := e.ObjectRef.Resource == "tokenrevocations" && e.ObjectRef.APIGroup == "mintmark.io"
+	if e.ObjectRef.Resource == "tokenrevocations" && e.ObjectRef.APIGroup == v1alpha1.GroupName && e.Verb == "delete" {
+		out := e.entry(Restored, "")
+		out.Revocation = &Revocation{Name: e.ObjectRef.Name}
+		return out
+	}
 	r := &Revocation{
-		CredentialID: e.Annotations[RevokedCredentialID], ServiceAccount: e.Annotations[RevokedServiceAccount],
+		Name: e.Annotations[RevocationName], CredentialID: e.Annotations[RevokedCredentialID], ServiceAccount: e.Annotations[RevokedServiceAccount],
 		Issuer: e.Annotations[RevokedIssuer], Subject: e.Annotations[RevokedSubject], KeyID: e.Annotations[RevokedKeyID],
 		IssuedBefore: timeIn(e.Annotations[RevokedIssuedBefore]),
 	}
-	switch {
-	case *r != (Revocation{}):
-	case named && e.Verb == "delete":
-		r.Name = e.ObjectRef.Name
-		out := e.entry(Restored, "")
-		out.Revocation = r
-		return out
-	default:
+	if *r == (Revocation{}) {
 		return nil
-	}
-	if named {
-		r.Name = e.ObjectRef.Name
 	}
 	out := e.entry(Revoked, r.CredentialID)
 	out.Revocation = r

@@ -52,7 +52,7 @@ func reviewing(minute int, jti, verdict, user string) string {
 // revoking is the event of a revocation.
 func revoking(minute int, name, what string) string {
 	return line(minute, "sec", "create", "/apis/mintmark.io/v1alpha1/tokenrevocations", 201,
-		`,"objectRef":{"resource":"tokenrevocations","apiGroup":"mintmark.io","name":"`+name+`"},"annotations":{`+what+`}`)
+		`,"objectRef":{"resource":"tokenrevocations","apiGroup":"mintmark.io","name":""},"annotations":{"authentication.mintmark.io/revocation":"`+name+`",`+what+`}`)
 }
 
 const (
