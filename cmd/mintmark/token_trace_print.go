@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/audittrail"
 )
 
@@ -170,7 +171,7 @@ func caller(e *audittrail.Entry) string {
 // verdict says what came of it.
 func verdict(e *audittrail.Entry) string {
 	text := cmp.Or(e.Verdict, "no verdict recorded")
-	if e.Reason != "" {
+	if e.Reason != "" && e.Verdict != string(v1alpha1.VerdictAuthenticated) {
 		text += " (" + e.Reason + ")"
 	}
 	if e.Code != 0 && (e.Kind == audittrail.Used || e.Code >= 300) {

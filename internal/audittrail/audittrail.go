@@ -76,5 +76,5 @@ const (
 	Unavailable = Prefix + "unavailable"
 )
 
-// Reason is an annotation of a review and of a refused caller: the reason code of the refusal.
+// Reason is an annotation of a review and of a refused caller: the reason code of the verdict.
 const Reason = Prefix + "reason"

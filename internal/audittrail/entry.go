@@ -3,13 +3,14 @@ package audittrail
 import (
 	"cmp"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
 
-// Kind says what happened.
+// Kind is the kind of an entry.
 type Kind string
 
 // The kinds, in the order in which one request may be several of them.
@@ -54,9 +55,9 @@ type Entry struct {
 	Reason  string `json:"reason,omitempty"`
 	// User is the user whose credential it is.
 	User string `json:"user,omitempty"`
-	// Token says what was issued.
+	// Token describes the issued token.
 	Token *Token `json:"token,omitempty"`
-	// Revocation says what was revoked.
+	// Revocation names the revoked tokens.
 	Revocation *Revocation `json:"revocation,omitempty"`
 }
 
@@ -94,7 +95,7 @@ func sameEvent(a, b *Entry) bool {
 	return a.Time.Equal(b.Time) && a.AuditID == b.AuditID && a.Kind == b.Kind
 }
 
-// entry returns what an event says whatever it is about.
+// entry returns an entry with the fields that all kinds have.
 func (e *event) entry(kind Kind, id string) *Entry {
 	out := &Entry{
 		Time: e.RequestReceivedTimestamp, Kind: kind, AuditID: e.AuditID, Stage: e.Stage, CredentialID: id,
@@ -113,12 +114,12 @@ func (e *event) use() *Entry {
 	out.User, out.Reason = e.User.Username, e.Annotations[Reason]
 	switch {
 	case e.Annotations[Unavailable] != "":
-		out.Verdict, out.Code = "Undecided", 503
+		out.Verdict, out.Code = string(v1alpha1.VerdictUndecided), http.StatusServiceUnavailable
 	case e.User.Username == "":
-		out.Verdict = "Refused"
+		out.Verdict = string(v1alpha1.VerdictRefused)
 	default:
 		// The reason of a review that was made with the credential is that of the reviewed token.
-		out.Verdict, out.Reason = "Authenticated", ""
+		out.Verdict, out.Reason = string(v1alpha1.VerdictAuthenticated), ""
 	}
 	return out
 }
@@ -128,9 +129,9 @@ func (e *event) review() *Entry {
 	out := e.entry(Reviewed, e.reviewed())
 	out.Verdict, out.Reason, out.User = e.Annotations[Verdict], e.Annotations[Reason], e.Annotations[ReviewedUser]
 	if answer := e.answer(); answer != nil && out.Verdict == "" && e.ObjectRef.Resource == "tokenreviews" {
-		out.User, out.Verdict = answer.Status.User.Username, "Refused"
+		out.User, out.Verdict = answer.Status.User.Username, string(v1alpha1.VerdictRefused)
 		if good := answer.Status.Authenticated; good != nil && *good {
-			out.Verdict = "Authenticated"
+			out.Verdict = string(v1alpha1.VerdictAuthenticated)
 		}
 	}
 	return out

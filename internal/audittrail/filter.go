@@ -16,7 +16,7 @@ var (
 
 // filter tells from the bytes of a line whether its event may be needed, so that few lines are decoded.
 type filter struct {
-	// texts are what a line may have in it: all texts of one of the lists.
+	// texts are lists of texts. A line passes if it has all texts of one list in it.
 	texts [][][]byte
 	// ids are looked up in the lines, if there are too many to search for each.
 	ids map[string]struct{}

@@ -6,7 +6,7 @@ import (
 	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
 )
 
-// life knows what has been told of the traced credentials so far, and by that which revocations cover them.
+// life collects accounts and keys of the traced credentials, and finds the revocations that cover them.
 type life struct {
 	*matcher
 	// accounts and keys are those of the credentials, each with the earliest time at which one of them was seen.
@@ -47,7 +47,8 @@ func see(seen map[string]time.Time, name string, at time.Time) {
 	}
 }
 
-// covers reports whether a revocation covers one of the credentials, as far as that is known: their subject is not.
+// covers reports whether a revocation covers one of the credentials. Revocations of a subject are left out: no event has the
+// subject of an OpenID Connect token.
 func (l *life) covers(e *Entry) bool {
 	r := e.Revocation
 	var since time.Time

@@ -31,7 +31,7 @@ type log struct {
 	name string
 	file *os.File // nil for standard input
 	info os.FileInfo
-	// once is set for what can be read once: standard input, or a pipe.
+	// once is the text of standard input or of a pipe, which can be read only once.
 	once *bufio.Reader
 	gzip bool
 }
@@ -138,7 +138,7 @@ func (l *Logs) addOnce(one *log, in io.Reader) error {
 var gzipMagic = []byte{0x1f, 0x8b}
 
 func isGzip(in *bufio.Reader) bool {
-	start, _ := in.Peek(len(gzipMagic)) // what is shorter is no gzip
+	start, _ := in.Peek(len(gzipMagic)) // a shorter text is not compressed
 	return bytes.Equal(start, gzipMagic)
 }
 

@@ -27,7 +27,7 @@ type Selection struct {
 
 // Credential is one credential.
 type Credential struct {
-	// IDs are what it may be called.
+	// IDs are its possible ids.
 	IDs []string
 	// Object is the stored object that holds the token or stands for it, if there is one.
 	Object Object

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Report says what a trace has read and found.
+// Report has the counts of a trace.
 type Report struct {
 	Counts
 	// Files is how many logs were read.
 	Files int `json:"files"`
 	// Entries is how many were found.
 	Entries int `json:"entries"`
-	// Problems are why some logs were read in part only, a sentence each.
+	// Problems are sentences about logs that were read in part only.
 	Problems []string `json:"problems,omitempty"`
 }
 
