@@ -18,6 +18,8 @@ type ground struct {
 	endpoint *endpoint
 	identity *identity.Identity
 	keys     *keys
+	// made names files besides certificates and keys that this start has made.
+	made []string
 }
 
 // openGround takes all of it. What it has taken by then it gives back if it fails.
@@ -33,15 +35,17 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 	}
 	g.add(func() { _ = g.dir.Close() })
 	// Before the store is opened: a start with a key that can't be used changes nothing.
-	signing, err := openSigningKey(cfg.Tokens, g.dir)
-	if err != nil {
-		return nil, err
+	var signing signingKey
+	if cfg.Tokens.SigningEndpoint == "" {
+		if signing, err = openSigningKey(cfg.Tokens, g.dir); err != nil {
+			return nil, err
+		}
 	}
 	if g.store, err = openStore(ctx, cfg.Storage, g.dir); err != nil {
 		return nil, err
 	}
 	g.add(g.store.close)
-	if g.sealer, err = openSealer(ctx, g.store, g.dir); err != nil {
+	if g.sealer, err = g.openSealer(ctx); err != nil {
 		return nil, err
 	}
 	g.add(g.sealer.Close)
@@ -57,7 +61,12 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 	if err := g.endpoint.certify(ctx, g.dir, g.identity); err != nil {
 		return nil, err
 	}
-	if g.keys, err = g.loadKeys(cfg.Tokens, cfg.MaxStaleness, signing); err != nil {
+	if cfg.Tokens.SigningEndpoint != "" {
+		g.keys, err = g.externalKeys(ctx, cfg.Tokens)
+	} else {
+		g.keys = g.loadKeys(cfg.Tokens, cfg.MaxStaleness, signing)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return g, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/fastpath"
 	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 	"github.com/mintmark/mintmark/internal/view"
@@ -30,6 +31,7 @@ type transports struct {
 	ready        <-chan struct{}
 	watchEnd     *watchEnd
 	views        *view.Set
+	keyFiles     *signingkey.Files
 }
 
 // newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
@@ -52,14 +54,14 @@ func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Iss
 func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Handler {
 	library := *c
 	library.GoawayChance, library.HSTSDirectives = 0, nil
-	library.Authentication.Authenticator = noteUnavailable(fastpath.OncePerRequest(c.Authentication.Authenticator))
-	library.Authorization.Authorizer = openUntilReady(t.authorizer, t.ready)
+	library.Authentication.Authenticator = orToken(noteUnavailable(fastpath.OncePerRequest(c.Authentication.Authenticator)))
+	library.Authorization.Authorizer = revokers(openUntilReady(t.authorizer, t.ready))
 	handler := crash.Handler(t.inFlight.limited(t.watchEnd.handler(aggregate(apis, t.groups, c))))
-	handler = answerUnavailable(genericapiserver.DefaultBuildHandlerChain(handler, &library))
+	handler = withPresented(answerUnavailable(genericapiserver.DefaultBuildHandlerChain(handler, &library)))
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}
-	handler = tellUnreadable(handler, t.views)
+	handler = tellDetails(handler, t.views, t.keyFiles)
 	handler = &gate{ready: t.ready, views: t.views, stopping: c.ShutdownInitiatedNotify(), resolver: c.RequestInfoResolver, next: handler}
 	if !c.SecureServing.DisableHTTP2 && c.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, c.GoawayChance)

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 
+	"k8s.io/klog/v2"
+
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/identity"
 )
 
 // openSealer returns what encrypts the private keys in a store. With the embedded store, the key for it is made in the data directory
 // if there is none. For an external store none is made: another server could not read what it encrypts.
-func openSealer(ctx context.Context, s *store, dir *datadir.Dir) (*identity.Sealer, error) {
+func (g *ground) openSealer(ctx context.Context) (*identity.Sealer, error) {
+	s, dir := g.store, g.dir
 	cfg := identity.SealerConfig{
 		ConfigurationFile:    s.options.EncryptionProviderConfigFilepath,
 		Reload:               s.options.EncryptionProviderConfigAutomaticReload,
@@ -41,6 +44,7 @@ func openSealer(ctx context.Context, s *store, dir *datadir.Dir) (*identity.Seal
 	if cfg.KeyEncryptionKey, err = dir.MakeKeyEncryptionKey(); err != nil {
 		return nil, err
 	}
+	g.made = append(g.made, cfg.KeyEncryptionKeyFile)
 	return identity.NewSealer(ctx, cfg)
 }
 
@@ -63,8 +67,12 @@ func (g *ground) openIdentity(ctx context.Context, tokens Tokens) (*identity.Ide
 	if err != nil {
 		return nil, err
 	}
-	if err := g.secrets.Reseal(ctx); err != nil {
-		return nil, err
-	}
 	return shared, g.dir.ForgetFormer()
+}
+
+// resealSecrets encrypts the private keys in the store anew that would be encrypted in another way now.
+func (g *ground) resealSecrets(ctx context.Context) {
+	if err := g.secrets.Reseal(ctx); err != nil && ctx.Err() == nil {
+		klog.FromContext(ctx).Error(err, "Private keys in the store could not be encrypted anew")
+	}
 }

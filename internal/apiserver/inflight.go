@@ -73,12 +73,12 @@ func (l *limit) End() {
 	}
 }
 
-// limited holds the generic chain to the limits. Long-running requests don't count, and members of system:masters are always
-// answered. The answer to requests above a limit is kube-apiserver's.
+// limited holds the generic chain to the limits. Long-running requests and the server's own don't count, and members of
+// system:masters are always answered. The answer to requests above a limit is kube-apiserver's.
 func (f *inFlight) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, ok := genericapirequest.RequestInfoFrom(r.Context())
-		if !ok || f.longRunning(r, info) {
+		if !ok || isInternal(r) || f.longRunning(r, info) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -138,10 +138,12 @@ func (r *recordedResponse) Flush() {}
 // lateHandler is a handler that is set after its clients have been built.
 type lateHandler struct{ http.Handler }
 
-// Times of a note on a secret: how long the verdict about its token waits for the note, and how long the note may take.
+// Times of a note on a secret: how long the verdict about its token waits for the note, and how long the note may take. At
+// most maxNotes are written at a time.
 const (
 	noteWait    = 100 * time.Millisecond
 	noteTimeout = 5 * time.Second
+	maxNotes    = 16
 )
 
 // markUsed returns the function that notes on a secret the day on which its token was last used. The uid makes sure that
@@ -149,6 +151,7 @@ const (
 // moment, so that who looks at the secret next sees it, but not for a store that hangs.
 func markUsed(client kubernetes.Interface) func(ctx context.Context, namespace, name, uid, day string) error {
 	var flight singleflight.Group
+	places := make(chan struct{}, maxNotes)
 	return func(ctx context.Context, namespace, name, uid, day string) error {
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 			"uid":    uid,
@@ -158,6 +161,12 @@ func markUsed(client kubernetes.Interface) func(ctx context.Context, namespace, 
 			return err
 		}
 		done := flight.DoChan(namespace+"/"+name, func() (any, error) {
+			select {
+			case places <- struct{}{}:
+				defer func() { <-places }()
+			default:
+				return nil, nil // a later use is noted
+			}
 			// The answer is the secret, with the token in it.
 			ctx, cancel := context.WithTimeout(controller.WithoutBodies(context.WithoutCancel(ctx)), noteTimeout)
 			defer cancel()

@@ -4,17 +4,19 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"time"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/datadir"
+	"github.com/mintmark/mintmark/internal/externalsigner"
 	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // keys holds the issuers, the API audiences, and the keys that sign, verify and are published.
@@ -22,76 +24,61 @@ type keys struct {
 	issuers   []string
 	audiences authenticator.Audiences
 	ring      *signingkey.Ring
-	// managed are the keys if they are in the store; nil if they come from files.
-	managed *managedKeys
+	// maxExpiration is the longest life of a token; 0 means no limit.
+	maxExpiration time.Duration
+	// managed are the keys if they are in the store; external is the external signer, if the keys are its; files are the key
+	// files of the operator. One of them is not nil.
+	managed  *managedKeys
+	external *externalsigner.Signer
+	files    *signingkey.Files
 }
 
 // view returns the view of the stored keys, which are there whoever signs.
-func (k *keys) view() storedView {
+func (k *keys) view() *view.View[*mintmarkv1alpha1.SigningKey] {
 	if k.managed != nil {
 		return k.managed.view
 	}
 	return newKeyView()
 }
 
-// loadKeys returns the keys of the store, or those of the files if there are any.
-func (g *ground) loadKeys(tokens Tokens, maxStaleness time.Duration, signing signingKey) (*keys, error) {
-	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences}
+// newKeys returns the issuers and audiences, without keys. issuer is the pinned one.
+func newKeys(tokens Tokens, issuer string) *keys {
+	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, maxExpiration: tokens.MaxExpiration}
 	if len(k.issuers) == 0 {
-		k.issuers = []string{g.identity.Issuer()}
+		k.issuers = []string{issuer}
 	}
 	if len(k.audiences) == 0 {
 		k.audiences = slices.Clone(k.issuers)
 	}
-	if signing.key == nil {
-		k.managed = newManagedKeys(tokens, maxStaleness, g, signing.former)
-		k.ring = signingkey.NewRing(k.managed, nil)
-		return k, nil
-	}
-	signer, err := signingkey.NewSigner(signing.key)
-	if err != nil {
-		return nil, fmt.Errorf("failed to build token generator: %w", err)
-	}
-	var public []crypto.PublicKey
-	for _, file := range tokens.KeyFiles {
-		found, err := signingkey.LoadPublicKeys(file)
-		if err != nil {
-			return nil, fmt.Errorf("--service-account-key-file: %w", err)
-		}
-		public = append(public, found...)
-	}
-	if len(tokens.KeyFiles) == 0 {
-		public = []crypto.PublicKey{signer.Public()}
-	}
-	source, err := signingkey.NewStatic(signer, public)
-	if err != nil {
-		return nil, err
-	}
-	k.ring = signingkey.NewRing(source, nil)
-	if !k.ring.Holds(signer.KeyID()) {
-		return nil, fmt.Errorf("the signing key in %s is not among the keys in the files of --service-account-key-file: neither this server nor anybody else would accept what it signs; add it with --service-account-key-file=%s",
-			tokens.SigningKeyFile, tokens.SigningKeyFile)
-	}
-	return k, nil
+	return k
 }
 
-// signingKey is the key that signs, or did.
+// loadKeys returns the keys of the store, or those of the files if there are any.
+func (g *ground) loadKeys(tokens Tokens, maxStaleness time.Duration, signing signingKey) *keys {
+	k := newKeys(tokens, g.identity.Issuer())
+	if k.files = signing.files; k.files != nil {
+		k.ring = signingkey.NewRing(k.files, nil)
+		return k
+	}
+	k.managed = newManagedKeys(tokens, maxStaleness, g, signing.former)
+	k.ring = signingkey.NewRing(k.managed, nil)
+	return k
+}
+
+// signingKey is what the start finds outside of the store.
 type signingKey struct {
-	// key is that of a file; nil if keys are in the store.
-	key crypto.Signer
+	// files have the keys if the operator names files; otherwise keys are in the store.
+	files *signingkey.Files
 	// former is the key that an older version kept in the data directory; nil if there is none.
 	former crypto.Signer
 }
 
-// openSigningKey reads the key that signs from a file. If none is named, keys are in the store, and the data directory may
-// have one that an older version has made.
+// openSigningKey reads the files of the operator. If none are named, keys are in the store, and the data directory may have
+// one that an older version has made.
 func openSigningKey(tokens Tokens, dir *datadir.Dir) (signingKey, error) {
 	if tokens.SigningKeyFile != "" {
-		key, err := signingkey.LoadPrivateKey(tokens.SigningKeyFile)
-		if err != nil {
-			return signingKey{}, fmt.Errorf("--service-account-signing-key-file: %w", err)
-		}
-		return signingKey{key: key}, nil
+		files, err := signingkey.NewFiles(tokens.SigningKeyFile, tokens.KeyFiles)
+		return signingKey{files: files}, err
 	}
 	former, err := signingkey.LoadPrivateKey(dir.Path(datadir.SigningKey))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -102,15 +89,19 @@ func openSigningKey(tokens Tokens, dir *datadir.Dir) (signingKey, error) {
 
 // newIssuer returns what issues the tokens.
 func newIssuer(tokens Tokens, keys *keys, index *boundobject.Index) *tokenrequest.Issuer {
-	return tokenrequest.New(tokenrequest.Config{
+	cfg := tokenrequest.Config{
 		Issuer:        keys.issuers[0],
 		APIAudiences:  keys.audiences,
-		MaxExpiration: tokens.MaxExpiration,
+		MaxExpiration: keys.maxExpiration,
 		Extend:        tokens.ExtendExpiration,
 		Index:         index,
 		Algorithms:    tokens.AudienceAlgorithms,
 		Signer:        keys.ring,
-	})
+	}
+	if keys.external != nil {
+		cfg.ExtendedLimit = keys.external.LongestLife()
+	}
+	return tokenrequest.New(cfg)
 }
 
 // legacySigner signs the tokens that live in secrets, which have no end.

@@ -21,15 +21,9 @@ import (
 	"github.com/mintmark/mintmark/internal/view"
 )
 
-const (
-	// signingBound is how old the view of the keys may be for one of them to sign, where --max-staleness sets no bound: a
-	// key that was given up long ago must not sign.
-	signingBound = 30 * time.Second
-	// longestToken is the longest life that a request for a token can ask for.
-	longestToken = time.Duration(1<<32) * time.Second
-	// extendedToken is the life of the tokens that pods mount, if that is extended.
-	extendedToken = 365 * 24 * time.Hour
-)
+// signingBound is how old the view of the keys may be for one of them to sign, where --max-staleness sets no bound: a key
+// that was given up long ago must not sign.
+const signingBound = 30 * time.Second
 
 // managedKeys are signing keys whose objects and private halves are in the store. It is the store of the source.
 type managedKeys struct {
@@ -119,7 +113,7 @@ func (m *managedKeys) prepare(ctx context.Context, index *boundobject.Index) err
 		return err
 	}
 	want := signingkey.Preparation{
-		Old: m.former, LongestToken: longestLife(m.tokens),
+		Old: m.former, LongestToken: tokenLife(m.tokens),
 		Algorithms: slices.Sorted(maps.Values(m.tokens.AudienceAlgorithms)),
 	}
 	file := m.dir.Path(datadir.SigningKey)
@@ -139,13 +133,13 @@ func (m *managedKeys) prepare(ctx context.Context, index *boundobject.Index) err
 	return m.Refresh(ctx)
 }
 
-// longestLife returns the longest life of a token.
-func longestLife(tokens Tokens) time.Duration {
+// tokenLife returns the longest life of a token.
+func tokenLife(tokens Tokens) time.Duration {
 	switch {
 	case tokens.MaxExpiration == 0:
-		return longestToken
+		return longestLife
 	case tokens.ExtendExpiration:
-		return max(tokens.MaxExpiration, extendedToken)
+		return max(tokens.MaxExpiration, extendedLife)
 	}
 	return tokens.MaxExpiration
 }

@@ -2,6 +2,7 @@ package apiserver_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -21,17 +22,18 @@ import (
 
 // formerDirectory is a data directory that a version has left that kept its authority there.
 type formerDirectory struct {
-	path                   string
-	authority              authority
-	caKey, signingKey      []byte
-	administrator, serving tls.Certificate
+	path              string
+	authority         authority
+	caKey, signingKey []byte
+	signing           *ecdsa.PrivateKey
+	administrator     tls.Certificate
 }
 
 func newFormerDirectory(t *testing.T) formerDirectory {
 	t.Helper()
 	f := formerDirectory{path: t.TempDir(), authority: newAuthority(t, "mintmark-ca@"+time.Now().Format(time.RFC3339Nano))}
-	_, signing := f.authority.make(&x509.Certificate{}, nil)
-	f.caKey, f.signingKey = ecKey(t, f.authority.key), ecKey(t, signing)
+	_, f.signing = f.authority.make(&x509.Certificate{}, nil)
+	f.caKey, f.signingKey = ecKey(t, f.authority.key), ecKey(t, f.signing)
 	admin, adminKey := f.authority.make(&x509.Certificate{
 		Subject: pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, f.authority.cert)

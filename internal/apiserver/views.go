@@ -11,9 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -23,22 +25,26 @@ type storedView interface {
 	Decorate(generic.StorageDecorator) generic.StorageDecorator
 	WaitForSync(context.Context) error
 	controller.LinkView
+	HasLinks() bool
 }
 
 // views are all views of a server, and what keeps them current.
 type views struct {
 	list []storedView
 	set  *view.Set
+	// keys has the whole object of each signing key.
+	keys *view.View[*mintmarkv1alpha1.SigningKey]
 }
 
 // newViews returns the views of the indexes. openShift is nil where its API is not served, and maxStaleness how old a view
 // may be for an answer to be taken from memory.
-func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, keys *keys, openShift *openShift) *views {
-	v := &views{list: []storedView{
+func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, revoked *revocation.Set, keys *keys, openShift *openShift) *views {
+	v := &views{keys: keys.view(), list: []storedView{
 		index.Namespaces, index.ServiceAccounts, index.Secrets, index.Pods, index.Nodes,
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
-		keys.view(),
+		revoked.View,
 	}}
+	v.list = append(v.list, v.keys)
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)

@@ -63,7 +63,7 @@ func (d *Dir) Former() (Former, error) {
 }
 
 // ForgetFormer removes the keys of the authorities of an older version, once the store holds them.
-func (d *Dir) ForgetFormer() error { return d.remove(caKey) }
+func (d *Dir) ForgetFormer() error { return d.Remove(caKey) }
 
 // pairAuthorities finds the key of each certificate.
 func (d *Dir) pairAuthorities(bundle, keysPEM []byte) ([]FormerAuthority, error) {

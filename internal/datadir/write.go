@@ -85,8 +85,8 @@ func syncIn(root *os.Root) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// remove removes a file of the directory. One that is gone already is no error.
-func (d *Dir) remove(name string) error {
+// Remove removes a file of the directory, durably. One that is gone already is no error.
+func (d *Dir) Remove(name string) error {
 	err := d.root.Remove(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // maxTimeout is how long the generic chain lets the creation of anything take at most.
@@ -37,6 +39,9 @@ type deadline struct {
 	timed  context.Context
 	cancel context.CancelFunc
 	ended  bool
+	// reading says that an object was read from the store for the request. The reads end so long before at.
+	reading   bool
+	readsLeft time.Duration
 
 	// warned is here since it lives as long as the context, and takes no allocation of its own.
 	warned warnings
@@ -80,6 +85,20 @@ func (d *deadline) running() context.Context {
 		}
 	}
 	return d.timed
+}
+
+// Value is that of the context around, but for the time at which reads from the store end: it counts from the first read. A
+// request that is handed over has no more of it, so that a store that hangs is waited for once.
+func (d *deadline) Value(key any) any {
+	if _, ok := key.(view.ReadsEndKey); !ok {
+		return d.Context.Value(key)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.reading {
+		d.reading, d.readsLeft = true, d.at.Sub(view.ReadsEnd(time.Now()))
+	}
+	return d.at.Add(-d.readsLeft)
 }
 
 // end ends the context: the request has been answered.

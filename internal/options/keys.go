@@ -1,7 +1,6 @@
 package options
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,8 +35,10 @@ func (o *Options) validateKeys() []error {
 	if t.SigningKeyLead < minSigningKeyLead || t.SigningKeyLead > maxSigningKeyLead {
 		errs = append(errs, fmt.Errorf("--signing-key-lead-time must be between %s and %s: relying parties need time to read a new key before it signs", minSigningKeyLead, maxSigningKeyLead))
 	}
-	if len(t.AudienceAlgorithms) > 0 && t.SigningKeyFile != "" {
-		errs = append(errs, errors.New("--audience-signing-algorithm chooses among the keys that the server manages, and --service-account-signing-key-file is the only key that signs: leave out one of them"))
+	for flag, given := range map[string]bool{"--service-account-signing-key-file": t.SigningKeyFile != "", "--service-account-signing-endpoint": t.SigningEndpoint != ""} {
+		if given && len(t.AudienceAlgorithms) > 0 {
+			errs = append(errs, fmt.Errorf("--audience-signing-algorithm chooses among the keys that the server manages, and with %s it manages none: leave out one of them", flag))
+		}
 	}
 	return errs
 }

@@ -45,8 +45,9 @@ type Config struct {
 	APIAudiences authenticator.Audiences
 	// MaxExpiration is the longest life of a token; 0 means no limit.
 	MaxExpiration time.Duration
-	// Extend has tokens that pods mount live for a year.
-	Extend bool
+	// Extend has tokens that pods mount live for a year, or for ExtendedLimit if that is shorter and not 0.
+	Extend        bool
+	ExtendedLimit time.Duration
 	// Algorithms say with which algorithm the tokens for an audience are signed; for others it is the signer's choice.
 	Algorithms map[string]string
 	Index      *boundobject.Index
@@ -126,6 +127,9 @@ func (i *Issuer) life(request *authenticationv1.TokenRequest, binding boundobjec
 		if !i.APIAudiences.Has(audience) {
 			return asked, 0
 		}
+	}
+	if limit := i.ExtendedLimit; limit > 0 && limit < extendedLife {
+		return limit, asked
 	}
 	return extendedLife, asked
 }

@@ -23,7 +23,7 @@ const (
 type UnpacedKey struct{}
 
 // errCrowded is the cause when a read found no place within its time.
-var errCrowded = errors.New("too many reads wait for the store")
+var errCrowded = errors.New("too many reads wait for the store, or one waited too long")
 
 // errPaced is the cause when too many reads were asked for.
 var errPaced = errors.New("more reads than strangers may cause")

@@ -67,7 +67,7 @@ func (v *View[T]) provedAt() instant { return instant(v.proved.Load()) }
 
 // join makes the view one of a set, before it is run: it shares the places for reads, and calls proofs when it was proved
 // current.
-func (v *View[T]) join(reads chan struct{}, proofs func()) { v.reads, v.proofs = reads, proofs }
+func (v *View[T]) join(reads *places, proofs func()) { v.reads, v.proofs = reads, proofs }
 
 // listed reports whether the view has been read. The lock is held.
 func (v *View[T]) listed() bool {

@@ -34,15 +34,12 @@ type Follower interface {
 	reachedVersion() uint64
 	recheck(ctx context.Context, s *Set)
 	reset()
-	join(reads chan struct{}, proofs func())
+	join(reads *places, proofs func())
 }
 
 const (
 	// probeInterval is how often a view is proved current while all is well.
 	probeInterval = time.Second
-	// maxReads is how many objects are read from the store at a time. It is a part of the requests that are answered at a
-	// time, so that a store that hangs leaves places to those that are answered from memory.
-	maxReads = 64
 	// restartAfter is how long a watch may bring nothing, while the store moves on, before it is begun anew.
 	restartAfter = 3 * time.Second
 	// recheckEvery is after how many probes unreadable objects are read again.
@@ -63,6 +60,7 @@ type Set struct {
 	views  []Follower
 	bound  time.Duration
 	now    func() instant
+	reads  *places
 	epoch  atomic.Uint64 // counts how often everything was forgotten
 	oldest atomic.Int64  // the instant at which all views were proved current; 0 if one has not been read
 
@@ -83,11 +81,10 @@ type Set struct {
 func NewSet(store Store, bound time.Duration, views ...Follower) *Set {
 	s := &Set{
 		store: store, views: views, bound: bound, now: now,
-		met: make(chan struct{}), restart: make(chan struct{}), proof: make(chan struct{}), wake: make(chan struct{}, 1),
+		met: make(chan struct{}), restart: make(chan struct{}), proof: make(chan struct{}), wake: make(chan struct{}, 1), reads: newPlaces(0),
 	}
-	reads := make(chan struct{}, maxReads)
 	for _, v := range views {
-		v.join(reads, s.refresh)
+		v.join(s.reads, s.refresh)
 	}
 	return s
 }

@@ -41,7 +41,7 @@ type View[T any] struct {
 	storagePrefix string
 	source        encoding
 	pace          *rate.Limiter // of reads by Find
-	reads         chan struct{} // holds one for each read under way, which others may share
+	reads         *places       // for reads, which other views may share
 	proofs        func()        // called when the view was proved current
 	proved        atomic.Int64  // an instant at which the view was current; 0 if it has not been read
 
@@ -72,7 +72,7 @@ func New[T any](resource schema.GroupResource, clusterScoped bool, record func(r
 		record:        record,
 		clusterScoped: clusterScoped,
 		pace:          newPace(),
-		reads:         make(chan struct{}, maxReads),
+		reads:         newPlaces(0),
 		proofs:        func() {},
 		synced:        make(chan struct{}),
 		objects:       table[T]{entries: map[Key]entry[T]{}},
@@ -132,12 +132,12 @@ func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.O
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := limited(ctx)
 	defer cancel()
-	if !v.begin(ctx) {
+	if !v.reads.begin(ctx) {
 		return nil, &Unavailable{v.resource, errCrowded}
 	}
-	defer func() { <-v.reads }()
+	defer v.reads.end()
 	obj := v.source.new()
 	if err := v.storage.Get(ctx, key, storage.GetOptions{}, obj); err != nil {
 		if storage.IsNotFound(err) {
@@ -146,21 +146,6 @@ func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.O
 		return nil, &Unavailable{v.resource, err}
 	}
 	return obj, nil
-}
-
-// begin takes a place for a read, and reports whether there is one in time.
-func (v *View[T]) begin(ctx context.Context) bool {
-	select {
-	case v.reads <- struct{}{}:
-		return true
-	default:
-	}
-	select {
-	case v.reads <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Keys returns the names of all objects for which keep holds, in no order.
