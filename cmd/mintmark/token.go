@@ -17,16 +17,17 @@ const maxTokenBytes = 3 << 20
 func newTokenCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Create, review and inspect tokens",
-		Long: `Create a token for a service account, have a token reviewed by a server, or look into one
-without a server.
+		Short: "Create, review, revoke and inspect tokens",
+		Long: `Create a token for a service account, have a token reviewed by a server, take tokens back, or
+look into one without a server.
 
-create and review find the server as kubectl does: in the file named with --kubeconfig, else
-in $KUBECONFIG, else in admin.kubeconfig in the data directory of 'mintmark serve'.`,
+All but inspect find the server as kubectl does: in the file named with --kubeconfig, else in
+$KUBECONFIG, else in admin.kubeconfig in the data directory of 'mintmark serve'.`,
 		Args: subcommandArgs,
 		RunE: showHelp,
 	}
-	cmd.AddCommand(newTokenCreateCommand(s), newTokenReviewCommand(s), newTokenInspectCommand(s))
+	cmd.AddCommand(newTokenCreateCommand(s), newTokenReviewCommand(s), newTokenInspectCommand(s),
+		newTokenRevokeCommand(s), newTokenRevocationsCommand(s))
 	return cmd
 }
 

@@ -48,13 +48,7 @@ func (internalUser) AuthenticateRequest(request *http.Request) (*authenticator.R
 // the metadata of any object. Their
 // requests pass the whole chain of the server, audit included, and no network.
 func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interface, metadata.Interface, error) {
-	config := &rest.Config{
-		Host:          "https://mintmark.internal",
-		Transport:     inProcess{handler},
-		QPS:           -1,
-		UserAgent:     "mintmark",
-		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
-	}
+	config := internalConfig(handler)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, nil, nil, err
@@ -66,6 +60,17 @@ func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interf
 	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &oauthv1.GroupVersion, scheme.Codecs.WithoutConversion()
 	oauth, err := rest.RESTClientFor(config)
 	return client, oauth, objects, err
+}
+
+// internalConfig is the connection of a component to the server that it is part of.
+func internalConfig(handler http.Handler) *rest.Config {
+	return &rest.Config{
+		Host:          "https://mintmark.internal",
+		Transport:     inProcess{handler},
+		QPS:           -1,
+		UserAgent:     "mintmark",
+		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
+	}
 }
 
 // inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.
