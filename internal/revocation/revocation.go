@@ -20,6 +20,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
+	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -189,7 +191,25 @@ func (s *Set) Covers(token string, owner user.Info) bool {
 	return s.total.Load() != 0 && s.covers(token, owner)
 }
 
-// Holder is the user of a token of this server, who knows what the token says.
+// The refusals of tokens that were taken back.
+var (
+	errOwn   = reason.New(reason.Revoked, boundobject.ErrInvalidated.Error())
+	errOther = reason.Invalid(reason.Revoked)
+)
+
+// Check returns the refusal of a token that was taken back, whose user is owner; nil if it was not. Service account tokens get
+// the text that clients know for those whose objects are gone.
+func (s *Set) Check(token string, owner user.Info) error {
+	if !s.Covers(token, owner) {
+		return nil
+	}
+	if holder, ok := owner.(Holder); ok && holder.Credential().Own {
+		return errOwn
+	}
+	return errOther
+}
+
+// Holder is a user who knows what the token says.
 type Holder interface {
 	Credential() Credential
 }
