@@ -78,4 +78,3 @@ const (
 	// Unavailable is why it could not be found out who calls. The client got 503, and not the 401 that the event has.
 	Unavailable = Prefix + "unavailable"
 )
-
