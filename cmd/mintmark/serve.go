@@ -48,13 +48,20 @@ func newServeCommand(s streams) *cobra.Command {
 
 Without any flags it keeps its state in ./mintmark-data and listens on https://127.0.0.1:7443. The first
 start makes what is missing: a certificate authority, a serving certificate, a signing key and the
-kubeconfig of an administrator.`,
+kubeconfig of an administrator. It also fixes the issuer of the store's tokens.
+
+Several servers share an etcd: give each of them the same --etcd-servers and the same
+--encryption-provider-config, which encrypts the private keys in there. The file must have a provider for
+signingkeys.mintmark.io or secrets that encrypts.`,
 		Example: `  # Serve on this machine
   mintmark serve
 
   # Serve for others, as the issuer that they know
   mintmark serve --bind-address 0.0.0.0 --external-hostname tokens.example.com \
-    --service-account-issuer https://tokens.example.com:7443`,
+    --service-account-issuer https://tokens.example.com:7443
+
+  # Serve as one of several over an etcd
+  mintmark serve --etcd-servers https://etcd:2379 --encryption-provider-config encryption.yaml`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if *helpAll {

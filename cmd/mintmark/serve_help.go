@@ -14,7 +14,7 @@ import (
 var firstFlags = []string{
 	"data-dir", "bind-address", "secure-port", "external-hostname", "tls-cert-file", "tls-private-key-file",
 	"service-account-issuer", "service-account-signing-key-file", "service-account-key-file",
-	"authentication-config", "authorization-mode", "etcd-servers",
+	"authentication-config", "authorization-mode", "etcd-servers", "encryption-provider-config",
 }
 
 // setServeHelp makes --help show the first flags, and --help-all all of them in their groups. The flag's value is returned.

@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"net/http"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -26,7 +25,7 @@ import (
 
 // newGroups returns the API groups, in the order in which /apis lists them.
 func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
-	authorizer *authz.Authorizer, roles *authz.Index, ends mintmark.Ends, keys *keys, openShift *openShift,
+	authorizer *authz.Authorizer, roles *authz.Index, own mintmark.Config, openShift *openShift,
 ) ([]registry.Group, error) {
 	coreGroup, err := core.Storage(getter, issuer)
 	if err != nil {
@@ -36,10 +35,7 @@ func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, re
 	if err != nil {
 		return nil, err
 	}
-	ownGroup, err := mintmark.Storage(getter, mintmark.Config{SigningKeys: mintmark.SigningKeys{
-		Elsewhere: "this server signs with the key in a file: put another key there, and restart the server",
-		Now:       time.Now,
-	}, Revocations: mintmark.Revocations{Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now}})
+	ownGroup, err := mintmark.Storage(getter, own)
 	if err != nil {
 		return nil, err
 	}

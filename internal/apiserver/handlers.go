@@ -14,6 +14,7 @@ import (
 	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/fastpath"
 	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 	"github.com/mintmark/mintmark/internal/view"
@@ -30,6 +31,7 @@ type transports struct {
 	ready        <-chan struct{}
 	watchEnd     *watchEnd
 	views        *view.Set
+	keyFiles     *signingkey.Files
 }
 
 // newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
@@ -59,7 +61,7 @@ func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Ha
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}
-	handler = tellUnreadable(handler, t.views)
+	handler = tellDetails(handler, t.views, t.keyFiles)
 	handler = &gate{ready: t.ready, views: t.views, stopping: c.ShutdownInitiatedNotify(), resolver: c.RequestInfoResolver, next: handler}
 	if !c.SecureServing.DisableHTTP2 && c.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, c.GoawayChance)

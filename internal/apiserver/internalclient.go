@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/scheme"
@@ -71,6 +72,15 @@ func internalConfig(handler http.Handler) *rest.Config {
 		UserAgent:     "mintmark",
 		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
 	}
+}
+
+// newRevocationStore returns the client of mintmark.io for the controllers.
+func newRevocationStore(handler http.Handler) (revocationStore, error) {
+	config := internalConfig(handler)
+	config.ContentType = runtime.ContentTypeJSON
+	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &mintmarkv1alpha1.SchemeGroupVersion, scheme.Codecs.WithoutConversion()
+	client, err := rest.RESTClientFor(config)
+	return revocationStore{client}, err
 }
 
 // inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.

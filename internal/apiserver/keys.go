@@ -14,6 +14,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/datadir"
+	"github.com/mintmark/mintmark/internal/externalsigner"
 	"github.com/mintmark/mintmark/internal/shell"
 	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
@@ -24,64 +25,65 @@ type keys struct {
 	issuers   []string
 	audiences authenticator.Audiences
 	ring      *signingkey.Ring
+	// files are the key files of the operator; nil if there are none.
+	files *signingkey.Files
+	// maxExpiration is the longest life of a token; 0 means no limit.
+	maxExpiration time.Duration
+	// external is the external signer, if the keys are its.
+	external *externalsigner.Signer
 	// made names the file of the signing key, if this start has made it.
 	made []string
 }
 
-// loadKeys reads the keys besides the one that signs. issuer is the pinned one.
-func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
-	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, made: signing.made}
+// newKeys returns the issuers and audiences, without keys.
+func newKeys(tokens Tokens, issuer string) *keys {
+	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, maxExpiration: tokens.MaxExpiration}
 	if len(k.issuers) == 0 {
 		k.issuers = []string{issuer}
 	}
 	if len(k.audiences) == 0 {
 		k.audiences = slices.Clone(k.issuers)
 	}
+	return k
+}
+
+// loadKeys puts the keys behind signing, checking and documents. issuer is the pinned one.
+func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
+	k := newKeys(tokens, issuer)
+	k.made = signing.made
+	if k.files = signing.files; k.files != nil {
+		k.ring = signingkey.NewRing(k.files, nil)
+		return k, nil
+	}
 	signer, err := signingkey.NewSigner(signing.key)
 	if err != nil {
 		return nil, fmt.Errorf("failed to build token generator: %w", err)
 	}
-	var public []crypto.PublicKey
-	for _, file := range tokens.KeyFiles {
-		found, err := signingkey.LoadPublicKeys(file)
-		if err != nil {
-			return nil, fmt.Errorf("--service-account-key-file: %w", err)
-		}
-		public = append(public, found...)
-	}
-	if len(tokens.KeyFiles) == 0 {
-		public = []crypto.PublicKey{signer.Public()}
-	}
-	source, err := signingkey.NewStatic(signer, public)
+	source, err := signingkey.NewStatic(signer, []crypto.PublicKey{signer.Public()})
 	if err != nil {
 		return nil, err
 	}
 	k.ring = signingkey.NewRing(source, nil)
-	if !k.ring.Holds(signer.KeyID()) {
-		return nil, fmt.Errorf("the signing key in %s is not among the keys in the files of --service-account-key-file: neither this server nor anybody else would accept what it signs; add it with --service-account-key-file=%s",
-			tokens.SigningKeyFile, tokens.SigningKeyFile)
-	}
 	return k, nil
 }
 
 // signingKey is the key that signs.
 type signingKey struct {
 	key crypto.Signer
+	// files have the keys if the operator names files.
+	files *signingkey.Files
 	// made names the file of the key, if this start has made it.
 	made []string
 }
 
-// openSigningKey reads the key that signs from a file. If none is named, the key is in the data directory, and is made at the
+// openSigningKey reads the key that signs, from the files of the operator. If none are named, the key is in the data directory, and is made at the
 // first start with it. Later a missing key is an error: with another one, every token that is out would be refused.
-func openSigningKey(file string, dir *datadir.Dir) (signingKey, error) {
-	if file != "" {
-		key, err := signingkey.LoadPrivateKey(file)
-		if err != nil {
-			return signingKey{}, fmt.Errorf("--service-account-signing-key-file: %w", err)
-		}
-		return signingKey{key: key}, nil
+func openSigningKey(tokens Tokens, dir *datadir.Dir) (signingKey, error) {
+	if tokens.SigningKeyFile != "" {
+		files, err := signingkey.NewFiles(tokens.SigningKeyFile, tokens.KeyFiles)
+		return signingKey{files: files}, err
 	}
-	file = dir.Path(datadir.SigningKey)
+	file := dir.Path(datadir.SigningKey)
 	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && dir.Used() {
 		return signingKey{}, fmt.Errorf("%s, which signs the tokens, is missing, although a server has run with this data directory. With a new key all tokens that are out would be refused, "+
 			"so none is made: put the file back from a backup, or name the key with --service-account-signing-key-file. "+
@@ -96,14 +98,18 @@ func openSigningKey(file string, dir *datadir.Dir) (signingKey, error) {
 
 // newIssuer returns what issues the tokens.
 func newIssuer(tokens Tokens, keys *keys, index *boundobject.Index) *tokenrequest.Issuer {
-	return tokenrequest.New(tokenrequest.Config{
+	cfg := tokenrequest.Config{
 		Issuer:        keys.issuers[0],
 		APIAudiences:  keys.audiences,
-		MaxExpiration: tokens.MaxExpiration,
+		MaxExpiration: keys.maxExpiration,
 		Extend:        tokens.ExtendExpiration,
 		Index:         index,
 		Signer:        keys.ring,
-	})
+	}
+	if keys.external != nil {
+		cfg.ExtendedLimit = keys.external.LongestLife()
+	}
+	return tokenrequest.New(cfg)
 }
 
 // legacySigner signs the tokens that live in secrets, which have no end.

@@ -2,10 +2,8 @@ package apiserver
 
 import (
 	"context"
-	"net/http"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
@@ -17,14 +15,6 @@ import (
 type revocationStore struct{ client rest.Interface }
 
 var _ controller.RevocationStore = revocationStore{}
-
-func newRevocationStore(handler http.Handler) (revocationStore, error) {
-	config := internalConfig(handler)
-	config.ContentType = runtime.ContentTypeJSON
-	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &mintmarkv1alpha1.SchemeGroupVersion, scheme.Codecs.WithoutConversion()
-	client, err := rest.RESTClientFor(config)
-	return revocationStore{client}, err
-}
 
 // List returns a page of revocations.
 func (s revocationStore) List(ctx context.Context, options metav1.ListOptions) (*mintmarkv1alpha1.TokenRevocationList, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/crash"
+	"github.com/mintmark/mintmark/internal/registry/mintmark"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
@@ -95,9 +97,13 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	// The API, and the two ways to it, which are open when the server is ready.
 	ready := make(chan struct{})
 	ends := tokenEnds{
-		managed: cfg.Tokens.SigningKeyFile == "", keys: views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
+		managed: cfg.Tokens.SigningKeyFile == "" && cfg.Tokens.SigningEndpoint == "",
+		keys:    views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
 	}
-	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, ends, keys, openShift)
+	own := mintmark.Config{SigningKeys: signingKeys(ground), Revocations: mintmark.Revocations{
+		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
+	}}
+	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +115,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	transports.keyFiles = keys.files
 	generic.BuildHandlerChainFunc = transports.chain
 	server, err := generic.Complete(nil).New("mintmark", genericapiserver.NewEmptyDelegate())
 	if err != nil {
@@ -118,6 +125,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	self.Handler = server.Handler.FullHandlerChain
+	signer, err := newSignerSocket(ctx, cfg, keys, generic)
+	if err != nil {
+		return nil, err
+	}
 
 	// The work besides requests.
 	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
@@ -125,9 +136,15 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
 	whenReady := []service{freeMemory, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
-		Index: index, Roles: roles, Signer: legacySigner{keys.ring}, Revocations: revocations, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		Index: index, Roles: roles, Signer: keys.legacySigner(), Revocations: revocations, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
+	if signer != nil {
+		held.add(signer.Close)
+		whenReady = append(whenReady, signer.Run)
+		// The audit log is written until all requests are answered, and so must the signatures be.
+		server.AddPreShutdownHookOrDie("external-jwt-signer", func() error { signer.Stop(); return nil })
+	}
 	if cfg.TuneGarbage {
 		whenReady = append(whenReady, tuneGarbage)
 	}

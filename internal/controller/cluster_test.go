@@ -281,7 +281,7 @@ func (c *cluster) all(resource, namespace string) (found []metav1.Object) {
 		keys = c.index.Pods.Keys(func(view.Key, boundobject.Pod) bool { return true })
 	}
 	for _, key := range keys {
-		if key.Namespace == namespace {
+		if namespace == metav1.NamespaceAll || key.Namespace == namespace {
 			obj, err := c.get(resource, key.Namespace, key.Name)
 			if err != nil {
 				panic(err)

@@ -218,11 +218,11 @@ func (c *signingKeyController) rotate(ctx context.Context, schedule *signingkey.
 			continue
 		}
 		until := life.SigningSince.Add(cfg.RotationPeriod).Sub(now)
-		if until > cfg.Lead {
-			continue
+		if until > cfg.Lead+signingKeyInterval {
+			continue // there is a look in every interval
 		}
-		key := &v1alpha1.SigningKey{Spec: v1alpha1.SigningKeySpec{Algorithm: algorithm, LeadTime: &metav1.Duration{Duration: cfg.Lead}}}
-		err := cfg.Store.Make(ctx, key)
+		lead := metav1.Duration{Duration: max(cfg.Lead, until)}
+		err := cfg.Store.Make(ctx, &v1alpha1.SigningKey{Spec: v1alpha1.SigningKeySpec{Algorithm: algorithm, LeadTime: &lead}})
 		switch {
 		case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 			// Another replica was quicker. The change of the keys brings the next look.

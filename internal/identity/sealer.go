@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -273,7 +274,7 @@ func (s *Sealer) openWithDirectory(ctx context.Context, name string, sealed []by
 func bind(name string, plain []byte) []byte {
 	key := make([]byte, macSize)
 	_, _ = rand.Read(key) // never fails
-	return append(append(key, code(key, name, plain)...), plain...)
+	return slices.Concat(key, code(key, name, plain), plain)
 }
 
 // unbind returns the value if it was bound to the name.

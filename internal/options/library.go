@@ -17,7 +17,7 @@ var usage = map[string]string{
 	"max-mutating-requests-inflight": "Most requests that write, token requests and reviews among them, and are answered at a time. 0 means no limit.",
 	"etcd-servers":                   "Servers of an external etcd, comma separated. Default: an embedded one in the data directory, without a port.",
 	"watch-cache":                    "Hold all objects in memory for watches and lists. Decisions have views of their own.",
-	"encryption-provider-config":     "File with an EncryptionConfiguration: how objects are encrypted before they are stored.",
+	"encryption-provider-config":     "File with an EncryptionConfiguration: how objects and private keys are encrypted before they are stored. With --etcd-servers it must encrypt signingkeys.mintmark.io or secrets.",
 }
 
 // pick takes those flags of the library that mean something here; the others are refused as unknown.

@@ -38,6 +38,8 @@ type Options struct {
 	// authorization and admission hold their flags.
 	authorization authorizationFlags
 	admission     []string
+	// signer holds the flags about external signers.
+	signer signerFlags
 	// issuer is the one OpenID Connect issuer that flags can describe.
 	issuer issuerFlags
 	// tokenCache bounds the memory of each cache of tokens.
@@ -54,6 +56,7 @@ func New() *Options {
 		controllers:   []string{"*"},
 		tokenCache:    resource.QuantityValue{Quantity: resource.MustParse("16Mi")},
 		issuer:        newIssuerFlags(),
+		signer:        signerFlags{mode: socketMode},
 		authorization: newAuthorizationFlags(),
 		config: apiserver.Config{
 			DataDir:      DefaultDataDir,
@@ -87,6 +90,7 @@ func New() *Options {
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	o.addTokenFlags(groups.FlagSet("tokens"))
+	o.signer.add(groups.FlagSet("tokens"))
 	o.addAuthenticationFlags(groups.FlagSet("authentication"))
 	o.authorization.add(groups.FlagSet("authorization"))
 	o.addAdmissionFlags(groups.FlagSet("authorization"))
@@ -110,9 +114,9 @@ func (o *Options) addTokenFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&t.APIAudiences, "api-audiences", t.APIAudiences,
 		"Audiences of this server: those of tokens requested without any. Default: the issuers.")
 	fs.StringVar(&t.SigningKeyFile, "service-account-signing-key-file", t.SigningKeyFile,
-		"PEM file of the private key that signs tokens: RSA of at least 2048 bits, or ECDSA on P-256, P-384 or P-521. Default: a P-256 key that is made in the data directory.")
+		"PEM file of the private key that signs tokens: RSA of at least 2048 bits, or ECDSA on P-256, P-384 or P-521. It is read again when it changes; while it or the files of --service-account-key-file can't be used, the keys that were read before hold on. Default: a P-256 key that is made in the data directory.")
 	fs.StringArrayVar(&t.KeyFiles, "service-account-key-file", t.KeyFiles,
-		"PEM file of keys whose tokens are accepted and which are published: public keys, certificates or private keys. May be given several times. Default: the signing key.")
+		"PEM file of keys whose tokens are accepted and which are published: public keys, certificates or private keys. May be given several times; read again when they change. Default: the signing key.")
 	fs.StringVar(&t.JWKSURI, "service-account-jwks-uri", t.JWKSURI,
 		"https URL that the discovery document names as the place of the key set. Default: this server.")
 	fs.BoolVar(&t.Lookup, "service-account-lookup", t.Lookup,
@@ -187,6 +191,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	cfg.Controllers = selected
 	cfg.Authentication.CacheBytes = int(o.tokenCache.Value())
 	cfg.Authorizers, cfg.NodeRestriction = authorizers, restricted
+	o.signer.apply(&cfg)
 	if o.issuer.given() {
 		cfg.Authentication.IssuerAlgorithms = o.issuer.algorithms
 		if cfg.Authentication.Issuers, err = o.issuer.configuration(); err != nil {

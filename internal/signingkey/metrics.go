@@ -16,6 +16,9 @@ type ownMetrics struct {
 	Age        *k8smetrics.GaugeVec
 	NextChange *k8smetrics.Gauge
 	Signed     *k8smetrics.CounterVec
+	// FilesFailing and FileReloads are about keys in files.
+	FilesFailing *k8smetrics.Gauge
+	FileReloads  *k8smetrics.Counter
 }
 
 var metrics = ownMetrics{
@@ -35,6 +38,14 @@ var metrics = ownMetrics{
 		Namespace: "mintmark", Name: "signing_key_tokens_total", StabilityLevel: k8smetrics.ALPHA,
 		Help: "Tokens that this process has signed with a key that is in use.",
 	}, []string{"key_id"}),
+	FilesFailing: k8smetrics.NewGauge(&k8smetrics.GaugeOpts{
+		Namespace: "mintmark", Subsystem: "signing_key_files", Name: "failing", StabilityLevel: k8smetrics.ALPHA,
+		Help: "1 while the files of signing keys can't be used as they are, and the keys that were read before hold on; else 0.",
+	}),
+	FileReloads: k8smetrics.NewCounter(&k8smetrics.CounterOpts{
+		Namespace: "mintmark", Subsystem: "signing_key_files", Name: "reloads_total", StabilityLevel: k8smetrics.ALPHA,
+		Help: "How often the files of signing keys were read anew because they had changed.",
+	}),
 }
 
 // registerMetrics makes the metrics visible; the registry is the process's.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -27,10 +28,14 @@ type fakeStore struct {
 	compacted     int64
 	watchers      []*fakeWatcher
 
-	hangs   bool // reads are not answered
-	fails   bool // reads are answered with an error
-	stalled int  // streams up to this number bring nothing any more
-	streams int  // that were begun
+	hangs   bool          // reads are not answered
+	fails   bool          // reads are answered with an error
+	slow    time.Duration // answers to reads are that long on their way
+	batch   int           // how many events a response has at most; 0 is one
+	mute    bool          // no stream brings anything any more, but that it has ended
+	left    int           // how many responses come before the streams stall, where it is not 0
+	stalled int           // streams up to this number bring nothing any more
+	streams int           // that were begun
 }
 
 type fakeWatcher struct {
@@ -100,8 +105,22 @@ func (f *fakeStore) header() *etcdserverpb.ResponseHeader {
 	return &etcdserverpb.ResponseHeader{ClusterId: f.cluster, RaftTerm: f.term, Revision: f.version}
 }
 
-// Get reads one key or a range.
+// Get reads one key or a range. What it says may be old when the answer comes.
 func (f *fakeStore) Get(ctx context.Context, key string, options ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	response, slow, err := f.read(ctx, key, options...)
+	if slow == 0 {
+		return response, err
+	}
+	select {
+	case <-time.After(slow):
+		return response, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// read reads, and tells how long the answer is on its way.
+func (f *fakeStore) read(ctx context.Context, key string, options ...clientv3.OpOption) (*clientv3.GetResponse, time.Duration, error) {
 	stop := context.AfterFunc(ctx, func() { f.change(func() {}) })
 	defer stop()
 	f.mu.Lock()
@@ -110,10 +129,10 @@ func (f *fakeStore) Get(ctx context.Context, key string, options ...clientv3.OpO
 		f.changed.Wait()
 	}
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, 0, ctx.Err()
 	}
 	if f.fails {
-		return nil, errors.New("etcdserver: request timed out")
+		return nil, f.slow, errors.New("etcdserver: request timed out")
 	}
 	op := clientv3.OpGet(key, options...)
 	response := &clientv3.GetResponse{Header: f.header()}
@@ -121,9 +140,9 @@ func (f *fakeStore) Get(ctx context.Context, key string, options ...clientv3.OpO
 	if rev := op.Rev(); rev > 0 {
 		switch {
 		case rev > f.version:
-			return nil, rpctypes.ErrFutureRev
+			return nil, f.slow, rpctypes.ErrFutureRev
 		case rev < f.compacted:
-			return nil, rpctypes.ErrCompacted
+			return nil, f.slow, rpctypes.ErrCompacted
 		}
 		objects = at(f.history[1:rev])
 	}
@@ -136,7 +155,7 @@ func (f *fakeStore) Get(ctx context.Context, key string, options ...clientv3.OpO
 			response.Kvs = append(response.Kvs, objects[name])
 		}
 	}
-	return response, nil
+	return response, f.slow, nil
 }
 
 // Watch tells of changes below a prefix from a version on.
@@ -181,25 +200,40 @@ func (f *fakeStore) await(w *fakeWatcher) (clientv3.WatchResponse, bool) {
 		switch {
 		case w.done:
 			return clientv3.WatchResponse{}, false
-		case w.number <= f.stalled:
+		case w.number <= f.stalled, f.mute && !w.broken:
 		case w.broken:
 			w.broken = false
 			return clientv3.WatchResponse{Canceled: true}, true
 		case w.next <= f.compacted:
 			return clientv3.WatchResponse{CompactRevision: f.compacted + 1}, true
 		case w.next <= f.version:
-			event := f.history[w.next-1]
-			w.next++
-			if event == nil || !bytes.HasPrefix(event.Kv.Key, []byte(w.prefix)) {
+			events := f.events(w)
+			if len(events) == 0 {
 				continue
 			}
-			return clientv3.WatchResponse{Header: header, Events: []*clientv3.Event{event}}, true
+			if f.left--; f.left == 0 {
+				f.stalled = f.streams
+			}
+			// The version in the header is that of the store, also where more events are to come.
+			return clientv3.WatchResponse{Header: header, Events: events}, true
 		case w.progress > 0:
 			w.progress--
 			return clientv3.WatchResponse{Header: header}, true
 		}
 		f.changed.Wait()
 	}
+}
+
+// events returns the next events for a watcher, as many as one response has. The lock is held.
+func (f *fakeStore) events(w *fakeWatcher) (events []*clientv3.Event) {
+	for w.next <= f.version && len(events) < max(1, f.batch) {
+		event := f.history[w.next-1]
+		w.next++
+		if event != nil && bytes.HasPrefix(event.Kv.Key, []byte(w.prefix)) {
+			events = append(events, event)
+		}
+	}
+	return events
 }
 
 // RequestProgress has the watches of a stream told how far they are, unless one of them is to begin in the future.

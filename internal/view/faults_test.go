@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -36,6 +37,7 @@ type model struct {
 	past    map[string][]truth
 	names   map[int64]map[string]string // what was stored, by version
 	asleep  atomic.Int64                // how long the process stood still, in nanoseconds
+	dawdles atomic.Int64                // how long it takes to decode an object
 	start   time.Time
 	trace   []string
 	checked int
@@ -47,9 +49,9 @@ func newModel(t *testing.T, seed uint64) *model {
 		past: map[string][]truth{}, names: map[int64]map[string]string{1: {}},
 	}
 	m.secrets = New(corev1.Resource("secrets"), false, func(obj runtime.Object) string { return obj.(*corev1.Secret).Labels["value"] })
-	m.secrets.source = encoding{prefix: "/registry/secrets/", codec: scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion), new: func() runtime.Object { return &corev1.Secret{} }}
+	m.secrets.source = encoding{prefix: "/registry/secrets/", codec: scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion), new: func() runtime.Object { m.dawdle(); return &corev1.Secret{} }}
 	m.nodes = New(corev1.Resource("nodes"), true, func(obj runtime.Object) string { return obj.(*corev1.Node).Labels["value"] })
-	m.nodes.source = encoding{prefix: "/registry/nodes/", clusterScoped: true, codec: scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion), new: func() runtime.Object { return &corev1.Node{} }}
+	m.nodes.source = encoding{prefix: "/registry/nodes/", clusterScoped: true, codec: scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion), new: func() runtime.Object { m.dawdle(); return &corev1.Node{} }}
 	m.set = NewSet(m.store, bound, m.secrets, m.nodes)
 	m.set.now = m.clock
 	return m
@@ -58,6 +60,13 @@ func newModel(t *testing.T, seed uint64) *model {
 // clock is that of the bubble, and the time in which nothing ran.
 func (m *model) clock() instant {
 	return instant(time.Since(m.start)+time.Second) + instant(m.asleep.Load())
+}
+
+// dawdle has decoding take its time: what it is about may be over then.
+func (m *model) dawdle() {
+	if by := time.Duration(m.dawdles.Load()); by > 0 {
+		time.Sleep(by)
+	}
 }
 
 // keys are those of the objects in the model.
@@ -75,8 +84,22 @@ func encoded(key, value string) []byte {
 	return data
 }
 
-// write stores, deletes or spoils an object, as another process does.
-func (m *model) write() string {
+// write stores, deletes or spoils some objects at once, as another process does. Sometimes the watches stall in the middle of
+// it.
+func (m *model) write() (did string) {
+	m.store.change(func() {
+		m.store.left, m.store.batch = m.random.IntN(4), 1+m.random.IntN(3)
+		if m.store.left > 0 {
+			did = fmt.Sprintf("the watches stall after %d responses; ", m.store.left)
+		}
+		for range 1 + m.random.IntN(4) {
+			did += m.writeOne() + "; "
+		}
+	})
+	return did
+}
+
+func (m *model) writeOne() string {
 	key := keys[m.random.IntN(len(keys))]
 	value, data := "", []byte(nil)
 	switch m.random.IntN(6) {
@@ -87,22 +110,17 @@ func (m *model) write() string {
 		value = fmt.Sprint(m.store.version + 1)
 		data = encoded(key, value)
 	}
-	m.store.change(func() {
-		m.store.put(key, data)
-		now := map[string]string{}
-		for k, v := range m.names[m.store.version-1] {
-			now[k] = v
-		}
-		now[key] = value
-		m.names[m.store.version] = now
-	})
+	m.store.put(key, data)
+	now := maps.Clone(m.names[m.store.version-1])
+	now[key] = value
+	m.names[m.store.version] = now
 	m.past[key] = append(m.past[key], truth{m.clock(), value})
 	return fmt.Sprintf("wrote %q to %s", value, key)
 }
 
 // step does one thing at random.
 func (m *model) step() string {
-	switch m.random.IntN(12) {
+	switch m.random.IntN(17) {
 	case 0, 1, 2, 3:
 		return m.write()
 	case 4:
@@ -111,34 +129,67 @@ func (m *model) step() string {
 	case 5:
 		m.store.change(func() { m.store.fails = !m.store.fails })
 		return fmt.Sprint("the store fails: ", m.store.fails)
-	case 6:
+	case 6, 7, 8:
+		return m.watchFault()
+	case 9:
+		m.store.change(func() { m.store.compacted = m.store.version - 1 })
+		return "the store is compacted"
+	case 10:
+		return m.restore()
+	case 11:
+		by := time.Duration(m.random.IntN(30)) * time.Second
+		m.asleep.Add(int64(by))
+		return fmt.Sprintf("the process stands still for %s", by)
+	case 12:
+		by := time.Duration(m.random.IntN(2)*m.random.IntN(2900)) * time.Millisecond
+		m.store.change(func() { m.store.slow = by })
+		return fmt.Sprintf("answers take %s", by)
+	case 13:
+		by := time.Duration(m.random.IntN(2)*m.random.IntN(1500)) * time.Millisecond
+		m.dawdles.Store(int64(by))
+		return fmt.Sprintf("an object is decoded in %s", by)
+	default:
+		by := time.Duration(m.random.IntN(4000)) * time.Millisecond
+		m.pass(by)
+		return fmt.Sprintf("%s pass", by)
+	}
+}
+
+// pass lets time pass, and has a look often.
+func (m *model) pass(by time.Duration) {
+	for ; by > 0; by -= 200 * time.Millisecond {
+		time.Sleep(min(by, 200*time.Millisecond))
+		synctest.Wait()
+		m.check()
+	}
+}
+
+// watchFault does something to the watches at random.
+func (m *model) watchFault() string {
+	switch m.random.IntN(3) {
+	case 0:
 		m.store.change(func() { m.store.stalled = m.store.streams })
 		return "the watches stall"
-	case 7:
+	case 1:
+		m.store.change(func() { m.store.mute = !m.store.mute })
+		return fmt.Sprint("all watches are mute: ", m.store.mute)
+	default:
 		m.store.change(func() {
 			for _, w := range m.store.watchers {
 				w.broken = true
 			}
 		})
 		return "the watches break"
-	case 8:
-		m.store.change(func() { m.store.compacted = m.store.version - 1 })
-		return "the store is compacted"
-	case 9:
-		return m.restore()
-	case 10:
-		by := time.Duration(m.random.IntN(30)) * time.Second
-		m.asleep.Add(int64(by))
-		return fmt.Sprintf("the process stands still for %s", by)
-	default:
-		by := time.Duration(m.random.IntN(4000)) * time.Millisecond
-		time.Sleep(by)
-		synctest.Wait()
-		return fmt.Sprintf("%s pass", by)
 	}
 }
 
-func (m *model) restore() string {
+// restore goes back to an older state. Sometimes views are busy then with what came last.
+func (m *model) restore() (did string) {
+	if m.random.IntN(2) == 0 {
+		m.dawdles.Store(int64(1200 * time.Millisecond))
+		did = m.write()
+		synctest.Wait()
+	}
 	version := 1 + m.random.Int64N(m.store.version)
 	m.store.change(func() {
 		m.store.compacted = 0
@@ -147,7 +198,13 @@ func (m *model) restore() string {
 	for _, key := range keys {
 		m.past[key] = append(m.past[key], truth{m.clock(), m.names[version][key]})
 	}
-	return fmt.Sprintf("version %d is restored", version)
+	if did != "" && m.random.IntN(2) == 0 {
+		m.asleep.Add(int64(bound + time.Second))
+		m.store.change(func() { m.store.hangs, m.store.fails, m.store.slow = false, false, 0 })
+		m.pass(3 * time.Second)
+		did += "and all is well while views are busy with that; "
+	}
+	return did + fmt.Sprintf("version %d is restored", version)
 }
 
 // check compares what memory says with the truth: where the Set says that it is current, each object must be as it was at
@@ -192,8 +249,9 @@ func (m *model) wasTrue(key, value string) bool {
 	return false
 }
 
-// TestCurrentOrNotAtAll plays random faults: reads that hang or fail, watches that stall, break or are compacted away, an
-// older state that is restored, a process that stands still, and objects that can't be decoded.
+// TestCurrentOrNotAtAll plays random faults: reads that hang, fail or are slow, watches that stall, also between two events of
+// one moment, break, are mute or are compacted away, an older state that is restored, a process that stands still, objects
+// that can't be decoded and some that take long.
 // Whenever the Set calls itself current, what it says was true within the bound; and once the faults are over it soon is
 // current, and says what is stored.
 func TestCurrentOrNotAtAll(t *testing.T) {
@@ -224,7 +282,9 @@ func playFaults(t *testing.T, seed uint64) int {
 		synctest.Wait()
 		m.check()
 	}
-	m.store.change(func() { m.store.hangs, m.store.fails = false, false }) // streams that stall never come back
+	// Streams that stall never come back, and some watches bring nothing for ever: reads are enough.
+	m.store.change(func() { m.store.hangs, m.store.fails, m.store.slow = false, false, 0 })
+	m.dawdles.Store(0)
 	time.Sleep(30 * time.Second)
 	synctest.Wait()
 	if err := m.set.Ensure(ctx); err != nil {

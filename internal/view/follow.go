@@ -42,8 +42,8 @@ func (v *View[T]) follow(ctx context.Context, s *Set) {
 		switch at := v.reachedVersion(); {
 		case v.generation() != generation || errors.Is(err, rpctypes.ErrCompacted) || errors.Is(err, rpctypes.ErrFutureRev):
 			listed = false
-		case at == from && failedAt == from && !errors.Is(err, errRestarted):
-			listed = false
+		case at == from && failedAt == from:
+			listed = false // reads are enough to stay current, if need be
 		case at == from:
 			failedAt = from
 		}
