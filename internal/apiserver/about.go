@@ -22,7 +22,7 @@ func newAbout(g *ground, tokens Tokens) about {
 		keepsIssuer: len(tokens.Issuers) == 0 && g.identity.Issuer() != g.endpoint.url(),
 		kubeconfig:  g.dir.Path(datadir.AdminKubeconfig),
 		rootCA:      g.endpoint.files.RootCA,
-		made:        slices.Concat(g.endpoint.files.Made, g.made, g.keys.made),
+		made:        slices.Concat(g.endpoint.files.Made, g.made),
 	}
 }
 

@@ -60,12 +60,16 @@ type Tokens struct {
 	ChangeIssuer bool
 	// APIAudiences are the audiences of this server. Without any, they are the issuers.
 	APIAudiences []string
-	// SigningKeyFile holds the private key that signs. Without one, a key in the data directory is used.
+	// SigningKeyFile holds the private key that signs. Without one, keys are in the store.
 	SigningKeyFile string
 	// SigningEndpoint is the socket of the external signer that signs instead of keys of this server; empty means none.
 	SigningEndpoint unixsocket.Address
 	// KeyFiles hold the keys whose tokens are accepted. Without any, it is the signing key alone.
 	KeyFiles []string
+	// SigningKeyLead is how long a key in the store is published before it signs.
+	SigningKeyLead time.Duration
+	// AudienceAlgorithms say with which algorithm the tokens for an audience are signed.
+	AudienceAlgorithms map[string]string
 	// JWKSURI is the URL of the key set in the discovery document; empty means the one at this server.
 	JWKSURI string
 	// Lookup has legacy tokens compared with their secrets.

@@ -34,7 +34,7 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 		return nil, err
 	}
 	g.add(func() { _ = g.dir.Close() })
-	// The signing key first: a store is never there without the key that signed its tokens.
+	// Before the store is opened: a start with a key that can't be used changes nothing.
 	var signing signingKey
 	if cfg.Tokens.SigningEndpoint == "" {
 		if signing, err = openSigningKey(cfg.Tokens, g.dir); err != nil {
@@ -64,7 +64,7 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 	if cfg.Tokens.SigningEndpoint != "" {
 		g.keys, err = g.externalKeys(ctx, cfg.Tokens)
 	} else {
-		g.keys, err = loadKeys(cfg.Tokens, g.identity.Issuer(), signing)
+		g.keys = g.loadKeys(cfg.Tokens, cfg.MaxStaleness, signing)
 	}
 	if err != nil {
 		return nil, err

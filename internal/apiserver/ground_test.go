@@ -3,12 +3,12 @@ package apiserver_test
 import (
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/mintmark/mintmark/internal/apiserver"
+	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -26,38 +26,46 @@ func refused(t *testing.T, dir string, args ...string) string {
 	return ""
 }
 
-// TestMissingSigningKey removes the key under a store. With another key all tokens that are out would be refused, so none is
-// made; the commands that the error names help.
+// TestMissingSigningKey starts over a store whose tokens were signed with a key that isn't there. With another key all of
+// them would be refused, so none is made. The key is taken into the store where the error says that it is looked for, and
+// nothing that was issued is refused.
 func TestMissingSigningKey(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data dir")
-	if err := testserver.Start(t, "--data-dir="+dir).Stop(); err != nil {
+	key := filepath.Join(t.TempDir(), "key.pem")
+	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
 		t.Fatal(err)
 	}
-	key := filepath.Join(dir, "service-account.key")
-	if err := os.Rename(key, key+".backup"); err != nil {
+	const issuer = "--service-account-issuer=https://issuer.example"
+	before := testserver.Start(t, "--data-dir="+dir, "--service-account-signing-key-file="+key, issuer)
+	token := issue(t, before.Admin(), "default", nil)
+	if err := before.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	said := refused(t, dir)
-	for _, part := range []string{key, "put the file back from a backup", "--service-account-signing-key-file"} {
+	said := refused(t, dir, issuer)
+	former := filepath.Join(dir, "service-account.key")
+	for _, part := range []string{former, "put the private key that signed them there", "make a new key: "} {
 		if !strings.Contains(said, part) {
 			t.Errorf("%s\ndoes not say %s", said, part)
 		}
 	}
-	if _, err := os.Stat(key); err == nil {
-		t.Error("a key was made")
+	if err := os.Rename(key, former); err != nil {
+		t.Fatal(err)
 	}
-	if err := testserver.Start(t, "--data-dir="+dir, "--service-account-signing-key-file="+key+".backup").Stop(); err != nil {
-		t.Error(err)
+	after := testserver.Start(t, "--data-dir="+dir, issuer)
+	if status := review(t, after.Admin(), token); !status.Authenticated {
+		t.Errorf("a token of before is refused: %s", status.Error)
 	}
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not here to make another key")
+	if _, err := os.Stat(former); err == nil {
+		t.Error("the key is in the data directory still")
 	}
-	_, command, _ := strings.Cut(said, "make a new key: ")
-	if output, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", command).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", command, err, output)
+	if err := after.Stop(); err != nil {
+		t.Fatal(err)
 	}
-	testserver.Start(t, "--data-dir="+dir)
+	again := testserver.Start(t, "--data-dir="+dir, issuer)
+	if status := review(t, again.Admin(), token); !status.Authenticated {
+		t.Errorf("a token of before is refused at the second start: %s", status.Error)
+	}
 }
 
 // TestDamagedStoreStopsTheStart: see the etcd package for the kinds of damage.

@@ -4,20 +4,19 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"time"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/externalsigner"
-	"github.com/mintmark/mintmark/internal/shell"
 	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // keys holds the issuers, the API audiences, and the keys that sign, verify and are published.
@@ -27,12 +26,19 @@ type keys struct {
 	ring      *signingkey.Ring
 	// maxExpiration is the longest life of a token; 0 means no limit.
 	maxExpiration time.Duration
-	// external is the external signer, if the keys are its.
+	// managed are the keys if they are in the store; external is the external signer, if the keys are its; files are the key
+	// files of the operator. One of them is not nil.
+	managed  *managedKeys
 	external *externalsigner.Signer
-	// files are the key files of the operator; nil if there are none.
-	files *signingkey.Files
-	// made names the file of the signing key, if this start has made it.
-	made []string
+	files    *signingkey.Files
+}
+
+// view returns the view of the stored keys, which are there whoever signs.
+func (k *keys) view() *view.View[*mintmarkv1alpha1.SigningKey] {
+	if k.managed != nil {
+		return k.managed.view
+	}
+	return newKeyView()
 }
 
 // newKeys returns the issuers and audiences, without keys. issuer is the pinned one.
@@ -47,53 +53,38 @@ func newKeys(tokens Tokens, issuer string) *keys {
 	return k
 }
 
-// loadKeys puts the keys behind signing, checking and documents.
-func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
-	k := newKeys(tokens, issuer)
-	k.files, k.made = signing.files, signing.made
-	if k.files != nil {
+// loadKeys returns the keys of the store, or those of the files if there are any.
+func (g *ground) loadKeys(tokens Tokens, maxStaleness time.Duration, signing signingKey) *keys {
+	k := newKeys(tokens, g.identity.Issuer())
+	if k.files = signing.files; k.files != nil {
 		k.ring = signingkey.NewRing(k.files, nil)
-		return k, nil
+		return k
 	}
-	signer, err := signingkey.NewSigner(signing.key)
-	if err != nil {
-		return nil, fmt.Errorf("failed to build token generator: %w", err)
-	}
-	source, err := signingkey.NewStatic(signer, []crypto.PublicKey{signer.Public()})
-	if err != nil {
-		return nil, err
-	}
-	k.ring = signingkey.NewRing(source, nil)
-	return k, nil
+	k.managed = newManagedKeys(tokens, maxStaleness, g, signing.former)
+	k.ring = signingkey.NewRing(k.managed, nil)
+	return k
 }
 
-// signingKey is the key that signs.
+// signingKey is what the start finds outside of the store.
 type signingKey struct {
-	key crypto.Signer
-	// files have the keys if the operator names files.
+	// files have the keys if the operator names files; otherwise keys are in the store.
 	files *signingkey.Files
-	// made names the file of the key, if this start has made it.
-	made []string
+	// former is the key that an older version kept in the data directory; nil if there is none.
+	former crypto.Signer
 }
 
-// openSigningKey reads the key that signs, from the files of the operator. If none are named, the key is in the data directory, and is made at the
-// first start with it. Later a missing key is an error: with another one, every token that is out would be refused.
+// openSigningKey reads the files of the operator. If none are named, keys are in the store, and the data directory may have
+// one that an older version has made.
 func openSigningKey(tokens Tokens, dir *datadir.Dir) (signingKey, error) {
 	if tokens.SigningKeyFile != "" {
 		files, err := signingkey.NewFiles(tokens.SigningKeyFile, tokens.KeyFiles)
 		return signingKey{files: files}, err
 	}
-	file := dir.Path(datadir.SigningKey)
-	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && dir.Used() {
-		return signingKey{}, fmt.Errorf("%s, which signs the tokens, is missing, although a server has run with this data directory. With a new key all tokens that are out would be refused, "+
-			"so none is made: put the file back from a backup, or name the key with --service-account-signing-key-file. "+
-			"To give up all tokens, make a new key: (umask 077; openssl ecparam -name prime256v1 -genkey -noout -out %s)", file, shell.Quote(file))
+	former, err := signingkey.LoadPrivateKey(dir.Path(datadir.SigningKey))
+	if errors.Is(err, fs.ErrNotExist) {
+		return signingKey{}, nil
 	}
-	key, made, err := signingkey.LoadOrCreate(file)
-	if made {
-		return signingKey{key: key, made: []string{file}}, err
-	}
-	return signingKey{key: key}, err
+	return signingKey{former: former}, err
 }
 
 // newIssuer returns what issues the tokens.
@@ -104,6 +95,7 @@ func newIssuer(tokens Tokens, keys *keys, index *boundobject.Index) *tokenreques
 		MaxExpiration: keys.maxExpiration,
 		Extend:        tokens.ExtendExpiration,
 		Index:         index,
+		Algorithms:    tokens.AudienceAlgorithms,
 		Signer:        keys.ring,
 	}
 	if keys.external != nil {

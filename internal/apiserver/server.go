@@ -66,7 +66,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	revoked := revocation.NewSet()
 	openShift := newOpenShift(cfg, keys, index, revoked, oauthClient)
-	views := newViews(stored.client, cfg.MaxStaleness, index, roles, revoked, openShift)
+	views := newViews(stored.client, cfg.MaxStaleness, index, roles, revoked, keys, openShift)
 	views.set.LimitReads(cfg.Server.MaxMutatingRequestsInFlight)
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
@@ -101,12 +101,17 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		managed: cfg.Tokens.SigningKeyFile == "" && cfg.Tokens.SigningEndpoint == "",
 		keys:    views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
 	}
-	own := mintmark.Config{SigningKeys: signingKeys(ground), Revocations: mintmark.Revocations{
+	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
 	}, Explainer: &explanation.Explainer{Reviewer: reviewer}}
 	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
+	}
+	if keys.managed != nil {
+		if err := keys.managed.prepare(ctx, index); err != nil {
+			return nil, err
+		}
 	}
 	resources, err := collectedResources(groups, views)
 	if err != nil {

@@ -1,9 +1,12 @@
 package apiserver
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/mintmark/mintmark/internal/registry/mintmark"
+	"github.com/mintmark/mintmark/internal/signingkey"
 )
 
 // keysInFiles is the answer to a request for a key where the keys are those in files.
@@ -15,10 +18,16 @@ const keysOfSigner = "the keys of this server are those of the external signer o
 	"The server reads the signer's keys when the signer says that they may have changed"
 
 // signingKeys is how the API makes signing keys.
-func signingKeys(g *ground) mintmark.SigningKeys {
-	elsewhere := keysInFiles
-	if g.keys.external != nil {
-		elsewhere = keysOfSigner
+func signingKeys(g *ground, tokens Tokens) mintmark.SigningKeys {
+	cfg := mintmark.SigningKeys{
+		PrivateKeys: g.secrets, Now: time.Now, Lead: tokens.SigningKeyLead, Cached: min(tokens.SigningKeyLead, time.Hour), LongestLife: tokenLife(tokens),
+		Algorithms: append(slices.Sorted(maps.Values(tokens.AudienceAlgorithms)), signingkey.DefaultAlgorithm),
 	}
-	return mintmark.SigningKeys{PrivateKeys: g.secrets, Elsewhere: elsewhere, Now: time.Now}
+	switch {
+	case g.keys.external != nil:
+		cfg.Elsewhere = keysOfSigner
+	case g.keys.files != nil:
+		cfg.Elsewhere = keysInFiles
+	}
+	return cfg
 }

@@ -38,15 +38,13 @@ type views struct {
 
 // newViews returns the views of the indexes. openShift is nil where its API is not served, and maxStaleness how old a view
 // may be for an answer to be taken from memory.
-func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, revoked *revocation.Set, openShift *openShift) *views {
-	keys := view.New(mintmarkv1alpha1.Resource("signingkeys"), true, func(obj runtime.Object) *mintmarkv1alpha1.SigningKey {
-		return obj.(*mintmarkv1alpha1.SigningKey).DeepCopy()
-	})
-	v := &views{keys: keys, list: []storedView{
+func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, revoked *revocation.Set, keys *keys, openShift *openShift) *views {
+	v := &views{keys: keys.view(), list: []storedView{
 		index.Namespaces, index.ServiceAccounts, index.Secrets, index.Pods, index.Nodes,
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
-		keys, revoked.View,
+		revoked.View,
 	}}
+	v.list = append(v.list, v.keys)
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)
@@ -58,6 +56,9 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 		followers[i] = one
 	}
 	v.set = view.NewSet(store, maxStaleness, followers...)
+	if keys.managed != nil {
+		keys.managed.current = v.set
+	}
 	return v
 }
 

@@ -275,3 +275,76 @@ func TestKeySetElsewhere(t *testing.T) {
 		t.Errorf("the configuration is %s", got.body)
 	}
 }
+
+// TestEntityTags: a client that has a document is told so, by the tag of the media type that it has.
+func TestEntityTags(t *testing.T) {
+	server := serve(t, openid.Config{Issuer: "https://issuer.example", ExternalAddress: "host:1", Keys: keySet(t, onCurve(t, elliptic.P256()))})
+	get := func(path, accept, have string) answer {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept", accept)
+		if have != "" {
+			request.Header["If-None-Match"] = strings.Split(have, "\n")
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer{response.StatusCode, response.Header, string(body)}
+	}
+	asJSON, asSet := get(keySetPath, "application/json", "").header.Get("ETag"), get(keySetPath, "*/*", "").header.Get("ETag")
+	discovery := get(configurationPath, "*/*", "").header.Get("ETag")
+	if asJSON == "" || asSet == "" || discovery == "" || asJSON == asSet || asSet == discovery {
+		t.Fatalf("tags %s, %s, %s", asJSON, asSet, discovery)
+	}
+	for _, test := range []struct {
+		path, accept, have string
+		status             int
+	}{
+		{keySetPath, "*/*", asSet, http.StatusNotModified},
+		{keySetPath, "*/*", "W/" + asSet, http.StatusNotModified},
+		{keySetPath, "*/*", `"x", ` + asSet, http.StatusNotModified},
+		{keySetPath, "*/*", "\"x\"\n" + asSet, http.StatusNotModified},
+		{keySetPath, "*/*", "*", http.StatusNotModified},
+		{keySetPath, "application/json", asJSON, http.StatusNotModified},
+		{keySetPath, "application/json", asSet, http.StatusOK},
+		{keySetPath, "*/*", `"x"`, http.StatusOK},
+		{configurationPath, "*/*", discovery, http.StatusNotModified},
+		{configurationPath, "*/*", asSet, http.StatusOK},
+		{configurationPath, "text/html", discovery, http.StatusNotAcceptable},
+	} {
+		got := get(test.path, test.accept, test.have)
+		if got.status != test.status || (got.status == http.StatusNotModified) != (got.body == "") {
+			t.Errorf("%s, Accept %q, If-None-Match %q: status %d, body %q", test.path, test.accept, test.have, got.status, got.body)
+		}
+		if got.status == http.StatusNotModified && (got.header.Get("Cache-Control") == "" || got.header.Get("ETag") == "") {
+			t.Errorf("%s: the headers of 304 are %v", test.path, got.header)
+		}
+	}
+}
+
+// unread are keys that aren't known yet.
+type unread struct{}
+
+func (unread) Published() (*signingkey.Published, error) {
+	return nil, &signingkey.Unavailable{Reason: "not read yet"}
+}
+
+// TestDocumentsOfUnknownKeys: before the keys have been read there is no key set, not an empty one, and no cache keeps that.
+func TestDocumentsOfUnknownKeys(t *testing.T) {
+	server := serve(t, openid.Config{Issuer: "https://issuer.example", ExternalAddress: "host:1", Keys: unread{}})
+	for _, path := range []string{configurationPath, keySetPath} {
+		got := fetch(t, http.DefaultClient, server.URL+path, "")
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Cache-Control") != "no-store" || got.header.Get("Retry-After") != "1" ||
+			!strings.Contains(got.body, `"reason":"ServiceUnavailable"`) || !strings.Contains(got.body, `"kind":"Status"`) {
+			t.Errorf("%s: status %d, headers %v, body %s", path, got.status, got.header, got.body)
+		}
+	}
+}

@@ -67,7 +67,7 @@ func New() *Options {
 			Storage:      genericoptions.NewEtcdOptions(storage),
 			Audit:        genericoptions.NewAuditOptions(),
 			Tracing:      genericoptions.NewTracingOptions(),
-			Tokens:       apiserver.Tokens{Lookup: true},
+			Tokens:       apiserver.Tokens{Lookup: true, SigningKeyLead: defaultSigningKeyLead},
 			Authentication: apiserver.Authentication{
 				Anonymous:    true,
 				PublicIssuer: true,
@@ -90,6 +90,7 @@ func New() *Options {
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	o.addTokenFlags(groups.FlagSet("tokens"))
+	o.addKeyFlags(groups.FlagSet("tokens"))
 	o.signer.add(groups.FlagSet("tokens"))
 	o.addAuthenticationFlags(groups.FlagSet("authentication"))
 	o.authorization.add(groups.FlagSet("authorization"))
@@ -114,7 +115,7 @@ func (o *Options) addTokenFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&t.APIAudiences, "api-audiences", t.APIAudiences,
 		"Audiences of this server: those of tokens requested without any. Default: the issuers.")
 	fs.StringVar(&t.SigningKeyFile, "service-account-signing-key-file", t.SigningKeyFile,
-		"PEM file of the private key that signs tokens: RSA of at least 2048 bits, or ECDSA on P-256, P-384 or P-521. It is read again when it changes; while it or the files of --service-account-key-file can't be used, the keys that were read before hold on. Default: a P-256 key that is made in the data directory.")
+		"PEM file of the private key that signs tokens: RSA of at least 2048 bits, or ECDSA on P-256, P-384 or P-521. It is read again when it changes; while it or the files of --service-account-key-file can't be used, the keys that were read before hold on. Default: keys that the server manages, in its store.")
 	fs.StringArrayVar(&t.KeyFiles, "service-account-key-file", t.KeyFiles,
 		"PEM file of keys whose tokens are accepted and which are published: public keys, certificates or private keys. May be given several times; read again when they change. Default: the signing key.")
 	fs.StringVar(&t.JWKSURI, "service-account-jwks-uri", t.JWKSURI,
@@ -152,7 +153,7 @@ func (o *Options) addStorageFlags(fs *pflag.FlagSet) {
 		"encryption-provider-config-automatic-reload", "storage-media-type", "watch-cache")
 	fs.DurationVar(&o.config.MaxStaleness, "max-staleness", o.config.MaxStaleness,
 		"How old what is in memory may be for a request to be answered from it, while the store can't be reached or watched. Older, "+
-			"the store is asked, and where it does not answer neither does the server (503). 0 means any age: a server that is cut off goes on accepting tokens that have been taken back.")
+			"the store is asked, and where it does not answer neither does the server (503). 0 means any age: a server that is cut off goes on accepting tokens that have been taken back. It issues tokens for half a minute then, since it can't tell whether its signing key was given up.")
 }
 
 // Config validates the flags and returns the server's configuration.

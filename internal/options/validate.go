@@ -55,6 +55,7 @@ func (o *Options) validateTokens() []error {
 	if life := t.MaxExpiration; life != 0 && (life < minMaxTokenExpiration || life > maxMaxTokenExpiration) {
 		errs = append(errs, errors.New("the service-account-max-token-expiration must be between 1 hour and 2^32 seconds"))
 	}
+	errs = append(errs, o.validateKeys()...)
 	errs = append(errs, validateAudiences(t.APIAudiences)...)
 	if t.JWKSURI != "" {
 		parsed, err := url.Parse(t.JWKSURI)

@@ -19,7 +19,8 @@ const LegacyIssuer = "kubernetes/serviceaccount"
 
 // KeySet checks signatures. It must be safe for concurrent use.
 type KeySet interface {
-	// Holds reports whether there is a key with that id, as far as is known; any key if there is no id.
+	// Holds reports whether there is a key with that id, as far as is known; any key if there is no id. When it returns, all
+	// keys are withdrawn that were given up before the call, as far as is known.
 	Holds(keyID string) bool
 	// Find is asked about an id that Holds does not know, before a token is refused. It looks where keys may have come
 	// from since. An error says that it can't be told whether there is such a key.
@@ -147,8 +148,9 @@ func (a *Authenticator) verify(ctx context.Context, token string, notes *reason.
 	var key cache.Key
 	start := time.Now()
 	c.header, c.headerRead = a.headers.read(c.parts.header)
-	// A token whose key id is unknown can't be in the cache. An explanation tells what the token says, so it reads it.
-	if notes == nil && (!c.headerRead || a.Keys.Holds(c.keyID)) {
+	// A token whose key id is unknown can't be in the cache. Keys that are gone are marked when Holds returns. An explanation
+	// tells what the token says, so it reads it.
+	if holds := a.Keys.Holds(c.keyID); notes == nil && (holds || !c.headerRead) {
 		key = keyOf(token)
 		if known, ok := a.verified.of(key); ok {
 			a.metrics.hit.note(start)

@@ -151,8 +151,9 @@ func (r *Ring) renew() *Snapshot {
 		return &kept
 	}
 	s.trusted = old.trusted.succeededBy(contents.Keys, s.published.MaxAge, now)
-	r.snapshot.Store(s)
+	// Whoever finds the new snapshot must not take anything from memory that is of a key which is not in it.
 	old.set.withdraw(s.set)
+	r.snapshot.Store(s)
 	for id := range old.set.byID {
 		if !s.set.Holds(id) {
 			metrics.Signed.DeleteLabelValues(id)
@@ -257,10 +258,14 @@ func (s *Snapshot) signer(algorithm string) TokenSigner {
 // errNoSigner says that no key signs.
 var errNoSigner = errors.New("no signing key is active: make one with 'mintmark keys rotate'")
 
-// Holds reports whether a token that names this key id could be accepted, as far as is known here.
+// Holds reports whether a token that names this key id could be accepted, as far as is known here. When it returns, the keys
+// are marked that a change of the source before the call has withdrawn.
 func (r *Ring) Holds(id string) bool {
 	s := r.snapshot.Load()
-	return s.set.Holds(id) || s.generation != r.generation.Load() && r.renew().set.Holds(id)
+	if s.generation != r.generation.Load() {
+		s = r.renew()
+	}
+	return s.set.Holds(id)
 }
 
 // Find is asked about a key id that Holds does not know, before a token is refused. An error says that it can't be told

@@ -84,6 +84,27 @@ func checkSpec(request *authenticationv1.TokenRequest) error {
 	return nil
 }
 
+// algorithm returns the algorithm that the audiences of a token want; it is empty if none of them wants any. A token has one
+// signature, so audiences that want different algorithms need a token each.
+func (i *Issuer) algorithm(request *authenticationv1.TokenRequest) (string, error) {
+	if len(i.Algorithms) == 0 {
+		return "", nil
+	}
+	var algorithm, first string
+	for _, audience := range request.Spec.Audiences {
+		wanted, ok := i.Algorithms[audience]
+		switch {
+		case !ok:
+		case algorithm == "":
+			algorithm, first = wanted, audience
+		case algorithm != wanted:
+			return "", apierrors.NewInvalid(groupKind, "", field.ErrorList{field.Invalid(field.NewPath("spec", "audiences"), request.Spec.Audiences,
+				fmt.Sprintf("tokens for %q are signed with %s and those for %q with %s: request a token for each of them", first, algorithm, audience, wanted))})
+		}
+	}
+	return algorithm, nil
+}
+
 func isWebhook(ref *authenticationv1.BoundObjectReference) bool {
 	return ref != nil && ref.APIVersion == "admissionregistration.k8s.io/v1" &&
 		(ref.Kind == "ValidatingWebhookConfiguration" || ref.Kind == "MutatingWebhookConfiguration")

@@ -48,8 +48,10 @@ type Config struct {
 	// Extend has tokens that pods mount live for a year, or for ExtendedLimit if that is shorter and not 0.
 	Extend        bool
 	ExtendedLimit time.Duration
-	Index         *boundobject.Index
-	Signer        Signer
+	// Algorithms say with which algorithm the tokens for an audience are signed; for others it is the signer's choice.
+	Algorithms map[string]string
+	Index      *boundobject.Index
+	Signer     Signer
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -87,6 +89,10 @@ func (i *Issuer) Issue(ctx context.Context, namespace, name string, request *aut
 	if err := checkSpec(request); err != nil {
 		return err
 	}
+	algorithm, err := i.algorithm(request)
+	if err != nil {
+		return err
+	}
 	if err := validate(ctx, request); err != nil {
 		return err
 	}
@@ -98,7 +104,7 @@ func (i *Issuer) Issue(ctx context.Context, namespace, name string, request *aut
 		return err
 	}
 	i.shorten(ctx, request)
-	return i.sign(ctx, request, binding, now)
+	return i.sign(ctx, request, binding, algorithm, now)
 }
 
 // shorten keeps the request within the server's limit.
@@ -128,11 +134,11 @@ func (i *Issuer) life(request *authenticationv1.TokenRequest, binding boundobjec
 	return extendedLife, asked
 }
 
-func (i *Issuer) sign(ctx context.Context, request *authenticationv1.TokenRequest, binding boundobject.Binding, now time.Time) error {
+func (i *Issuer) sign(ctx context.Context, request *authenticationv1.TokenRequest, binding boundobject.Binding, algorithm string, now time.Time) error {
 	life, warnAfter := i.life(request, binding)
 	id := uuid.NewString()
 	claims := serviceaccount.NewClaims(i.Issuer, id, binding, request.Spec.Audiences, now, life, warnAfter)
-	token, err := i.Signer.Sign(ctx, "", claims.Encode(), time.Unix(claims.Expiry.Seconds, 0))
+	token, err := i.Signer.Sign(ctx, algorithm, claims.Encode(), time.Unix(claims.Expiry.Seconds, 0))
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 		return err
 	}

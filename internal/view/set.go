@@ -118,14 +118,19 @@ type Stamp struct {
 func (s *Set) Stamp() Stamp { return Stamp{epoch: s.epoch.Load(), at: instant(s.oldest.Load())} }
 
 // Current reports whether a decision that was begun at the stamp is still within the bound.
-func (s *Set) Current(stamp Stamp) bool {
-	return stamp.at != 0 && stamp.epoch == s.epoch.Load() && (s.bound == 0 || s.now().since(stamp.at) <= s.bound)
+func (s *Set) Current(stamp Stamp) bool { return s.within(stamp, s.bound) }
+
+func (s *Set) within(stamp Stamp, bound time.Duration) bool {
+	return stamp.at != 0 && stamp.epoch == s.epoch.Load() && (bound == 0 || s.now().since(stamp.at) <= bound)
 }
 
 // Ensure returns when the views are within the bound, at once if they are. Otherwise it has them proved by the store. The
 // error says why this could not be done within the time of a read.
-func (s *Set) Ensure(ctx context.Context) error {
-	if s.Current(s.Stamp()) {
+func (s *Set) Ensure(ctx context.Context) error { return s.EnsureWithin(ctx, s.bound) }
+
+// EnsureWithin is Ensure with another bound.
+func (s *Set) EnsureWithin(ctx context.Context, bound time.Duration) error {
+	if s.within(s.Stamp(), bound) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
@@ -134,7 +139,7 @@ func (s *Set) Ensure(ctx context.Context) error {
 		s.mu.Lock()
 		proof, failure, failedAt := s.proof, s.failure, s.failedAt
 		s.mu.Unlock()
-		if s.Current(s.Stamp()) {
+		if s.within(s.Stamp(), bound) {
 			return nil
 		}
 		// The store was asked a moment ago: asking for each request would have all of them wait.
