@@ -59,6 +59,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	revocations, err := newRevocationStore(self)
+	if err != nil {
+		return nil, err
+	}
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	revoked := revocation.NewSet()
 	openShift := newOpenShift(cfg, keys, index, revoked, oauthClient)
@@ -133,7 +137,8 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
 	whenReady := []service{freeMemory, ground.resealSecrets, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
-		Index: index, Roles: roles, Signer: keys.legacySigner(), RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		Index: index, Roles: roles, Signer: keys.legacySigner(), Revocations: revocations,
+		RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if signer != nil {

@@ -13,8 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
-	credentialid "k8s.io/apiserver/pkg/authentication/token/jwt"
 
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/registry"
@@ -25,9 +23,6 @@ const (
 	// maxText bounds the texts of a spec, and maxReason the reason.
 	maxText, maxReason = 2048, 1024
 )
-
-// idPrefix stands before a jti in extra and in audit records.
-var idPrefix = strings.TrimSuffix(credentialid.CredentialIDForJTI("-"), "-")
 
 // withoutToken refuses an object that repeats its token outside spec.token: all else is stored and shown. It drops the copy that
 // kubectl apply puts into an annotation. The error names nothing of the object, since its very name may be the token.
@@ -113,7 +108,7 @@ func (r *tokenRevocations) replaceToken(spec *mintmarkv1alpha1.TokenRevocationSp
 // normalize writes a spec in its one form: ids without the prefix that they have elsewhere, no issuer where it is this server, and
 // an instant of whole seconds. An instant is rounded up, so that it covers what was issued just before it.
 func normalize(spec *mintmarkv1alpha1.TokenRevocationSpec, issuers []string) {
-	spec.CredentialID = strings.TrimPrefix(spec.CredentialID, idPrefix)
+	spec.CredentialID = strings.TrimPrefix(spec.CredentialID, revocation.IDPrefix)
 	if slices.Contains(issuers, spec.Issuer) {
 		spec.Issuer = ""
 	}
@@ -203,23 +198,4 @@ func validateReference(path *field.Path, value string, check validation.Validate
 // coversAccount reports whether a spec is about the tokens of one account.
 func coversAccount(spec *mintmarkv1alpha1.TokenRevocationSpec) bool {
 	return spec.ServiceAccount != nil && len(alternatives(spec)) == 1
-}
-
-// Covered says in words what a revocation covers, for tables and people.
-func Covered(spec *mintmarkv1alpha1.TokenRevocationSpec) string {
-	switch {
-	case spec.CredentialID != "" && spec.Issuer != "":
-		return "the token " + idPrefix + spec.CredentialID + " of " + spec.Issuer
-	case spec.CredentialID != "":
-		return "the token " + idPrefix + spec.CredentialID
-	case spec.TokenHash != "":
-		return "the token with the hash " + spec.TokenHash
-	case spec.ServiceAccount != nil:
-		return "the tokens of " + serviceaccountuser.MakeUsername(spec.ServiceAccount.Namespace, spec.ServiceAccount.Name)
-	case spec.Subject != nil:
-		return "the tokens of " + spec.Subject.Subject + " of " + spec.Subject.Issuer
-	case spec.KeyID != "":
-		return "the tokens of the key " + spec.KeyID
-	}
-	return "all tokens"
 }

@@ -5,6 +5,7 @@ import (
 
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/revocation"
 )
 
 var tokenRevocationTable = &registry.Table[*mintmarkv1alpha1.TokenRevocation]{
@@ -19,7 +20,7 @@ var tokenRevocationTable = &registry.Table[*mintmarkv1alpha1.TokenRevocation]{
 	},
 	Cells: func(r *mintmarkv1alpha1.TokenRevocation) []any {
 		return []any{
-			r.Name, Covered(&r.Spec), instant(r.Spec.IssuedBefore), instant(r.Status.Expires), registry.Age(r.CreationTimestamp),
+			r.Name, revocation.Covered(&r.Spec), instant(r.Spec.IssuedBefore), instant(r.Status.Expires), registry.Age(r.CreationTimestamp),
 			registry.OrUnknown(r.Status.RevokedBy), registry.OrNone(r.Spec.Reason),
 		}
 	},
