@@ -2,18 +2,18 @@ package externalsignertest_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
+	"cmp"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"math/big"
 	"net"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +23,7 @@ import (
 	externaljwtv1 "k8s.io/externaljwt/apis/v1"
 
 	"github.com/mintmark/mintmark/externalsignertest"
+	"github.com/mintmark/mintmark/internal/standinsigner"
 )
 
 // run returns the names of the checks that failed, and how many there are.
@@ -43,9 +44,10 @@ func run(t *testing.T, socket string) (failed []string, all int) {
 
 func TestGoodSigner(t *testing.T) {
 	for _, withAlpha := range []bool{true, false} {
-		signer := newStandIn(t)
-		signer.withAlpha = withAlpha
-		if failed, all := run(t, signer.start()); len(failed) > 0 || all < 20 {
+		signer := standinsigner.New(t)
+		signer.WithoutAlpha = !withAlpha
+		signer.Start()
+		if failed, all := run(t, signer.Socket); len(failed) > 0 || all < 20 {
 			t.Errorf("of %d checks failed %q", all, failed)
 		}
 	}
@@ -69,146 +71,127 @@ func rewrite(t testing.TB) func(string) string {
 	}
 }
 
-// other returns a key that no stand-in has.
-func other(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 // TestBrokenSigners: each thing that can be wrong with a signer is caught by the check of that name.
 func TestBrokenSigners(t *testing.T) {
 	for name, test := range map[string]struct {
-		breaks func(*standIn)
+		breaks func(*standinsigner.Signer)
 		want   string
 	}{
-		"no Metadata":         {func(s *standIn) { s.fail = failing("Metadata") }, "metadata/answers"},
-		"a life too short":    {func(s *standIn) { s.metadata = life(599) }, "metadata/max-token-expiration"},
-		"a life beyond count": {func(s *standIn) { s.metadata = life(1 << 40) }, "metadata/max-token-expiration"},
-		"no FetchKeys":        {func(s *standIn) { s.fail = failing("FetchKeys") }, "keys/answers"},
-		"no hint":             {func(s *standIn) { s.keys = func(r *externaljwtv1.FetchKeysResponse) { r.RefreshHintSeconds = 0 } }, "keys/refresh-hint"},
-		"no timestamp":        {func(s *standIn) { s.keys = func(r *externaljwtv1.FetchKeysResponse) { r.DataTimestamp = nil } }, "keys/data-timestamp"},
-		"a timestamp to come": {func(s *standIn) { s.since = time.Now().Add(time.Hour) }, "keys/data-timestamp"},
-		"no keys":             {func(s *standIn) { s.keys = func(r *externaljwtv1.FetchKeysResponse) { r.Keys = nil } }, "keys/present"},
-		"hidden keys alone":   {func(s *standIn) { s.keys = eachKey(func(k *externaljwtv1.Key) { k.ExcludeFromOidcDiscovery = true }) }, "keys/present"},
-		"a key without id":    {func(s *standIn) { s.keys = eachKey(func(k *externaljwtv1.Key) { k.KeyId = "" }) }, "keys/ids"},
-		"an id twice": {func(s *standIn) {
-			s.keys = func(r *externaljwtv1.FetchKeysResponse) { r.Keys = append(r.Keys, r.Keys[0]) }
-		}, "keys/ids"},
-		"keys in PEM": {func(s *standIn) {
-			s.keys = eachKey(func(k *externaljwtv1.Key) {
-				k.Key = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.Key})
-			})
+		"no Metadata":         {func(s *standinsigner.Signer) { s.OnMetadata = fails[externaljwtv1.MetadataResponse] }, "metadata/answers"},
+		"a life too short":    {func(s *standinsigner.Signer) { s.Life = 599 }, "metadata/max-token-expiration"},
+		"a life beyond count": {func(s *standinsigner.Signer) { s.Life = 1 << 40 }, "metadata/max-token-expiration"},
+		"no FetchKeys":        {func(s *standinsigner.Signer) { s.OnFetch = fails[externaljwtv1.FetchKeysResponse] }, "keys/answers"},
+		"no hint":             {func(s *standinsigner.Signer) { s.Hint = 0 }, "keys/refresh-hint"},
+		"no timestamp":        {onFetch(func(r *externaljwtv1.FetchKeysResponse) { r.DataTimestamp = nil }), "keys/data-timestamp"},
+		"a timestamp to come": {func(s *standinsigner.Signer) { s.Data = time.Now().Add(time.Hour) }, "keys/data-timestamp"},
+		"no keys":             {func(s *standinsigner.Signer) { s.Keys = nil }, "keys/present"},
+		"hidden keys alone":   {func(s *standinsigner.Signer) { s.Keys[0].ExcludeFromOidcDiscovery = true }, "keys/present"},
+		"a key without id":    {func(s *standinsigner.Signer) { s.Keys[0].KeyId = "" }, "keys/ids"},
+		"an id twice":         {func(s *standinsigner.Signer) { s.Keys = append(s.Keys, s.Keys[0]) }, "keys/ids"},
+		"keys in PEM": {func(s *standinsigner.Signer) {
+			s.Keys[0].Key = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: s.Keys[0].Key})
 		}, "keys/public-keys"},
-		"keys that are none": {func(s *standIn) { s.keys = eachKey(func(k *externaljwtv1.Key) { k.Key = []byte("key") }) }, "keys/public-keys"},
-		"an Ed25519 key": {func(s *standIn) {
-			public, _, err := ed25519.GenerateKey(rand.Reader)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			s.keys = eachKey(func(k *externaljwtv1.Key) { k.Key = encode(s.t, public) })
-		}, "keys/public-keys"},
-		"no Sign":               {func(s *standIn) { s.fail = failing("Sign") }, "sign/answers"},
-		"a header with padding": {func(s *standIn) { s.answer = func(r *externaljwtv1.SignJWTResponse) { r.Header += "==" } }, "sign/header-encoding"},
-		"a header of text":      {func(s *standIn) { s.answer = setHeader("ES256") }, "sign/header-members"},
-		"a header of null":      {func(s *standIn) { s.answer = setHeader("null") }, "sign/header-typ"},
-		"a member twice":        {func(s *standIn) { s.answer = setHeader(`{"alg":"none","alg":"ES256","kid":"one","typ":"JWT"}`) }, "sign/header-members"},
-		"another member":        {func(s *standIn) { s.header["iss"] = "me" }, "sign/header-members"},
-		"no typ":                {func(s *standIn) { delete(s.header, "typ") }, "sign/header-typ"},
-		"no kid":                {func(s *standIn) { delete(s.header, "kid") }, "sign/header-kid"},
-		"a long kid":            {func(s *standIn) { s.header["kid"] = strings.Repeat("a", 1025) }, "sign/header-kid"},
-		"alg none":              {func(s *standIn) { s.header["alg"] = "none" }, "sign/header-alg"},
-		"alg HS256":             {func(s *standIn) { s.header["alg"] = "HS256" }, "sign/header-alg"},
-		"an unknown kid":        {func(s *standIn) { s.header["kid"] = "two" }, "sign/key-published"},
-		"a hidden key signs": {func(s *standIn) {
-			s.keys = func(r *externaljwtv1.FetchKeysResponse) {
-				r.Keys[0].ExcludeFromOidcDiscovery = true
-				r.Keys = append(r.Keys, &externaljwtv1.Key{KeyId: "two", Key: encode(s.t, other(s.t).Public())})
-			}
+		"keys that are none":    {func(s *standinsigner.Signer) { s.Keys[0].Key = []byte("key") }, "keys/public-keys"},
+		"an Ed25519 key":        {func(s *standinsigner.Signer) { s.Keys[0].Key = standinsigner.Encode(t, ed25519Key(t)) }, "keys/public-keys"},
+		"no Sign":               {func(s *standinsigner.Signer) { s.OnSign = fails[externaljwtv1.SignJWTResponse] }, "sign/answers"},
+		"a header with padding": {onSign(func(r *externaljwtv1.SignJWTResponse) { r.Header += "==" }), "sign/header-encoding"},
+		"a header of text":      {header("ES256"), "sign/header-members"},
+		"a header of null":      {header("null"), "sign/header-typ"},
+		"a member twice":        {header(`{"alg":"none","alg":"ES256","kid":"one","typ":"JWT"}`), "sign/header-members"},
+		"another member":        {header(`{"alg":"ES256","kid":"one","typ":"JWT","iss":"me"}`), "sign/header-members"},
+		"no typ":                {header(`{"alg":"ES256","kid":"one"}`), "sign/header-typ"},
+		"no kid":                {header(`{"alg":"ES256","typ":"JWT"}`), "sign/header-kid"},
+		"a long kid":            {header(`{"alg":"ES256","kid":"` + strings.Repeat("a", 1025) + `","typ":"JWT"}`), "sign/header-kid"},
+		"alg none":              {header(`{"alg":"none","kid":"one","typ":"JWT"}`), "sign/header-alg"},
+		"alg HS256":             {header(`{"alg":"HS256","kid":"one","typ":"JWT"}`), "sign/header-alg"},
+		"an unknown kid":        {header(`{"alg":"ES256","kid":"two","typ":"JWT"}`), "sign/key-published"},
+		"a hidden key signs": {func(s *standinsigner.Signer) {
+			s.Keys[0].ExcludeFromOidcDiscovery = true
+			s.Keys = append(s.Keys, &externaljwtv1.Key{KeyId: "two", Key: standinsigner.Encode(t, standinsigner.NewKey(t).Public())})
 		}, "sign/key-published"},
-		"another alg":  {func(s *standIn) { s.header["alg"] = "RS256" }, "sign/algorithm-fits-key"},
-		"no signature": {func(s *standIn) { s.signature = func([]byte) string { return "" } }, "sign/signature"},
-		"another's signature": {func(s *standIn) {
-			shown := s.key.Public()
-			s.key = other(s.t)
-			s.keys = eachKey(func(k *externaljwtv1.Key) { k.Key = encode(s.t, shown) })
-		}, "sign/signature"},
-		"a signature in ASN.1": {func(s *standIn) {
-			s.signature = func(digest []byte) string {
-				der, err := ecdsa.SignASN1(rand.Reader, s.key, digest)
-				if err != nil {
-					s.t.Error(err)
-				}
-				return base64.RawURLEncoding.EncodeToString(der)
-			}
-		}, "sign/signature"},
-		"a signature in base64": {func(s *standIn) {
-			s.signature = func([]byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 64)) }
-		}, "sign/signature"},
-		"claims written anew": {func(s *standIn) { s.claims = rewrite(s.t) }, "sign/claims-as-sent"},
-		"long claims refused": {func(s *standIn) {
-			s.claims = func(claims string) string { return claims[:min(len(claims), 8<<10)] }
+		"another alg":          {header(`{"alg":"RS256","kid":"one","typ":"JWT"}`), "sign/algorithm-fits-key"},
+		"no signature":         {onSign(func(r *externaljwtv1.SignJWTResponse) { r.Signature = "" }), "sign/signature"},
+		"another's signature":  {func(s *standinsigner.Signer) { s.Key = standinsigner.NewKey(t) }, "sign/signature"},
+		"a signature in ASN.1": {onSign(func(r *externaljwtv1.SignJWTResponse) { r.Signature = asn1Signature(t, r.Signature) }), "sign/signature"},
+		"a signature in base64": {onSign(func(r *externaljwtv1.SignJWTResponse) {
+			r.Signature = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 64))
+		}), "sign/signature"},
+		"claims written anew": {func(s *standinsigner.Signer) { s.Claims = rewrite(t) }, "sign/claims-as-sent"},
+		"long claims cut": {func(s *standinsigner.Signer) {
+			s.Claims = func(claims string) string { return claims[:min(len(claims), 8<<10)] }
 		}, "sign/long-claims"},
-		"one signature for all": {func(s *standIn) {
-			var last atomic.Pointer[string]
-			s.claims = func(claims string) string {
-				if strings.Contains(string(decoded(claims)), `"audience-`) && !last.CompareAndSwap(nil, &claims) {
-					return *last.Load()
+		"one signature for all": {func(s *standinsigner.Signer) {
+			last := ""
+			s.Claims = func(claims string) string {
+				if strings.Contains(string(decoded(claims)), `"audience-`) {
+					last = cmp.Or(last, claims)
+					return last
 				}
 				return claims
 			}
 		}, "sign/concurrent"},
-		"a timestamp that goes back": {func(s *standIn) {
-			var fetched atomic.Int64
-			s.keys = func(r *externaljwtv1.FetchKeysResponse) {
-				r.DataTimestamp = timestamppb.New(s.since.Add(-time.Duration(fetched.Add(1)) * time.Second))
+		"a timestamp that goes back": {func(s *standinsigner.Signer) {
+			s.OnFetch = func(r *externaljwtv1.FetchKeysResponse) error {
+				r.DataTimestamp = timestamppb.New(s.Data.Add(-time.Duration(s.Fetched) * time.Second))
+				return nil
 			}
 		}, "keys/changes"},
-		"keys that change in silence": {func(s *standIn) {
-			var fetched atomic.Int64
-			s.keys = func(r *externaljwtv1.FetchKeysResponse) {
-				if fetched.Add(1) > 1 {
-					r.Keys = append(r.Keys, &externaljwtv1.Key{KeyId: "two", Key: encode(s.t, other(s.t).Public())})
+		"keys that change in silence": {func(s *standinsigner.Signer) {
+			two := &externaljwtv1.Key{KeyId: "two", Key: standinsigner.Encode(t, standinsigner.NewKey(t).Public())}
+			s.OnFetch = func(r *externaljwtv1.FetchKeysResponse) error {
+				if s.Fetched > 1 {
+					r.Keys = append(r.Keys, two)
 				}
+				return nil
 			}
 		}, "keys/changes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			signer := newStandIn(t)
+			signer := standinsigner.New(t)
 			test.breaks(signer)
-			if failed, _ := run(t, signer.start()); !slices.Contains(failed, test.want) {
+			signer.Start()
+			if failed, _ := run(t, signer.Socket); !slices.Contains(failed, test.want) {
 				t.Errorf("failed %q, want %s among them", failed, test.want)
 			}
 		})
 	}
 }
 
-func failing(method string) func(string) error {
-	return func(called string) error {
-		if called == method {
-			return status.Error(codes.Internal, "broken")
-		}
-		return nil
+func fails[R any](*R) error { return status.Error(codes.Internal, "broken") }
+
+func onSign(change func(*externaljwtv1.SignJWTResponse)) func(*standinsigner.Signer) {
+	return func(s *standinsigner.Signer) {
+		s.OnSign = func(r *externaljwtv1.SignJWTResponse) error { change(r); return nil }
 	}
 }
 
-func life(seconds int64) func(*externaljwtv1.MetadataResponse) {
-	return func(r *externaljwtv1.MetadataResponse) { r.MaxTokenExpirationSeconds = seconds }
-}
-
-func eachKey(change func(*externaljwtv1.Key)) func(*externaljwtv1.FetchKeysResponse) {
-	return func(r *externaljwtv1.FetchKeysResponse) {
-		for _, key := range r.Keys {
-			change(key)
-		}
+func onFetch(change func(*externaljwtv1.FetchKeysResponse)) func(*standinsigner.Signer) {
+	return func(s *standinsigner.Signer) {
+		s.OnFetch = func(r *externaljwtv1.FetchKeysResponse) error { change(r); return nil }
 	}
 }
 
-func setHeader(text string) func(*externaljwtv1.SignJWTResponse) {
-	return func(r *externaljwtv1.SignJWTResponse) { r.Header = base64.RawURLEncoding.EncodeToString([]byte(text)) }
+func header(text string) func(*standinsigner.Signer) {
+	return func(s *standinsigner.Signer) { s.Header = text }
+}
+
+func ed25519Key(t testing.TB) ed25519.PublicKey {
+	t.Helper()
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
+}
+
+// asn1Signature writes a signature as it is written outside JWS.
+func asn1Signature(t testing.TB, signature string) string {
+	raw := decoded(signature)
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])})
+	if err != nil {
+		t.Error(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(der)
 }
 
 func decoded(claims string) []byte {
@@ -235,8 +218,9 @@ func TestNoSigner(t *testing.T) {
 
 // TestRunStops: a check that nobody asks for is not made.
 func TestRunStops(t *testing.T) {
-	made := 0
-	for range externalsignertest.Run(t.Context(), newStandIn(t).start(), externalsignertest.Options{}) {
+	signer, made := standinsigner.New(t), 0
+	signer.Start()
+	for range externalsignertest.Run(t.Context(), signer.Socket, externalsignertest.Options{}) {
 		if made++; made == 3 {
 			break
 		}

@@ -8,8 +8,8 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/authz"
-	"github.com/mintmark/mintmark/internal/explanation"
 	"github.com/mintmark/mintmark/internal/openid"
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/registry/authentication"
@@ -25,7 +25,7 @@ import (
 
 // newGroups returns the API groups, in the order in which /apis lists them.
 func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
-	authorizer *authz.Authorizer, roles *authz.Index, keys mintmark.SigningKeys, openShift *openShift,
+	authorizer *authz.Authorizer, roles *authz.Index, own mintmark.Config, openShift *openShift,
 ) ([]registry.Group, error) {
 	coreGroup, err := core.Storage(getter, issuer)
 	if err != nil {
@@ -35,9 +35,7 @@ func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, re
 	if err != nil {
 		return nil, err
 	}
-	ownGroup, err := mintmark.Storage(getter, mintmark.Config{
-		SigningKeys: keys, Explainer: &explanation.Explainer{Reviewer: reviewer},
-	})
+	ownGroup, err := mintmark.Storage(getter, own)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +70,13 @@ func install(server *genericapiserver.GenericAPIServer, groups []registry.Group,
 	if err := server.InstallAPIGroups(infos...); err != nil {
 		return err
 	}
-	// It is not part of the API, so the index of paths doesn't name it.
+	// They are not part of the API, so the index of paths doesn't name them.
 	server.Handler.NonGoRestfulMux.UnlistedHandle(authentication.WebhookPath, authentication.NewWebhook(reviewer))
+	for _, group := range groups {
+		if group.Version == mintmarkv1alpha1.SchemeGroupVersion {
+			server.Handler.NonGoRestfulMux.UnlistedHandle(mintmark.RevokePath, mintmark.NewRevoke(group))
+		}
+	}
 	if documents != nil {
 		documents.Install(server.Handler.GoRestfulContainer)
 	}

@@ -16,12 +16,13 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authn"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
 )
 
 // newAuthenticators returns the union of all authenticators, and has the generic server use it and ask for the
 // certificates that this takes. ownCA is the file of the authorities in the data directory, and openShift nil where its API is not served.
-func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.Index, openShift *openShift,
+func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.Index, revoked *revocation.Set, openShift *openShift,
 	client kubernetes.Interface, generic *genericapiserver.Config,
 ) (*authn.Union, error) {
 	given := cfg.Authentication
@@ -61,6 +62,8 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 			ServerID:      generic.APIServerID,
 			CacheBytes:    given.CacheBytes,
 		},
+		Revocations: revoked,
+
 		Webhook:   given.Webhook,
 		Audited:   generic.AuditBackend != nil,
 		Anonymous: apiserverapi.AnonymousAuthConfig{Enabled: given.Anonymous},

@@ -10,13 +10,14 @@ import (
 	"github.com/mintmark/mintmark/internal/scheme"
 )
 
-// collectedResources returns the stored resources, which are those with a view, as the garbage collector needs them.
+// collectedResources returns the stored resources, which are those with a view, as the garbage collector needs them. A resource
+// without links is left out.
 func collectedResources(groups []registry.Group, views *views) ([]controller.Resource, error) {
 	var resources []controller.Resource
 	for _, group := range groups {
 		for name, storage := range group.Resources {
 			view := views.of(group.Version.WithResource(name).GroupResource())
-			if view == nil {
+			if view == nil || !view.HasLinks() {
 				continue
 			}
 			resource := controller.Resource{

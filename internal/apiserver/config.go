@@ -3,6 +3,7 @@
 package apiserver
 
 import (
+	"io/fs"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -10,6 +11,7 @@ import (
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 
 	"github.com/mintmark/mintmark/internal/authn"
+	"github.com/mintmark/mintmark/internal/unixsocket"
 )
 
 // Config is what a server is built from. It has been validated: see the options package.
@@ -37,6 +39,7 @@ type Config struct {
 	Tracing *genericoptions.TracingOptions
 
 	Tokens         Tokens
+	ExternalSigner ExternalSigner
 	Authentication Authentication
 	// Authorizers are asked in this order.
 	Authorizers []apiserverapi.AuthorizerConfiguration
@@ -59,6 +62,8 @@ type Tokens struct {
 	APIAudiences []string
 	// SigningKeyFile holds the private key that signs. Without one, a key in the data directory is used.
 	SigningKeyFile string
+	// SigningEndpoint is the socket of the external signer that signs instead of keys of this server; empty means none.
+	SigningEndpoint unixsocket.Address
 	// KeyFiles hold the keys whose tokens are accepted. Without any, it is the signing key alone.
 	KeyFiles []string
 	// JWKSURI is the URL of the key set in the discovery document; empty means the one at this server.
@@ -69,6 +74,16 @@ type Tokens struct {
 	MaxExpiration time.Duration
 	// ExtendExpiration has tokens that pods mount live for a year.
 	ExtendExpiration bool
+}
+
+// ExternalSigner says where this server signs for others on the same machine.
+type ExternalSigner struct {
+	// Listen is the socket; empty means that it doesn't.
+	Listen unixsocket.Address
+	// Mode is that of the socket's file.
+	Mode fs.FileMode
+	// AllowedUIDs may use the socket besides root and the user of the server.
+	AllowedUIDs []int
 }
 
 // Authentication says whose requests are let in.

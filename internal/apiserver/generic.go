@@ -50,7 +50,7 @@ func newGenericConfig(cfg Config, endpoint *endpoint, stored genericoptions.Etcd
 	if c.AuditPolicyRuleEvaluator != nil {
 		c.AuditPolicyRuleEvaluator = withoutTokens{c.AuditPolicyRuleEvaluator}
 	}
-	c.RequestInfoResolver = authentication.WebhookRequests{RequestInfoResolver: genericapiserver.NewRequestInfoResolver(c)}
+	c.RequestInfoResolver = revokeRequests{authentication.WebhookRequests{RequestInfoResolver: genericapiserver.NewRequestInfoResolver(c)}}
 	if err := cfg.Tracing.ApplyTo(nil, c); err != nil {
 		return nil, err
 	}

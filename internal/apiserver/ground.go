@@ -35,9 +35,11 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 	}
 	g.add(func() { _ = g.dir.Close() })
 	// The signing key first: a store is never there without the key that signed its tokens.
-	signing, err := openSigningKey(cfg.Tokens, g.dir)
-	if err != nil {
-		return nil, err
+	var signing signingKey
+	if cfg.Tokens.SigningEndpoint == "" {
+		if signing, err = openSigningKey(cfg.Tokens, g.dir); err != nil {
+			return nil, err
+		}
 	}
 	if g.store, err = openStore(ctx, cfg.Storage, g.dir); err != nil {
 		return nil, err
@@ -59,7 +61,12 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 	if err := g.endpoint.certify(ctx, g.dir, g.identity); err != nil {
 		return nil, err
 	}
-	if g.keys, err = loadKeys(cfg.Tokens, g.identity.Issuer(), signing); err != nil {
+	if cfg.Tokens.SigningEndpoint != "" {
+		g.keys, err = g.externalKeys(ctx, cfg.Tokens)
+	} else {
+		g.keys, err = loadKeys(cfg.Tokens, g.identity.Issuer(), signing)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return g, nil

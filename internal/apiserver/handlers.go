@@ -54,10 +54,10 @@ func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Iss
 func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Handler {
 	library := *c
 	library.GoawayChance, library.HSTSDirectives = 0, nil
-	library.Authentication.Authenticator = noteUnavailable(fastpath.OncePerRequest(c.Authentication.Authenticator))
-	library.Authorization.Authorizer = openUntilReady(t.authorizer, t.ready)
+	library.Authentication.Authenticator = orToken(noteUnavailable(fastpath.OncePerRequest(c.Authentication.Authenticator)))
+	library.Authorization.Authorizer = revokers(openUntilReady(t.authorizer, t.ready))
 	handler := crash.Handler(t.inFlight.limited(t.watchEnd.handler(aggregate(apis, t.groups, c))))
-	handler = answerUnavailable(genericapiserver.DefaultBuildHandlerChain(handler, &library))
+	handler = withPresented(answerUnavailable(genericapiserver.DefaultBuildHandlerChain(handler, &library)))
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/scheme"
@@ -45,16 +46,9 @@ func (internalUser) AuthenticateRequest(request *http.Request) (*authenticator.R
 }
 
 // newInternalClients returns the clients of the server's own components: of Kubernetes' API, of oauth.openshift.io, and of
-// the metadata of any object. Their
-// requests pass the whole chain of the server, audit included, and no network.
+// the metadata of any object. Their requests pass the whole chain of the server, audit included, and no network.
 func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interface, metadata.Interface, error) {
-	config := &rest.Config{
-		Host:          "https://mintmark.internal",
-		Transport:     inProcess{handler},
-		QPS:           -1,
-		UserAgent:     "mintmark",
-		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
-	}
+	config := internalConfig(handler)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, nil, nil, err
@@ -66,6 +60,25 @@ func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interf
 	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &oauthv1.GroupVersion, scheme.Codecs.WithoutConversion()
 	oauth, err := rest.RESTClientFor(config)
 	return client, oauth, objects, err
+}
+
+// newOwnGroupClient returns the client of the server's own components for mintmark.io, which is JSON.
+func newOwnGroupClient(handler http.Handler) (rest.Interface, error) {
+	config := internalConfig(handler)
+	config.ContentType = runtime.ContentTypeJSON
+	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &mintmarkv1alpha1.SchemeGroupVersion, scheme.Codecs.WithoutConversion()
+	return rest.RESTClientFor(config)
+}
+
+// internalConfig is the connection of a component to the server that it is part of.
+func internalConfig(handler http.Handler) *rest.Config {
+	return &rest.Config{
+		Host:          "https://mintmark.internal",
+		Transport:     inProcess{handler},
+		QPS:           -1,
+		UserAgent:     "mintmark",
+		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
+	}
 }
 
 // inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.

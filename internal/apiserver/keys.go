@@ -14,6 +14,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/datadir"
+	"github.com/mintmark/mintmark/internal/externalsigner"
 	"github.com/mintmark/mintmark/internal/shell"
 	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
@@ -24,21 +25,32 @@ type keys struct {
 	issuers   []string
 	audiences authenticator.Audiences
 	ring      *signingkey.Ring
+	// maxExpiration is the longest life of a token; 0 means no limit.
+	maxExpiration time.Duration
+	// external is the external signer, if the keys are its.
+	external *externalsigner.Signer
 	// files are the key files of the operator; nil if there are none.
 	files *signingkey.Files
 	// made names the file of the signing key, if this start has made it.
 	made []string
 }
 
-// loadKeys puts the keys behind signing, checking and documents. issuer is the pinned one.
-func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
-	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, files: signing.files, made: signing.made}
+// newKeys returns the issuers and audiences, without keys. issuer is the pinned one.
+func newKeys(tokens Tokens, issuer string) *keys {
+	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, maxExpiration: tokens.MaxExpiration}
 	if len(k.issuers) == 0 {
 		k.issuers = []string{issuer}
 	}
 	if len(k.audiences) == 0 {
 		k.audiences = slices.Clone(k.issuers)
 	}
+	return k
+}
+
+// loadKeys puts the keys behind signing, checking and documents.
+func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
+	k := newKeys(tokens, issuer)
+	k.files, k.made = signing.files, signing.made
 	if k.files != nil {
 		k.ring = signingkey.NewRing(k.files, nil)
 		return k, nil
@@ -86,14 +98,18 @@ func openSigningKey(tokens Tokens, dir *datadir.Dir) (signingKey, error) {
 
 // newIssuer returns what issues the tokens.
 func newIssuer(tokens Tokens, keys *keys, index *boundobject.Index) *tokenrequest.Issuer {
-	return tokenrequest.New(tokenrequest.Config{
+	cfg := tokenrequest.Config{
 		Issuer:        keys.issuers[0],
 		APIAudiences:  keys.audiences,
-		MaxExpiration: tokens.MaxExpiration,
+		MaxExpiration: keys.maxExpiration,
 		Extend:        tokens.ExtendExpiration,
 		Index:         index,
 		Signer:        keys.ring,
-	})
+	}
+	if keys.external != nil {
+		cfg.ExtendedLimit = keys.external.LongestLife()
+	}
+	return tokenrequest.New(cfg)
 }
 
 // legacySigner signs the tokens that live in secrets, which have no end.

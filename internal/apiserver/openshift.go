@@ -10,9 +10,12 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 
+	"github.com/mintmark/mintmark/internal/authn"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/oauth"
+	"github.com/mintmark/mintmark/internal/reason"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
@@ -29,7 +32,7 @@ type openShift struct {
 }
 
 // newOpenShift returns nil where OpenShift's API is not served.
-func newOpenShift(cfg Config, keys *keys, index *boundobject.Index, client rest.Interface) *openShift {
+func newOpenShift(cfg Config, keys *keys, index *boundobject.Index, revoked *revocation.Set, client rest.Interface) *openShift {
 	if !cfg.OpenShift {
 		return nil
 	}
@@ -47,7 +50,10 @@ func newOpenShift(cfg Config, keys *keys, index *boundobject.Index, client rest.
 	if given := cfg.Tokens.APIAudiences; given != nil && len(given) == 0 {
 		audiences = nil
 	}
-	o.reviewer = tokenreview.New(tokenreview.Config{Authenticator: accessTokens(audiences), APIAudiences: audiences, ReasonAlone: true})
+	// This endpoint has an authenticator of its own, which asks about revocations likewise. A token that was taken back is as if
+	// it was not stored.
+	reviewed := authn.Unrevoked{Token: accessTokens(audiences), Revocations: revoked, Refusal: reason.New(reason.Revoked, oauth.LookupText)}
+	o.reviewer = tokenreview.New(tokenreview.Config{Authenticator: reviewed, APIAudiences: audiences, ReasonAlone: true})
 	return o
 }
 

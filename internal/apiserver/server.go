@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
@@ -12,6 +13,9 @@ import (
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/crash"
+	"github.com/mintmark/mintmark/internal/explanation"
+	"github.com/mintmark/mintmark/internal/registry/mintmark"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
@@ -55,9 +59,14 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	revocations, err := newRevocationStore(self)
+	if err != nil {
+		return nil, err
+	}
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
-	openShift := newOpenShift(cfg, keys, index, oauthClient)
-	views := newViews(stored.client, cfg.MaxStaleness, index, roles, openShift)
+	revoked := revocation.NewSet()
+	openShift := newOpenShift(cfg, keys, index, revoked, oauthClient)
+	views := newViews(stored.client, cfg.MaxStaleness, index, roles, revoked, openShift)
 	views.set.LimitReads(cfg.Server.MaxMutatingRequestsInFlight)
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
@@ -71,7 +80,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	generic.AddReadyzChecks(stored.checks...)
 
 	// The decisions: who calls, what the caller may do, which token is issued, and whose a token is.
-	union, err := newAuthenticators(cfg, endpoint.files.CAFile, keys, index, openShift, client, generic)
+	union, err := newAuthenticators(cfg, endpoint.files.CAFile, keys, index, revoked, openShift, client, generic)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +97,14 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 
 	// The API, and the two ways to it, which are open when the server is ready.
 	ready := make(chan struct{})
-	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, signingKeys(ground), openShift)
+	ends := tokenEnds{
+		managed: cfg.Tokens.SigningKeyFile == "" && cfg.Tokens.SigningEndpoint == "",
+		keys:    views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
+	}
+	own := mintmark.Config{SigningKeys: signingKeys(ground), Revocations: mintmark.Revocations{
+		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
+	}, Explainer: &explanation.Explainer{Reviewer: reviewer}}
+	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
 	}
@@ -110,16 +126,27 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	self.Handler = server.Handler.FullHandlerChain
+	signer, err := newSignerSocket(ctx, cfg, keys, generic)
+	if err != nil {
+		return nil, err
+	}
 
 	// The work besides requests.
 	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
 	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
-	whenReady := []service{freeMemory, runControllers(controller.Config{
+	whenReady := []service{freeMemory, ground.resealSecrets, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
-		Index: index, Roles: roles, Signer: legacySigner{keys.ring}, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		Index: index, Roles: roles, Signer: keys.legacySigner(), Revocations: revocations,
+		RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
+	if signer != nil {
+		held.add(signer.Close)
+		whenReady = append(whenReady, signer.Run)
+		// The audit log is written until all requests are answered, and so must the signatures be.
+		server.AddPreShutdownHookOrDie("external-jwt-signer", func() error { signer.Stop(); return nil })
+	}
 	if cfg.TuneGarbage {
 		whenReady = append(whenReady, tuneGarbage)
 	}

@@ -16,10 +16,6 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// unavailableAnnotation says in the audit record of a failed authentication that the credential was not refused: the client
-// got 503 in place of the 401 that the library records.
-const unavailableAnnotation = "authentication.mintmark.io/unavailable"
-
 // unavailableKey is the key of a *noVerdict in the context of a request.
 type unavailableKey struct{}
 
@@ -38,7 +34,7 @@ func noteUnavailable(next authenticator.Request) authenticator.Request {
 		note, known := r.Context().Value(unavailableKey{}).(*noVerdict)
 		if why := tokenreview.NoVerdict(err); known && why != nil {
 			note.err = why
-			audit.AddAuditAnnotation(r.Context(), unavailableAnnotation, why.Error())
+			audit.AddAuditAnnotation(r.Context(), audittrail.Unavailable, why.Error())
 		}
 		return response, ok, err
 	})

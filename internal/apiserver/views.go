@@ -15,6 +15,7 @@ import (
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -24,6 +25,7 @@ type storedView interface {
 	Decorate(generic.StorageDecorator) generic.StorageDecorator
 	WaitForSync(context.Context) error
 	controller.LinkView
+	HasLinks() bool
 }
 
 // views are all views of a server, and what keeps them current.
@@ -36,14 +38,14 @@ type views struct {
 
 // newViews returns the views of the indexes. openShift is nil where its API is not served, and maxStaleness how old a view
 // may be for an answer to be taken from memory.
-func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, openShift *openShift) *views {
+func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, revoked *revocation.Set, openShift *openShift) *views {
 	keys := view.New(mintmarkv1alpha1.Resource("signingkeys"), true, func(obj runtime.Object) *mintmarkv1alpha1.SigningKey {
 		return obj.(*mintmarkv1alpha1.SigningKey).DeepCopy()
 	})
 	v := &views{keys: keys, list: []storedView{
 		index.Namespaces, index.ServiceAccounts, index.Secrets, index.Pods, index.Nodes,
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
-		keys,
+		keys, revoked.View,
 	}}
 	if openShift != nil {
 		x := openShift.index

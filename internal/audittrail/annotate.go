@@ -88,8 +88,9 @@ func NoteReview(ctx context.Context, token string, code reason.Code, of user.Inf
 	annotate(ctx, ReviewedCredentialID, id, ReviewedUser, name, Verdict, string(code.Verdict()), Reason, code.String())
 }
 
-// NoteRevoked annotates the event of a request that revoked tokens. The spec is as it is stored, without a token.
-func NoteRevoked(ctx context.Context, spec *v1alpha1.TokenRevocationSpec) {
+// NoteRevoked annotates the event of a request that revoked tokens. The revocation is as it is stored, without a token.
+func NoteRevoked(ctx context.Context, revocation *v1alpha1.TokenRevocation) {
+	spec := &revocation.Spec
 	var id, account, before string
 	switch {
 	case spec.CredentialID != "":
@@ -107,7 +108,7 @@ func NoteRevoked(ctx context.Context, spec *v1alpha1.TokenRevocationSpec) {
 	if of := spec.Subject; of != nil {
 		issuer, subject = of.Issuer, of.Subject
 	}
-	annotate(ctx, RevokedCredentialID, id, RevokedServiceAccount, account, RevokedIssuer, issuer, RevokedSubject, subject,
+	annotate(ctx, RevocationName, revocation.Name, RevokedCredentialID, id, RevokedServiceAccount, account, RevokedIssuer, issuer, RevokedSubject, subject,
 		RevokedKeyID, spec.KeyID, RevokedIssuedBefore, before)
 }
 

@@ -50,6 +50,8 @@ type Config struct {
 	Webhook WebhookConfig
 	// Audited has the audit events of callers with tokens name the credential.
 	Audited bool
+	// Revocations knows the tokens that were taken back.
+	Revocations Revocations
 	// Anonymous lets in requests without credentials, on the paths that it names, or everywhere. The configuration file of
 	// Issuers takes precedence.
 	Anonymous apiserver.AnonymousAuthConfig
@@ -110,6 +112,9 @@ func New(cfg Config) (_ *Union, err error) {
 	return &Union{Requests: union, Tokens: withAuthenticatedGroup{tokens}, issuers: known}, nil
 }
 
+// Knows reports whether a token names one of the OpenID Connect issuers, which then alone decide about it.
+func (u *Union) Knows(ctx context.Context, token string) bool { return u.issuers.knows(ctx, token) }
+
 // Run reads the configuration file again whenever it changes, until the context ends.
 func (u *Union) Run(ctx context.Context) { u.issuers.Run(ctx) }
 
@@ -142,7 +147,7 @@ func newTokens(cfg Config, known *issuers) (chain, error) {
 	if cfg.AccessTokens != nil {
 		tokens = append(tokens, cfg.AccessTokens)
 	}
-	all := chain{here: tokens}
+	all := chain{here: tokens, revoked: cfg.Revocations}
 	if cfg.Webhook.KubeconfigFile != "" {
 		remote, err := newWebhook(cfg.Webhook, cfg.APIAudiences)
 		if err != nil {

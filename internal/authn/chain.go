@@ -18,6 +18,9 @@ import (
 type chain struct {
 	here   []authenticator.Token
 	remote authenticator.Token // nil if there is none
+	// revoked knows the tokens that were taken back. It is asked about every token that an authenticator accepts, remembered
+	// or not.
+	revoked Revocations
 }
 
 // Final is the error of an authenticator that has recognised a token as one of its own and refuses it. No other
@@ -49,7 +52,7 @@ func (c chain) Explain(ctx context.Context, token string, notes *reason.Checks) 
 		response, err := ask(ctx, known, token, notes)
 		if err == nil {
 			notes.Decided()
-			return response, nil
+			return unlessRevoked(c.revoked, token, response, notes)
 		}
 		if code, ok := reason.IsInvalid(err); ok {
 			if unknown == reason.UnknownToken {
@@ -67,7 +70,7 @@ func (c chain) Explain(ctx context.Context, token string, notes *reason.Checks) 
 		response, err := ask(ctx, c.remote, token, notes)
 		if err == nil {
 			notes.Decided()
-			return response, nil
+			return unlessRevoked(c.revoked, token, response, notes)
 		}
 		if code, ok := reason.IsInvalid(err); ok {
 			unknown = code

@@ -219,9 +219,11 @@ type peeked struct {
 // maxPeeked is the longest token whose claims are read before its issuer is known.
 const maxPeeked = 1 << 20
 
-// peek reads the issuer of a token as the library reads it. It allocates nothing for a text that has not three parts.
+// peek reads the issuer of a token as the library reads it. It allocates nothing for a text that has not three parts. Unlike the
+// library, which skips white space and takes JSON serialization as well, it knows tokens in compact serialization only: a token that
+// was taken back has no second spelling.
 func peek(token string) (peeked, bool) {
-	if strings.Count(token, ".") != 2 || len(token) > maxPeeked {
+	if strings.Count(token, ".") != 2 || len(token) > maxPeeked || !isCompact(token) {
 		return peeked{}, false
 	}
 	_, rest, _ := strings.Cut(token, ".")
@@ -239,6 +241,18 @@ func peek(token string) (peeked, bool) {
 		claims.Issuer = "https://accounts.google.com"
 	}
 	return claims, true
+}
+
+// isCompact reports whether a text has the characters of compact serialization alone (RFC 7515 section 7.1).
+func isCompact(token string) bool {
+	for i := range len(token) {
+		switch b := token[i]; {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9', b == '-', b == '_', b == '.':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // endOf returns when a good token ends.

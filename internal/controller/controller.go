@@ -55,6 +55,8 @@ type Config struct {
 	// SigningKeys is what the signingkey-controller works on. Without it the controller does not run: the keys are not the
 	// server's.
 	SigningKeys *SigningKeys
+	// Revocations has the TokenRevocations. Without it the tokenrevocation-cleaner does not run.
+	Revocations RevocationStore
 	// RootCA is the PEM that is written into token secrets as ca.crt. An empty one is not written.
 	RootCA []byte
 	// RootCAs delivers what takes the place of RootCA while the controllers run. Nil means that it stays as it is.
@@ -78,6 +80,7 @@ var constructors = map[string]func(Config) func(context.Context){
 	"token-cleaner-controller":                       newBootstrapTokenController,
 	"legacy-serviceaccount-token-cleaner-controller": newLegacyTokenController,
 	"signingkey-controller":                          newSigningKeyController,
+	"tokenrevocation-cleaner":                        newRevocationController,
 }
 
 // Names returns the names of all controllers, sorted.

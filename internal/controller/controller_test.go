@@ -67,7 +67,7 @@ func without(names []string, name string) []string {
 func TestNames(t *testing.T) {
 	want := []string{
 		"clusterrole-aggregation-controller", "garbage-collector-controller", "legacy-serviceaccount-token-cleaner-controller", "namespace-controller", "pod-garbage-collector-controller",
-		"serviceaccount-controller", "serviceaccount-token-controller", "token-cleaner-controller",
+		"serviceaccount-controller", "serviceaccount-token-controller", "signingkey-controller", "token-cleaner-controller", "tokenrevocation-cleaner",
 	}
 	if diff := cmp.Diff(want, Names()); diff != "" {
 		t.Error(diff)

@@ -11,12 +11,16 @@ import (
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/reason"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
+// LookupText is the text of the refusal of a token that is not stored, or that must be as if it was not.
+const LookupText = "token lookup failed"
+
 // Why a token is refused. Clients match on the texts.
 var (
-	errLookup    = reason.New(reason.UnknownToken, "token lookup failed")
+	errLookup    = reason.New(reason.UnknownToken, LookupText)
 	errOldFormat = reason.New(reason.BadShape, "old and insecure token format")
 	errExpired   = reason.New(reason.Expired, "token is expired")
 	errTimedOut  = reason.New(reason.IdleTooLong, "token timed out")
@@ -66,19 +70,30 @@ func (a *Authenticator) explain(ctx context.Context, token string, notes *reason
 	if err != nil {
 		return nil, err
 	}
-	info, err := a.owner(ctx, &known, notes)
+	owner, err := a.owner(ctx, &known, notes)
 	var audiences authenticator.Audiences
 	if err == nil {
 		audiences, err = a.audiences(ctx, notes)
 	}
 	switch {
 	case err == nil:
-		return &authenticator.Response{Audiences: audiences, User: info}, nil
+		return &authenticator.Response{Audiences: audiences, User: holder{owner, known.Created}}, nil
 	case known.UserName == KubeAdmin:
 		// OpenShift looks for kube:admin among the users as well, where no object can have that name.
 		err = utilerrors.NewAggregate([]error{errNotAUser, err})
 	}
 	return nil, err
+}
+
+// holder is the user of a token.
+type holder struct {
+	user.Info
+	issuedAt int64
+}
+
+// Credential returns what a revocation can go by besides the text of the token.
+func (h holder) Credential() revocation.Credential {
+	return revocation.Credential{IssuedAt: h.issuedAt, Dated: true}
 }
 
 // owner returns the user of a token that is good.

@@ -29,7 +29,7 @@ func TestWhoseTokenItIs(t *testing.T) {
 			Extra: map[string][]string{"scopes.authorization.openshift.io": {"user:info", "role:view:team-a"}},
 		},
 	}
-	if diff := cmp.Diff(want, response); !ok || err != nil || diff != "" {
+	if diff := cmp.Diff(want, plain(response)); !ok || err != nil || diff != "" {
 		t.Errorf("%t, %v (-want +got):\n%s", ok, err, diff)
 	}
 }

@@ -63,7 +63,7 @@ func TestKubeAdmin(t *testing.T) {
 			Extra: map[string][]string{"scopes.authorization.openshift.io": {"user:full"}},
 		},
 	}
-	if diff := cmp.Diff(want, response); !ok || err != nil || diff != "" {
+	if diff := cmp.Diff(want, plain(response)); !ok || err != nil || diff != "" {
 		t.Errorf("%t, %v (-want +got):\n%s", ok, err, diff)
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"k8s.io/apiserver/pkg/authentication/user"
 )
 
 // groupsOf asks for the groups of a user by the only way that there is.
@@ -21,7 +19,7 @@ func (r *replica) groupsOf(name string) []string {
 	if !ok || err != nil {
 		r.t.Fatal(ok, err)
 	}
-	return response.User.(*user.DefaultInfo).Groups
+	return response.User.GetGroups()
 }
 
 // TestMemberships plays random changes of groups against a plain model.

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
@@ -303,4 +304,16 @@ func (r *replica) refused(token string, audiences ...string) string {
 		return err.Error()
 	}
 	return ""
+}
+
+// plain returns a response whose user can be compared.
+func plain(response *authenticator.Response) *authenticator.Response {
+	if response == nil {
+		return nil
+	}
+	u := response.User
+	return &authenticator.Response{
+		Audiences: response.Audiences,
+		User:      &user.DefaultInfo{Name: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups(), Extra: u.GetExtra()},
+	}
 }

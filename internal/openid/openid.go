@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync/atomic"
+	"time"
 
 	"github.com/emicklei/go-restful/v3"
 
@@ -51,7 +52,15 @@ type Documents struct {
 type rendered struct {
 	of                    *signingkey.Published
 	configuration, keySet document
-	cacheControl          string
+}
+
+// cacheControl says how long relying parties may keep the documents.
+func (r *rendered) cacheControl() string {
+	age := r.of.MaxAge
+	if until := r.of.FreshUntil; !until.IsZero() {
+		age = max(min(age, time.Until(until)), 0)
+	}
+	return fmt.Sprintf("public, max-age=%d", int(age.Seconds()))
 }
 
 // configuration is the discovery document. Members are in the order in which kube-apiserver writes them.
@@ -98,7 +107,6 @@ func (d *Documents) current() (*rendered, error) {
 		of:            published,
 		configuration: newDocument(body, restful.MIME_JSON),
 		keySet:        newDocument(published.KeySet, mediaTypeKeySet, restful.MIME_JSON),
-		cacheControl:  fmt.Sprintf("public, max-age=%d", int(published.MaxAge.Seconds())),
 	}
 	d.rendered.Store(r)
 	return r, nil
@@ -157,7 +165,7 @@ func (d *Documents) Install(container *restful.Container) {
 				return
 			}
 			header := response.Header()
-			header.Set("Cache-Control", r.cacheControl)
+			header.Set("Cache-Control", r.cacheControl())
 			if len(mediaTypes) > 1 {
 				header.Add("Vary", "Accept")
 			}

@@ -38,6 +38,8 @@ type Options struct {
 	// authorization and admission hold their flags.
 	authorization authorizationFlags
 	admission     []string
+	// signer holds the flags about external signers.
+	signer signerFlags
 	// issuer is the one OpenID Connect issuer that flags can describe.
 	issuer issuerFlags
 	// tokenCache bounds the memory of each cache of tokens.
@@ -54,6 +56,7 @@ func New() *Options {
 		controllers:   []string{"*"},
 		tokenCache:    resource.QuantityValue{Quantity: resource.MustParse("16Mi")},
 		issuer:        newIssuerFlags(),
+		signer:        signerFlags{mode: socketMode},
 		authorization: newAuthorizationFlags(),
 		config: apiserver.Config{
 			DataDir:      DefaultDataDir,
@@ -87,6 +90,7 @@ func New() *Options {
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	o.addTokenFlags(groups.FlagSet("tokens"))
+	o.signer.add(groups.FlagSet("tokens"))
 	o.addAuthenticationFlags(groups.FlagSet("authentication"))
 	o.authorization.add(groups.FlagSet("authorization"))
 	o.addAdmissionFlags(groups.FlagSet("authorization"))
@@ -187,6 +191,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	cfg.Controllers = selected
 	cfg.Authentication.CacheBytes = int(o.tokenCache.Value())
 	cfg.Authorizers, cfg.NodeRestriction = authorizers, restricted
+	o.signer.apply(&cfg)
 	if o.issuer.given() {
 		cfg.Authentication.IssuerAlgorithms = o.issuer.algorithms
 		if cfg.Authentication.Issuers, err = o.issuer.configuration(); err != nil {

@@ -48,7 +48,8 @@ func (o *Options) validateTokens() []error {
 	if t.ChangeIssuer && len(t.Issuers) == 0 {
 		errs = append(errs, errors.New("--change-service-account-issuer without --service-account-issuer: name the new issuer"))
 	}
-	if len(t.KeyFiles) > 0 && t.SigningKeyFile == "" {
+	errs = append(errs, o.signer.validate(t)...)
+	if len(t.KeyFiles) > 0 && t.SigningKeyFile == "" && o.signer.endpoint == "" {
 		errs = append(errs, errors.New("--service-account-key-file without --service-account-signing-key-file: the tokens that this server issues would not be accepted; give the signing key, too"))
 	}
 	if life := t.MaxExpiration; life != 0 && (life < minMaxTokenExpiration || life > maxMaxTokenExpiration) {

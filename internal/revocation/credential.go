@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"strings"
+	"time"
 )
 
 // Credential is what a token says that a revocation can go by.
@@ -23,6 +24,12 @@ type Credential struct {
 	Dated    bool
 }
 
+// Google's issuer, and the same without the scheme, as tokens may have it (OpenID Connect Core 1.0 section 2, note).
+const (
+	Google     = "https://accounts.google.com"
+	BareGoogle = "accounts.google.com"
+)
+
 // Read returns what a token says, though nothing of it is verified. A text that is no JWT says nothing.
 func Read(token string) (c Credential) {
 	head, payload, ok := decode(token)
@@ -35,15 +42,44 @@ func Read(token string) (c Credential) {
 		return c
 	}
 	c.Issuer, c.Subject, c.ID = member[string](claims, "iss"), member[string](claims, "sub"), member[string](claims, "jti")
-	// OpenID Connect Core 1.0 section 2 and its note on Google, which leaves the scheme out.
-	if c.Issuer == "accounts.google.com" {
-		c.Issuer = "https://accounts.google.com"
+	if c.Issuer == BareGoogle {
+		c.Issuer = Google
 	}
 	if at := member[*float64](claims, "iat"); at != nil && math.Abs(*at) < math.MaxInt64 {
 		c.IssuedAt, c.Dated = int64(*at), true
 	}
 	return c
 }
+
+// Audiences returns the audiences that a token names, though nothing of it is verified.
+func Audiences(token string) []string {
+	_, payload, ok := decode(token)
+	var claims map[string]json.RawMessage
+	if !ok || json.Unmarshal(payload, &claims) != nil {
+		return nil
+	}
+	if one := member[string](claims, "aud"); one != "" {
+		return []string{one}
+	}
+	return member[[]string](claims, "aud")
+}
+
+// End returns when a token ends by its claim exp, though nothing of it is verified. It reports false if there is none.
+func End(token string) (time.Time, bool) {
+	_, payload, ok := decode(token)
+	var claims map[string]json.RawMessage
+	if !ok || json.Unmarshal(payload, &claims) != nil {
+		return time.Time{}, false
+	}
+	end := member[*float64](claims, "exp")
+	if end == nil || math.Abs(*end) > maxSeconds {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(math.Ceil(*end)), 0), true
+}
+
+// maxSeconds is beyond the last instant that RFC 3339 can write.
+const maxSeconds = 1 << 40
 
 // member returns a member of a JSON object, or nothing if it is of another type.
 func member[T any](of map[string]json.RawMessage, name string) (value T) {

@@ -18,8 +18,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/component-base/metrics"
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
+	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -34,6 +37,8 @@ type Set struct {
 	seeds  [2]maphash.Seed
 	total  atomic.Int64        // entries of all kinds; while it is 0, no token is looked at
 	counts [kinds]atomic.Int64 // entries of each kind, so that no digest is made for a kind without any
+
+	entries *metrics.Gauge
 
 	mu sync.RWMutex
 	// tokens has the entries that cover one token. Further entries for the same token are counted in again.
@@ -75,7 +80,7 @@ type Record struct {
 
 // NewSet returns an empty set with its view.
 func NewSet() *Set {
-	s := &Set{tokens: map[digest]struct{}{}, again: map[digest]int{}, before: map[digest]*instants{}}
+	s := &Set{tokens: map[digest]struct{}{}, again: map[digest]int{}, before: map[digest]*instants{}, entries: registered().Entries}
 	s.seeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	s.View = view.NewPacked(v1alpha1.Resource("tokenrevocations"), true, s.record, s.change)
 	return s
@@ -148,7 +153,7 @@ func (s *Set) change(before, after *Record) {
 
 func (s *Set) count(r *Record, by int64) {
 	s.counts[r.what.kind()].Add(by)
-	s.total.Add(by)
+	s.entries.Set(float64(s.total.Add(by)))
 }
 
 func (s *Set) add(r *Record) {
@@ -189,7 +194,25 @@ func (s *Set) Covers(token string, owner user.Info) bool {
 	return s.total.Load() != 0 && s.covers(token, owner)
 }
 
-// Holder is the user of a token of this server, who knows what the token says.
+// The refusals of tokens that were taken back.
+var (
+	errOwn   = reason.New(reason.Revoked, boundobject.ErrInvalidated.Error())
+	errOther = reason.Invalid(reason.Revoked)
+)
+
+// Check returns the refusal of a token that was taken back, whose user is owner; nil if it was not. Service account tokens get
+// the text that clients know for those whose objects are gone.
+func (s *Set) Check(token string, owner user.Info) error {
+	if !s.Covers(token, owner) {
+		return nil
+	}
+	if holder, ok := owner.(Holder); ok && holder.Credential().Own {
+		return errOwn
+	}
+	return errOther
+}
+
+// Holder is a user who knows what the token says.
 type Holder interface {
 	Credential() Credential
 }

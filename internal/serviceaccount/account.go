@@ -6,19 +6,25 @@ import (
 	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
 	credentialid "k8s.io/apiserver/pkg/authentication/token/jwt"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/internal/revocation"
 )
 
 // account is the service account that a token stands for, as a user. Accounts are cached by the thousand, so they use few
 // allocations; the Extra map is built on demand.
 type account struct {
 	claims *Claims
+	keyID  string // of the token's header
 	name   string
 	// groups include system:authenticated, which would otherwise be added to a copy at every request.
 	groups [3]string
 	extra  [][2]string // keys, in their order, and values
 }
 
-var _ user.Info = (*account)(nil)
+var (
+	_ user.Info         = (*account)(nil)
+	_ revocation.Holder = (*account)(nil)
+)
 
 // newAccount returns the service account that the claims name, as kube-apiserver does (ServiceAccountInfo in
 // k8s.io/apiserver/pkg/authentication/serviceaccount).
@@ -69,6 +75,16 @@ func (a *account) GetExtra() map[string][]string {
 		extra[pair[0]] = []string{pair[1]}
 	}
 	return extra
+}
+
+// Credential returns what the token says that a revocation can go by.
+func (a *account) Credential() revocation.Credential {
+	c := a.claims
+	return revocation.Credential{
+		Own: true, Issuer: c.Issuer, Subject: c.Subject, ID: c.ID, KeyID: a.keyID,
+		Namespace: c.Binding.Namespace, Account: c.Binding.ServiceAccount.Name,
+		IssuedAt: c.IssuedAt.Seconds, Dated: c.IssuedAt.Given,
+	}
 }
 
 // SortedExtra returns the same, in the order of the keys, each with its one value. It is shared and must not be changed.

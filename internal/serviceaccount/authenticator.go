@@ -241,6 +241,7 @@ func (a *Authenticator) read(c *compact) (facts, error) {
 		if err != nil {
 			return facts{}, err
 		}
+		legacy.keyID = c.keyID
 		known.legacy = &legacy
 	}
 	if slices.Contains(a.Issuers, c.issuer) {
@@ -256,6 +257,7 @@ func (a *Authenticator) read(c *compact) (facts, error) {
 			return facts{}, reason.Errorf(reason.UnknownIssuer, "token issuer %q is invalid", claims.Issuer)
 		}
 		known.account = newAccount(claims)
+		known.account.keyID = c.keyID
 	}
 	return known, nil
 }

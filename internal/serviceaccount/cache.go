@@ -43,7 +43,7 @@ func (f facts) size() int {
 		c := a.claims
 		size += allocated(int(unsafe.Sizeof(*a))) + allocated(int(unsafe.Sizeof(*c)))
 		size += len(a.extra)*int(unsafe.Sizeof(a.extra[0])) + list(c.Audiences)
-		size += texts(c.Issuer, c.Subject, c.ID, c.Binding.Namespace, a.groups[1])
+		size += texts(c.Issuer, c.Subject, c.ID, c.Binding.Namespace, a.groups[1], a.keyID)
 		if a.name != c.Subject {
 			size += texts(a.name)
 		}
@@ -55,7 +55,7 @@ func (f facts) size() int {
 		}
 	}
 	if c := f.legacy; c != nil {
-		size += allocated(int(unsafe.Sizeof(*c))) + texts(c.Issuer, c.Subject, c.Namespace, c.Name, c.UID, c.Secret) + list(c.Audiences)
+		size += allocated(int(unsafe.Sizeof(*c))) + texts(c.Issuer, c.Subject, c.Namespace, c.Name, c.UID, c.Secret, c.keyID) + list(c.Audiences)
 	}
 	return size
 }

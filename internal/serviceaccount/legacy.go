@@ -14,11 +14,13 @@ import (
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/reason"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -31,6 +33,7 @@ type legacyClaims struct {
 	UID       string   `json:"kubernetes.io/serviceaccount/service-account.uid"`
 	Subject   string   `json:"sub"`
 	Audiences []string `json:"-"`
+	keyID     string   // of the token's header
 }
 
 // EncodeLegacy returns the claims of the token that a secret holds for a service account.
@@ -83,7 +86,19 @@ func (a *Authenticator) checkLegacy(ctx context.Context, token string, c *legacy
 	if refused.Err != nil {
 		return nil, refused.Err
 	}
-	return &authenticator.Response{Audiences: audiences, User: serviceaccountuser.UserInfo(c.Namespace, c.Name, c.UID)}, nil
+	return &authenticator.Response{Audiences: audiences, User: legacyUser{serviceaccountuser.UserInfo(c.Namespace, c.Name, c.UID), c}}, nil
+}
+
+// legacyUser is the service account of a token that lives in a secret.
+type legacyUser struct {
+	user.Info
+	claims *legacyClaims
+}
+
+// Credential returns what the token says that a revocation can go by: no id, and not when it was issued.
+func (u legacyUser) Credential() revocation.Credential {
+	c := u.claims
+	return revocation.Credential{Own: true, Issuer: c.Issuer, Subject: c.Subject, KeyID: c.keyID, Namespace: c.Namespace, Account: c.Name}
 }
 
 // check looks at the claims alone.

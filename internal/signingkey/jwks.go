@@ -25,6 +25,8 @@ type Published struct {
 	Algorithms []string
 	// MaxAge is how long it may be kept, in whole seconds.
 	MaxAge time.Duration
+	// FreshUntil is until when it may be kept at the latest; zero for no such time.
+	FreshUntil time.Time
 
 	keys []*Key
 }

@@ -52,6 +52,15 @@ func (s *managedSigner) record(key *v1alpha1.SigningKey) {
 
 // Sign has the end of the token recorded, and signs.
 func (s *managedSigner) Sign(ctx context.Context, claims []byte, end time.Time) (token, keyID string, err error) {
+	return s.sign(ctx, (*Signer).Sign, claims, end)
+}
+
+// SignJWT is Sign with "typ": "JWT" in the header of the token.
+func (s *managedSigner) SignJWT(ctx context.Context, claims []byte, end time.Time) (token, keyID string, err error) {
+	return s.sign(ctx, (*Signer).SignJWT, claims, end)
+}
+
+func (s *managedSigner) sign(ctx context.Context, sign func(*Signer, context.Context, []byte) (string, error), claims []byte, end time.Time) (token, keyID string, err error) {
 	if err := s.managed.Store.Ensure(ctx); err != nil {
 		return "", "", errNotCurrent(err)
 	}
@@ -64,7 +73,7 @@ func (s *managedSigner) Sign(ctx context.Context, claims []byte, end time.Time) 
 	if err := s.recordEnd(ctx, end); err != nil {
 		return "", "", err
 	}
-	if token, err = private.Sign(ctx, claims); err != nil {
+	if token, err = sign(private, ctx, claims); err != nil {
 		return "", "", err
 	}
 	// All of that may have taken long, and the key may have been given up meanwhile.

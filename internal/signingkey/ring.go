@@ -45,6 +45,9 @@ type Contents struct {
 	From, Until time.Time
 	// MaxAge is how long relying parties may keep the published documents; 0 means maxMaxAge.
 	MaxAge time.Duration
+	// FreshUntil is when the source looks for other keys, if it does so by itself; zero if it doesn't. Relying parties may keep
+	// the documents until then.
+	FreshUntil time.Time
 }
 
 // maxMaxAge is how long relying parties may keep the published documents at most, as with kube-apiserver.
@@ -71,6 +74,7 @@ type Snapshot struct {
 	signers     map[string]TokenSigner
 	fallback    string
 	published   *Published
+	trusted     Trusted
 	from, until time.Time
 	generation  uint64
 }
@@ -139,13 +143,14 @@ func (r *Ring) renew() *Snapshot {
 		signers: contents.Signers, fallback: contents.Default, from: contents.From, until: contents.Until, generation: generation,
 		set: old.set.succeededBy(contents.Keys),
 	}
-	if s.published, err = publish(old.published, s.set.published, maxAge(contents.MaxAge)); err != nil {
+	if s.published, err = publish(old.published, s.set.published, maxAge(contents.MaxAge), contents.FreshUntil); err != nil {
 		klog.Background().Error(err, "Keys can't be published; what was good holds on")
 		kept := *old
 		kept.generation = generation
 		r.snapshot.Store(&kept)
 		return &kept
 	}
+	s.trusted = old.trusted.succeededBy(contents.Keys, s.published.MaxAge, now)
 	r.snapshot.Store(s)
 	old.set.withdraw(s.set)
 	for id := range old.set.byID {
@@ -164,11 +169,15 @@ func maxAge(asked time.Duration) time.Duration {
 }
 
 // publish returns what is published of the keys. It is what was published before if that says the same.
-func publish(before *Published, keys []*Key, maxAge time.Duration) (*Published, error) {
-	if before != nil && before.MaxAge == maxAge && slices.Equal(before.keys, keys) {
+func publish(before *Published, keys []*Key, maxAge time.Duration, freshUntil time.Time) (*Published, error) {
+	if before != nil && before.MaxAge == maxAge && before.FreshUntil.Equal(freshUntil) && slices.Equal(before.keys, keys) {
 		return before, nil
 	}
-	return newPublished(keys, maxAge)
+	published, err := newPublished(keys, maxAge)
+	if err == nil {
+		published.FreshUntil = freshUntil
+	}
+	return published, err
 }
 
 // recheck is how often the clock is looked at: it may be set.
@@ -200,29 +209,38 @@ func (r *Ring) Run(ctx context.Context) {
 // Sign returns a token that carries the claims, signed with an algorithm. Without a signer for the algorithm, and with the
 // empty one, the default signs. end is the end of the token; zero for one without end.
 func (r *Ring) Sign(ctx context.Context, algorithm string, claims []byte, end time.Time) (string, error) {
+	token, _, err := r.sign(ctx, algorithm, claims, end, false)
+	return token, err
+}
+
+// sign returns the token and its key id. With typed set, its header has a typ.
+func (r *Ring) sign(ctx context.Context, algorithm string, claims []byte, end time.Time, typed bool) (token, keyID string, err error) {
 	for range maxTurns {
 		s := r.fresh()
 		signer := s.signer(algorithm)
 		switch {
 		case s.generation == 0:
-			return "", errUnread
+			return "", "", errUnread
 		case signer == nil:
-			return "", errNoSigner
+			return "", "", errNoSigner
+		case typed:
+			token, keyID, err = signJWT(ctx, signer, claims, end)
+		default:
+			token, keyID, err = signer.Sign(ctx, claims, end)
 		}
-		token, keyID, err := signer.Sign(ctx, claims, end)
 		// A token must not go out when another key has taken over meanwhile.
 		if now := r.fresh(); now != s && now.signer(algorithm) != signer {
 			continue
 		}
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		if keys := s.set.byID[keyID]; len(keys) > 0 {
 			keys[0].signed.Inc()
 		}
-		return token, nil
+		return token, keyID, nil
 	}
-	return "", unavailable("the signing keys change too fast, please try again later", nil)
+	return "", "", unavailable("the signing keys change too fast, please try again later", nil)
 }
 
 // maxTurns is how often a token is signed anew because another key has taken over.

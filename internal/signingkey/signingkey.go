@@ -24,8 +24,8 @@ type Signer struct {
 	key       crypto.Signer
 	id        string
 	algorithm string
-	// header is the JOSE header in its final encoding, with the dot behind it.
-	header string
+	// header is the JOSE header in its final encoding, with the dot behind it, and jwtHeader the same with a typ.
+	header, jwtHeader string
 }
 
 // NewSigner returns the signer for an RSA key, an ECDSA key on P-256, P-384 or P-521, or an Ed25519 key.
@@ -45,7 +45,8 @@ func NewSigner(key crypto.Signer) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{key: key, id: id, algorithm: algorithm, header: encode(header) + "."}, nil
+	jwtHeader := append(header[:len(header)-1:len(header)-1], `,"typ":"JWT"}`...)
+	return &Signer{key: key, id: id, algorithm: algorithm, header: encode(header) + ".", jwtHeader: encode(jwtHeader) + "."}, nil
 }
 
 // Public returns the public half of the signing key.
@@ -56,9 +57,18 @@ func (s *Signer) KeyID() string { return s.id }
 
 // Sign returns the token, in JWS compact serialization (RFC 7515 section 7.1), that carries the claims.
 func (s *Signer) Sign(_ context.Context, claims []byte) (string, error) {
+	return s.signWith(s.header, claims)
+}
+
+// SignJWT returns the same token with "typ": "JWT" in its header.
+func (s *Signer) SignJWT(_ context.Context, claims []byte) (string, error) {
+	return s.signWith(s.jwtHeader, claims)
+}
+
+func (s *Signer) signWith(header string, claims []byte) (string, error) {
 	encoding := base64.RawURLEncoding
-	token := make([]byte, 0, len(s.header)+encoding.EncodedLen(len(claims))+1+encoding.EncodedLen(s.signatureSize()))
-	token = append(token, s.header...)
+	token := make([]byte, 0, len(header)+encoding.EncodedLen(len(claims))+1+encoding.EncodedLen(s.signatureSize()))
+	token = append(token, header...)
 	token = encoding.AppendEncode(token, claims)
 	signature, err := s.signature(token)
 	if err != nil {

@@ -45,10 +45,11 @@ type Config struct {
 	APIAudiences authenticator.Audiences
 	// MaxExpiration is the longest life of a token; 0 means no limit.
 	MaxExpiration time.Duration
-	// Extend has tokens that pods mount live for a year.
-	Extend bool
-	Index  *boundobject.Index
-	Signer Signer
+	// Extend has tokens that pods mount live for a year, or for ExtendedLimit if that is shorter and not 0.
+	Extend        bool
+	ExtendedLimit time.Duration
+	Index         *boundobject.Index
+	Signer        Signer
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -120,6 +121,9 @@ func (i *Issuer) life(request *authenticationv1.TokenRequest, binding boundobjec
 		if !i.APIAudiences.Has(audience) {
 			return asked, 0
 		}
+	}
+	if limit := i.ExtendedLimit; limit > 0 && limit < extendedLife {
+		return limit, asked
 	}
 	return extendedLife, asked
 }

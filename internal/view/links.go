@@ -45,3 +45,6 @@ func (v *View[T]) Linked(each func(Key, *Links)) {
 		}
 	}
 }
+
+// HasLinks reports whether the view keeps links at all.
+func (v *View[T]) HasLinks() bool { return v.objects.packed == nil }

@@ -12,6 +12,7 @@ import (
 // Config is what the resources need of the rest of the server.
 type Config struct {
 	SigningKeys SigningKeys
+	Revocations Revocations
 	Explainer   Explainer
 }
 
@@ -21,8 +22,13 @@ func Storage(getter generic.RESTOptionsGetter, cfg Config) (registry.Group, erro
 	if err != nil {
 		return registry.Group{}, err
 	}
+	revocations, err := newTokenRevocations(getter, cfg.Revocations)
+	if err != nil {
+		return registry.Group{}, err
+	}
 	return registry.Group{Version: mintmarkv1alpha1.SchemeGroupVersion, Resources: map[string]rest.Storage{
 		"signingkeys":       keys,
+		"tokenrevocations":  revocations,
 		"tokenexplanations": newTokenExplanations(cfg.Explainer),
 	}}, nil
 }

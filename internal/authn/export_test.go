@@ -1,0 +1,15 @@
+package authn
+
+import "testing"
+
+// Provider is a small OpenID Connect provider.
+type Provider struct{ *provider }
+
+// NewProvider runs a provider.
+func NewProvider(t *testing.T) Provider { return Provider{newProvider(t)} }
+
+// Configuration is the content of a file for --authentication-config that has the provider.
+func (p Provider) Configuration() string { return configuration(bySubject, p.provider) }
+
+// Token signs the claims of a token that is good for an hour, but for what claims say.
+func (p Provider) Token(claims map[string]any) string { return p.token(claims) }
