@@ -17,16 +17,16 @@ const maxTokenBytes = 3 << 20
 func newTokenCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Create, review, inspect and trace tokens",
-		Long: `Create a token for a service account, have a token reviewed by a server, look into one
+		Short: "Create, review, explain, inspect and trace tokens",
+		Long: `Create a token for a service account, have a token reviewed or explained by a server, look into one
 without a server, or follow one through audit logs.
 
-create and review find the server as kubectl does: in the file named with --kubeconfig, else
+create, review and explain find the server as kubectl does: in the file named with --kubeconfig, else
 in $KUBECONFIG, else in admin.kubeconfig in the data directory of 'mintmark serve'.`,
 		Args: subcommandArgs,
 		RunE: showHelp,
 	}
-	cmd.AddCommand(newTokenCreateCommand(s), newTokenReviewCommand(s), newTokenInspectCommand(s), newTokenTraceCommand(s))
+	cmd.AddCommand(newTokenCreateCommand(s), newTokenReviewCommand(s), newTokenExplainCommand(s), newTokenInspectCommand(s), newTokenTraceCommand(s))
 	return cmd
 }
 

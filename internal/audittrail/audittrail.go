@@ -34,6 +34,9 @@ const (
 	KeyID = Prefix + "key-id"
 )
 
+// Reason is the reason code of a review, or of a request that was refused since its caller is not known.
+const Reason = Prefix + "reason"
+
 // Annotations of a review.
 const (
 	// Verdict is Authenticated, Refused or Undecided.
