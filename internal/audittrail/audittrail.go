@@ -80,6 +80,3 @@ const (
 	// Unavailable is why it could not be found out who calls. The client got 503, and not the 401 that the event has.
 	Unavailable = Prefix + "unavailable"
 )
-
-// Reason is an annotation of a review and of a refused caller: the reason code of the verdict.
-const Reason = Prefix + "reason"
