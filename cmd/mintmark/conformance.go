@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -44,6 +45,9 @@ Test code can make the same checks: package github.com/mintmark/mintmark/externa
 		RunE: func(cmd *cobra.Command, args []string) error {
 			passed, failed, skipped := 0, 0, 0
 			for result := range externalsignertest.Run(cmd.Context(), args[0], options) {
+				if cmd.Context().Err() != nil {
+					return errors.New("interrupted")
+				}
 				word, detail := "passed ", ""
 				switch {
 				case result.Err != nil:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -44,38 +43,19 @@ func (c *keysRemove) run(ctx context.Context, s streams, client *keysClient, nam
 	if err != nil {
 		return err
 	}
+	uid := life.Key.UID
+	options := &metav1.DeleteOptions{DryRun: dry(c.dryRun), Preconditions: &metav1.Preconditions{UID: &uid}}
 	if c.force {
-		if err := c.allow(ctx, client, life.Key); err != nil {
-			return err
-		}
+		options.GracePeriodSeconds = new(int64)
 	}
-	// A dry run of the annotation does not stay, and the deletion would be refused without it.
-	if !c.dryRun || !c.force || life.State == v1alpha1.SigningKeyActive {
-		uid := life.Key.UID
-		options := &metav1.DeleteOptions{DryRun: dry(c.dryRun), Preconditions: &metav1.Preconditions{UID: &uid}}
-		if err := client.Delete().Resource(signingKeys).Name(life.Key.Name).Body(options).Do(ctx).Error(); err != nil {
-			return fmt.Errorf("failed to remove %s: %w", life.Key.Name, client.server.explain(ctx, err))
-		}
+	if err := client.Delete().Resource(signingKeys).Name(life.Key.Name).Body(options).Do(ctx).Error(); err != nil {
+		return fmt.Errorf("failed to remove %s: %w", life.Key.Name, client.server.explain(ctx, err))
 	}
 	verb := "is removed"
 	if c.dryRun {
 		verb = "would be removed"
 	}
 	return c.say(s, fmt.Sprintf("%s %s.", life.Key.Name, verb), stopWorking(life))
-}
-
-// allow writes to a key that its tokens are given up.
-func (c *keysRemove) allow(ctx context.Context, client *keysClient, key *v1alpha1.SigningKey) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": key.UID, "annotations": map[string]string{v1alpha1.ForceRemovalAnnotation: key.Spec.KeyID},
-	}})
-	if err != nil {
-		return err
-	}
-	if _, err := client.patch(ctx, key.Name, patch, c.dryRun); err != nil {
-		return fmt.Errorf("failed to remove %s: %w", key.Name, err)
-	}
-	return nil
 }
 
 // stopWorking says whose tokens stop working when a key is removed, and until when they would have lived.

@@ -16,8 +16,8 @@ type streams struct {
 	out, err io.Writer
 }
 
-// Exit codes. Only "token review" gives exitRefused a meaning of its own, and then keeps
-// every other failure apart from it; elsewhere 1 is any failure, as it is with kubectl.
+// Exit codes. Only "token review" and "token explain" give exitRefused a meaning of its own, and then
+// keep every other failure apart from it; elsewhere 1 is any failure, as it is with kubectl.
 const (
 	exitOK      = 0
 	exitFailed  = 1

@@ -17,17 +17,17 @@ const maxTokenBytes = 3 << 20
 func newTokenCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Create, review, revoke and inspect tokens",
-		Long: `Create a token for a service account, have a token reviewed by a server, take tokens back, or
-look into one without a server.
+		Short: "Create, review, explain, revoke, inspect and trace tokens",
+		Long: `Create a token for a service account, have a token reviewed or explained by a server, take tokens
+back, look into a token without a server, or follow one through audit logs.
 
-All but inspect find the server as kubectl does: in the file named with --kubeconfig, else in
+All but inspect and trace find the server as kubectl does: in the file named with --kubeconfig, else in
 $KUBECONFIG, else in admin.kubeconfig in the data directory of 'mintmark serve'.`,
 		Args: subcommandArgs,
 		RunE: showHelp,
 	}
-	cmd.AddCommand(newTokenCreateCommand(s), newTokenReviewCommand(s), newTokenInspectCommand(s),
-		newTokenRevokeCommand(s), newTokenRevocationsCommand(s))
+	cmd.AddCommand(newTokenCreateCommand(s), newTokenReviewCommand(s), newTokenExplainCommand(s), newTokenInspectCommand(s),
+		newTokenTraceCommand(s), newTokenRevokeCommand(s), newTokenRevocationsCommand(s))
 	return cmd
 }
 

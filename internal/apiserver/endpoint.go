@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 
 	"github.com/mintmark/mintmark/internal/datadir"
@@ -30,7 +31,8 @@ type endpoint struct {
 // listen takes the port, so that it is known.
 func listen(cfg Config) (*endpoint, error) {
 	serving := *cfg.Serving
-	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: serving.BindAddress, Port: serving.BindPort})
+	config := net.ListenConfig{Control: sharing(serving.PermitAddressSharing, serving.PermitPortSharing)}
+	listener, err := config.Listen(context.Background(), "tcp", (&net.TCPAddr{IP: serving.BindAddress, Port: serving.BindPort}).String())
 	if err != nil {
 		return nil, explainListen(err, serving.BindAddress, serving.BindPort)
 	}
@@ -65,6 +67,26 @@ func (e *endpoint) certify(ctx context.Context, dir *datadir.Dir, shared datadir
 	certificate := &e.serving.ServerCert.CertKey
 	certificate.CertFile, certificate.KeyFile = e.files.ServingCertificate, e.files.ServingKey
 	return nil
+}
+
+// sharing returns what sets the options of a listening socket that lets others have the same address or port.
+func sharing(address, port bool) func(network, address string, socket syscall.RawConn) error {
+	return func(_, _ string, socket syscall.RawConn) error {
+		var options []int
+		if address {
+			options = append(options, unix.SO_REUSEADDR)
+		}
+		if port {
+			options = append(options, unix.SO_REUSEPORT)
+		}
+		var failed error
+		err := socket.Control(func(fd uintptr) {
+			for _, option := range options {
+				failed = errors.Join(failed, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, option, 1))
+			}
+		})
+		return errors.Join(err, failed)
+	}
 }
 
 // Enqueue notes that the serving certificate was read again, which the library tells, or that the identity is another.

@@ -86,3 +86,25 @@ func TestStartErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestPortSharing: with --permit-port-sharing two servers listen on one port, as for a start of the next version before the
+// former one has stopped.
+func TestPortSharing(t *testing.T) {
+	t.Parallel()
+	sharing := []string{"--controllers=", "--permit-port-sharing", "--permit-address-sharing"}
+	first := testserver.Start(t, sharing...)
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(first.URL, "https://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second := testserver.Start(t, append(sharing, "--secure-port="+port)...); second.URL != first.URL {
+		t.Errorf("the second server is at %s, the first at %s", second.URL, first.URL)
+	}
+	cfg, err := testserver.Config(t, "--secure-port="+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := apiserver.New(t.Context(), cfg); err == nil || !strings.HasPrefix(err.Error(), "another program listens on port "+port) {
+		t.Errorf("a server that shares no port: %v", err)
+	}
+}

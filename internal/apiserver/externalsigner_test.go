@@ -180,6 +180,27 @@ func TestKeyOfExternalSignerIsLookedUp(t *testing.T) {
 	}
 }
 
+// TestNoTokensInSecretsWithExternalSigner: no token is made that never ends, and the server runs all the same.
+func TestNoTokensInSecretsWithExternalSigner(t *testing.T) {
+	t.Parallel()
+	signer := standinsigner.New(t)
+	signer.Start()
+	server := testserver.Start(t, "--service-account-signing-endpoint="+signer.Socket)
+	caller := server.Caller(server.AdminConfig())
+	// The account is the work of a controller, so the controllers run when it is there.
+	for {
+		if _, status := caller.Do("GET /api/v1/namespaces/default/serviceaccounts/default", ""); status == http.StatusOK {
+			break
+		}
+	}
+	const secret = "{metadata: {name: s, annotations: {kubernetes.io/service-account.name: default}}, type: kubernetes.io/service-account-token}"
+	caller.Run(
+		testserver.Step{Request: "POST /api/v1/namespaces/default/secrets", Body: secret, Status: http.StatusCreated},
+		testserver.Step{Request: "POST /api/v1/namespaces/default/serviceaccounts/default/token", Body: "{}", Status: http.StatusCreated},
+		testserver.Step{Request: "GET /api/v1/namespaces/default/secrets/s", Status: http.StatusOK, Want: "{data: null}"},
+	)
+}
+
 // signWith returns a token that a key has signed.
 func signWith(t *testing.T, key *ecdsa.PrivateKey, keyID string, claims map[string]any) string {
 	t.Helper()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"k8s.io/klog/v2"
+
 	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/identity"
 )
@@ -65,8 +67,12 @@ func (g *ground) openIdentity(ctx context.Context, tokens Tokens) (*identity.Ide
 	if err != nil {
 		return nil, err
 	}
-	if err := g.secrets.Reseal(ctx); err != nil {
-		return nil, err
-	}
 	return shared, g.dir.ForgetFormer()
+}
+
+// resealSecrets encrypts the private keys in the store anew that would be encrypted in another way now.
+func (g *ground) resealSecrets(ctx context.Context) {
+	if err := g.secrets.Reseal(ctx); err != nil && ctx.Err() == nil {
+		klog.FromContext(ctx).Error(err, "Private keys in the store could not be encrypted anew")
+	}
 }

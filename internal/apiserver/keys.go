@@ -25,17 +25,17 @@ type keys struct {
 	issuers   []string
 	audiences authenticator.Audiences
 	ring      *signingkey.Ring
-	// files are the key files of the operator; nil if there are none.
-	files *signingkey.Files
 	// maxExpiration is the longest life of a token; 0 means no limit.
 	maxExpiration time.Duration
 	// external is the external signer, if the keys are its.
 	external *externalsigner.Signer
+	// files are the key files of the operator; nil if there are none.
+	files *signingkey.Files
 	// made names the file of the signing key, if this start has made it.
 	made []string
 }
 
-// newKeys returns the issuers and audiences, without keys.
+// newKeys returns the issuers and audiences, without keys. issuer is the pinned one.
 func newKeys(tokens Tokens, issuer string) *keys {
 	k := &keys{issuers: tokens.Issuers, audiences: tokens.APIAudiences, maxExpiration: tokens.MaxExpiration}
 	if len(k.issuers) == 0 {
@@ -47,11 +47,11 @@ func newKeys(tokens Tokens, issuer string) *keys {
 	return k
 }
 
-// loadKeys puts the keys behind signing, checking and documents. issuer is the pinned one.
+// loadKeys puts the keys behind signing, checking and documents.
 func loadKeys(tokens Tokens, issuer string, signing signingKey) (*keys, error) {
 	k := newKeys(tokens, issuer)
-	k.made = signing.made
-	if k.files = signing.files; k.files != nil {
+	k.files, k.made = signing.files, signing.made
+	if k.files != nil {
 		k.ring = signingkey.NewRing(k.files, nil)
 		return k, nil
 	}

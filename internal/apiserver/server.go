@@ -13,6 +13,7 @@ import (
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/crash"
+	"github.com/mintmark/mintmark/internal/explanation"
 	"github.com/mintmark/mintmark/internal/registry/mintmark"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/tokenreview"
@@ -102,7 +103,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	own := mintmark.Config{SigningKeys: signingKeys(ground), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
-	}}
+	}, Explainer: &explanation.Explainer{Reviewer: reviewer}}
 	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
@@ -134,9 +135,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
 	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
-	whenReady := []service{freeMemory, runControllers(controller.Config{
+	whenReady := []service{freeMemory, ground.resealSecrets, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
-		Index: index, Roles: roles, Signer: keys.legacySigner(), Revocations: revocations, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		Index: index, Roles: roles, Signer: keys.legacySigner(), Revocations: revocations,
+		RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if signer != nil {

@@ -26,7 +26,7 @@ func TestServeWithoutFlags(t *testing.T) {
 	t.Parallel()
 	server := testserver.Start(t)
 	for name, mode := range map[string]os.FileMode{
-		"ca.crt": 0o644, "ca.key": 0o600, "serving.key": 0o600, "admin.kubeconfig": 0o600, "service-account.key": 0o600,
+		"ca.crt": 0o644, "key-encryption.key": 0o600, "serving.key": 0o600, "admin.kubeconfig": 0o600, "service-account.key": 0o600,
 	} {
 		info, err := os.Stat(filepath.Join(server.DataDir, name))
 		if err != nil {

@@ -10,7 +10,15 @@ import (
 const keysInFiles = "this server signs with the key in the file of --service-account-signing-key-file, and makes none: put the new key into the files, " +
 	"first among those of --service-account-key-file on every replica, and later in place of the one that signs. The server reads them when they change"
 
+// keysOfSigner is the same answer where the keys are those of an external signer.
+const keysOfSigner = "the keys of this server are those of the external signer on the socket of --service-account-signing-endpoint, and it makes none: make the key there. " +
+	"The server reads the signer's keys when the signer says that they may have changed"
+
 // signingKeys is how the API makes signing keys.
 func signingKeys(g *ground) mintmark.SigningKeys {
-	return mintmark.SigningKeys{PrivateKeys: g.secrets, Elsewhere: keysInFiles, Now: time.Now}
+	elsewhere := keysInFiles
+	if g.keys.external != nil {
+		elsewhere = keysOfSigner
+	}
+	return mintmark.SigningKeys{PrivateKeys: g.secrets, Elsewhere: elsewhere, Now: time.Now}
 }

@@ -10,13 +10,11 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 
+	"github.com/mintmark/mintmark/internal/audittrail"
+	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
-
-// unavailableAnnotation says in the audit record of a failed authentication that the credential was not refused: the client
-// got 503 in place of the 401 that the library records.
-const unavailableAnnotation = "authentication.mintmark.io/unavailable"
 
 // unavailableKey is the key of a *noVerdict in the context of a request.
 type unavailableKey struct{}
@@ -24,21 +22,30 @@ type unavailableKey struct{}
 // noVerdict is why it could not be found out who makes a request; nil if it could.
 type noVerdict struct{ err error }
 
-// noteUnavailable wraps the authenticator of the library's chain, which answers every failure with 401. It notes a failure
-// that is no refusal, for answerUnavailable.
+// noteUnavailable wraps the authenticator of the library's chain, which answers every failure with 401. The audit record gets
+// the reason code. A failure that is no refusal is noted for answerUnavailable.
 func noteUnavailable(next authenticator.Request) authenticator.Request {
 	return authenticator.RequestFunc(func(r *http.Request) (*authenticator.Response, bool, error) {
 		response, ok, err := next.AuthenticateRequest(r)
-		if err == nil || ok {
+		if ok && err == nil {
 			return response, ok, err
 		}
+		audit.AddAuditAnnotation(r.Context(), audittrail.Reason, callerReason(err).String())
 		note, known := r.Context().Value(unavailableKey{}).(*noVerdict)
-		if reason := tokenreview.NoVerdict(err); known && reason != nil {
-			note.err = reason
-			audit.AddAuditAnnotation(r.Context(), unavailableAnnotation, reason.Error())
+		if why := tokenreview.NoVerdict(err); known && why != nil {
+			note.err = why
+			audit.AddAuditAnnotation(r.Context(), audittrail.Unavailable, why.Error())
 		}
 		return response, ok, err
 	})
+}
+
+// callerReason returns the reason code for a request whose caller is not known.
+func callerReason(err error) reason.Code {
+	if err == nil {
+		return reason.NoCredential
+	}
+	return tokenreview.CodeOf(err)
 }
 
 // answerUnavailable answers 503, or whatever the failure is as an API error, where the library's chain answers 401 to a

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/reason"
 )
 
 // Issued describes a token that was issued.
@@ -73,7 +74,7 @@ func list(texts []string) string {
 }
 
 // NoteReview annotates the event of a review. The user is nil if the token was refused.
-func NoteReview(ctx context.Context, token string, verdict v1alpha1.Verdict, of user.Info) {
+func NoteReview(ctx context.Context, token string, code reason.Code, of user.Info) {
 	if !audit.AuditContextFrom(ctx).Enabled() {
 		return
 	}
@@ -84,11 +85,12 @@ func NoteReview(ctx context.Context, token string, verdict v1alpha1.Verdict, of 
 	if id == "" {
 		id = CredentialID(token)
 	}
-	annotate(ctx, ReviewedCredentialID, id, ReviewedUser, name, Verdict, string(verdict))
+	annotate(ctx, ReviewedCredentialID, id, ReviewedUser, name, Verdict, string(code.Verdict()), Reason, code.String())
 }
 
-// NoteRevoked annotates the event of a request that revoked tokens. The spec is as it is stored, without a token.
-func NoteRevoked(ctx context.Context, spec *v1alpha1.TokenRevocationSpec) {
+// NoteRevoked annotates the event of a request that revoked tokens. The revocation is as it is stored, without a token.
+func NoteRevoked(ctx context.Context, revocation *v1alpha1.TokenRevocation) {
+	spec := &revocation.Spec
 	var id, account, before string
 	switch {
 	case spec.CredentialID != "":
@@ -106,7 +108,7 @@ func NoteRevoked(ctx context.Context, spec *v1alpha1.TokenRevocationSpec) {
 	if of := spec.Subject; of != nil {
 		issuer, subject = of.Issuer, of.Subject
 	}
-	annotate(ctx, RevokedCredentialID, id, RevokedServiceAccount, account, RevokedIssuer, issuer, RevokedSubject, subject,
+	annotate(ctx, RevocationName, revocation.Name, RevokedCredentialID, id, RevokedServiceAccount, account, RevokedIssuer, issuer, RevokedSubject, subject,
 		RevokedKeyID, spec.KeyID, RevokedIssuedBefore, before)
 }
 

@@ -34,6 +34,9 @@ const (
 	KeyID = Prefix + "key-id"
 )
 
+// Reason is the reason code of a review, or of a request that was refused since its caller is not known.
+const Reason = Prefix + "reason"
+
 // Annotations of a review.
 const (
 	// Verdict is Authenticated, Refused or Undecided.
@@ -48,6 +51,8 @@ const (
 // Annotations of a request that revoked tokens. They say which tokens: one, or those of an account, of a subject of an issuer
 // or of a key, or, where there is RevokedIssuedBefore alone, all.
 const (
+	// RevocationName is the name of the TokenRevocation.
+	RevocationName = Prefix + "revocation"
 	// RevokedCredentialID is the id of the one token.
 	RevokedCredentialID = Prefix + "revoked-credential-id"
 	// RevokedServiceAccount is the account, as NAMESPACE/NAME.
@@ -70,4 +75,6 @@ const (
 	// PresentedCredentialID is an annotation with the id of the presented token where the extra of the user has none: of a
 	// token without a jti, and of a refused token, of which it is the id that the token claims to have.
 	PresentedCredentialID = Prefix + "credential-id"
+	// Unavailable is why it could not be found out who calls. The client got 503, and not the 401 that the event has.
+	Unavailable = Prefix + "unavailable"
 )

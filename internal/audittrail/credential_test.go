@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-func part(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+func encoded(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-func jwtOf(header, claims string) string { return part(header) + "." + part(claims) + ".c2ln" }
+func jwtOf(header, claims string) string { return encoded(header) + "." + encoded(claims) + ".c2ln" }
 
 func TestCredentialID(t *testing.T) {
 	const header = `{"alg":"ES256"}`
@@ -26,7 +26,7 @@ func TestCredentialID(t *testing.T) {
 		"claims are no object":    {jwtOf(header, `"jti"`), ""},
 		"header is no object":     {jwtOf(`[]`, `{"jti":"one"}`), ""},
 		"four parts":              {jwtOf(header, `{"jti":"one"}`) + ".x", ""},
-		"two parts":               {part(header) + "." + part(`{"jti":"one"}`), ""},
+		"two parts":               {encoded(header) + "." + encoded(`{"jti":"one"}`), ""},
 		"not base64url":           {"a+b.c/d.e", ""},
 		"access token":            {opaque, hashID(opaque)},
 		"short access token":      {"sha256~password", ""},

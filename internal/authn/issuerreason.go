@@ -48,8 +48,8 @@ func issuerReason(err error) reason.Code {
 
 // noteStranger notes that a token is of none of the issuers.
 func (g *generation) noteStranger(token string, notes *reason.Checks) {
-	if claims, ok := peek(token); notes != nil && ok {
-		notes.Note("issuer", errIssuer, reason.Quoted(slices.Sorted(maps.Keys(g.byIssuer))), reason.Quote(claims.Issuer))
+	if claims, ok := peek(token); notes != nil && ok && len(g.byIssuer) > 0 {
+		notes.Note("openIDIssuer", errIssuer, reason.Quoted(slices.Sorted(maps.Keys(g.byIssuer))), reason.Quote(claims.Issuer))
 	}
 }
 
@@ -61,6 +61,6 @@ func (g *generation) note(token string, notes *reason.Checks, refused error) {
 		return
 	}
 	claims, _ := peek(token)
-	notes.Note("issuer", nil, reason.Quoted(slices.Sorted(maps.Keys(g.byIssuer))), reason.Quote(claims.Issuer))
+	notes.Note("openIDIssuer", nil, reason.Quoted(slices.Sorted(maps.Keys(g.byIssuer))), reason.Quote(claims.Issuer))
 	notes.Note("token", refused, "", reason.Of(refused).Meaning())
 }

@@ -75,19 +75,17 @@ func measureIn(ctx context.Context, dir string, opts *settings, log io.Writer) (
 		return nil, err
 	}
 	dataDir := filepath.Join(dir, "data")
-	server, admin, err := startServer(ctx, binary, dataDir, opts.serverFlags)
+	given, err := newCredentials(dir, certificateUser)
+	if err != nil {
+		return nil, err
+	}
+	server, admin, err := startServer(ctx, binary, dataDir, append(given.flags, opts.serverFlags...))
 	if err != nil {
 		return nil, err
 	}
 	defer server.stop()
-	own := &site{name: serverName, pids: []int{server.pid}, admin: admin, temporary: true}
-	own.signingKey, err = readSigningKey(filepath.Join(dataDir, "service-account.key"))
-	if err != nil {
-		return nil, err
-	}
-	own.certificate, err = issueCertificate(filepath.Join(dataDir, "ca.crt"), filepath.Join(dataDir, "ca.key"), certificateUser)
-	if err != nil {
-		return nil, err
+	own := &site{
+		name: serverName, pids: []int{server.pid}, admin: admin, temporary: true, signingKey: given.signingKey, certificate: given.certificate,
 	}
 	floor, err := startFloor(ctx, filepath.Join(dataDir, "serving.crt"), filepath.Join(dataDir, "serving.key"), filepath.Join(dir, "floor.log"))
 	if err != nil {

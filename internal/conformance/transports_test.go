@@ -87,6 +87,7 @@ func startPair(t *testing.T, flags []string) *pair {
 // play plays scenarios, side by side, to the end.
 func (p *pair) play(t *testing.T, known *Known, scenarios []*Scenario) {
 	t.Helper()
+	t.Cleanup(func() { t.Logf("%d verdicts compared with their explanations", p.explained.Load()) })
 	t.Run("scenarios", func(t *testing.T) {
 		for _, sc := range scenarios {
 			t.Run(sc.Name, func(t *testing.T) { check(t, known, p.target, sc) })

@@ -27,6 +27,8 @@ type twin struct {
 	url *url.URL
 	// asked is how many requests it was sent, and granted how many of them it answered with success.
 	asked, granted atomic.Int64
+	// explained is how many verdicts were compared with their explanation.
+	explained atomic.Int64
 }
 
 // lag is how long the twin may take to see what was written through the other server.
@@ -45,6 +47,13 @@ func (w *twin) through(next http.RoundTripper) http.RoundTripper {
 		want, got, err := exchange(next, request, request.URL, sent)
 		if err != nil {
 			return nil, errors.Join(err, request.Body.Close())
+		}
+		compared, err := explained(next, request, sent, got)
+		if err != nil {
+			return nil, err
+		}
+		if compared {
+			w.explained.Add(1)
 		}
 		there := *request.URL
 		there.Host = w.url.Host

@@ -105,7 +105,7 @@ func advice(want Wanted) string {
 	return fmt.Sprintf("; give --tls-cert-file a certificate for servers that is valid now and names one of %q, with that of its authority behind it", want.Hosts)
 }
 
-// copyAuthorities keeps the copy of the authorities in ca.crt as it has to be.
+// copyAuthorities writes the authorities to ca.crt, unless they are there.
 func (d *Dir) copyAuthorities(bundle []byte) (made bool, err error) {
 	if was, err := d.read(CACertificate); err != nil || bytes.Equal(was, bundle) {
 		return false, err

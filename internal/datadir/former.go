@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/util/keyutil"
 )
 
-// Former is what an older version kept in the directory and the store holds now: certificate authorities with their keys.
+// Former holds the certificate authorities that an older version kept in the directory. They belong into the store now.
 type Former struct {
 	// Authorities are those in ca.crt if ca.key is there as well.
 	Authorities []FormerAuthority
@@ -49,7 +49,7 @@ func (d *Dir) Former() (Former, error) {
 		return Former{}, err
 	}
 	if keys == nil {
-		// Any text but certificates is no copy of anything.
+		// A text without certificates is no copy.
 		former.Copy, _ = cert.ParseCertsPEM(bundle)
 		return former, nil
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Identity is what the directory shares with the other servers over the store.
+// Identity gives access to the certificate authority and the roots that all servers over one store share.
 type Identity interface {
 	// Authority returns the certificate authority that signs at an instant.
 	Authority(now time.Time) Authority

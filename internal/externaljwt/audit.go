@@ -35,7 +35,7 @@ const accountPrefix = "system:serviceaccount:"
 
 // record writes an event, and reports whether it was written. The event is that of a request to the API in the stage
 // ResponseComplete at the level Metadata, whatever the policy says. Its requestURI is the name of the gRPC method, its verb
-// create, its user the peer's uid, and its annotations are those of a TokenRequest.
+// create, its user the peer's uid, and its object and annotations are those of a TokenRequest.
 func (s *Server) record(ctx context.Context, e event) bool {
 	if s.Audit == nil {
 		return true
@@ -60,8 +60,10 @@ func (s *Server) record(ctx context.Context, e event) bool {
 	}
 	if c := e.claims; c != nil {
 		of.Annotations[audittrail.Expires] = c.end.UTC().Format(time.RFC3339)
-		if account, found := strings.CutPrefix(c.subject, accountPrefix); found {
-			of.Annotations[audittrail.ServiceAccount] = strings.Replace(account, ":", "/", 1)
+		account, isAccount := strings.CutPrefix(c.subject, accountPrefix)
+		if namespace, name, found := strings.Cut(account, ":"); isAccount && found {
+			of.Annotations[audittrail.ServiceAccount] = namespace + "/" + name
+			of.ObjectRef = &auditapi.ObjectReference{APIVersion: "v1", Resource: "serviceaccounts", Subresource: "token", Namespace: namespace, Name: name}
 		}
 		if audiences, err := json.Marshal(c.audiences); err == nil && len(c.audiences) > 0 {
 			of.Annotations[audittrail.Audiences] = string(audiences)

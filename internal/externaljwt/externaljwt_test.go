@@ -242,6 +242,9 @@ func TestEverySignatureIsRecorded(t *testing.T) {
 	if diff := cmp.Diff([]string{"Metadata", "ResponseComplete", "/v1.ExternalJWTSigner/Sign", "create", user, "200"}, shape); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}
+	if of := got.ObjectRef; of == nil || of.Resource != "serviceaccounts" || of.Subresource != "token" || of.Namespace != "ns" || of.Name != "app" {
+		t.Errorf("the object is %+v", of)
+	}
 	if strings.Contains(fmt.Sprint(got), response.Signature) {
 		t.Error("the event has the signature in it")
 	}

@@ -348,7 +348,8 @@ func TestNoSigner(t *testing.T) {
 	s := standinsigner.New(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if _, err := externalsigner.Connect(ctx, unixsocket.Address(s.Socket), nil); err == nil || !strings.HasPrefix(err.Error(), "while setting up external-jwt-signer: while initially filling key cache: ") {
+	const want = "while setting up external-jwt-signer: while initially filling key cache: "
+	if _, err := externalsigner.Connect(ctx, unixsocket.Address(s.Socket), nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v", err)
 	}
 	time.AfterFunc(100*time.Millisecond, s.Start)

@@ -11,6 +11,7 @@ import (
 	k8smetrics "k8s.io/component-base/metrics"
 
 	"github.com/mintmark/mintmark/internal/collectors"
+	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
 // metrics are the series that the generic chain feeds for a request that succeeds. They are in the same collectors, so a
@@ -119,5 +120,8 @@ func (h *Handler) measure(c *call) bool {
 	s.duration.Observe(elapsed)
 	s.sli.Observe(elapsed)
 	s.body.Observe(float64(len(c.payload.body.read)))
+	if c.route.reviewer != nil {
+		tokenreview.Count(c.answer.verdict.Reason)
+	}
 	return true
 }

@@ -38,11 +38,12 @@ type authority struct {
 	certificate *x509.Certificate
 	// key is nil if the authority is trusted but can't sign.
 	key crypto.Signer
-	// signsFrom is when the authority begins to sign in the place of others. It is zero for those that only stand in.
+	// signsFrom is when the authority begins to sign in the place of others. It is zero for an authority
+	// that signs only if no other can.
 	signsFrom time.Time
 }
 
-// newAuthority makes an authority.
+// newAuthority makes an authority with a key of its own.
 func newAuthority(now, signsFrom time.Time) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -63,7 +64,7 @@ func newAuthority(now, signsFrom time.Time) (*authority, error) {
 	return &authority{certificate: certificate, key: key, signsFrom: signsFrom}, nil
 }
 
-// name is under which name the key of a certificate is sealed.
+// name returns the name under which the key of a certificate is sealed.
 func name(certificate *x509.Certificate) string {
 	sum := sha256.Sum256(certificate.Raw)
 	return "certificate-authorities/" + hex.EncodeToString(sum[:8])
@@ -118,7 +119,7 @@ func needsSuccessor(all []*authority, now time.Time) (signsFrom time.Time, neede
 // Authority is the certificate authority that signs, among those that are trusted. It is never changed.
 type Authority struct {
 	signer *authority
-	// others are the other authorities that can sign, but for those whose time has not come.
+	// others are the other authorities that can sign and whose signsFrom has come.
 	others []*authority
 	bundle []byte
 }

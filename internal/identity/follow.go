@@ -14,10 +14,10 @@ import (
 const (
 	// readEvery is how often the record is read. A watch brings changes earlier.
 	readEvery = time.Minute
-	// seenEvery is how often a server says that it is still there, and serverTimeout is after how long without a word its roots
-	// are no longer published.
+	// seenEvery is how often a server writes its entry again. The roots of an entry that is older than serverTimeout are no longer
+	// published.
 	seenEvery, serverTimeout = 24 * time.Hour, 30 * 24 * time.Hour
-	// endedAfter is how long after its end an authority is no longer trusted: a clock that is ahead must not drop it.
+	// endedAfter is how long after its end an authority or a root is dropped. A clock that is a little ahead must not drop one.
 	endedAfter = 7 * 24 * time.Hour
 )
 
@@ -76,7 +76,7 @@ func (i *Identity) Refresh(ctx context.Context) error {
 		if err != nil {
 			return false, err
 		}
-		// Those that a clock dropped that was ahead come back.
+		// A clock that was ahead may have dropped an authority: it is trusted again.
 		for at, a := range from.authorities {
 			if from.Authorities[at].Ended && now.Before(a.certificate.NotAfter) {
 				i := slices.IndexFunc(to.Authorities, func(stored storedAuthority) bool { return stored.Certificate == from.Authorities[at].Certificate })
@@ -113,7 +113,8 @@ func (i *Identity) Publish(ctx context.Context, roots []byte, shared bool) []byt
 	return i.state.Load().roots()
 }
 
-// tell puts a server into the record, and drops what has ended. It returns false if there is nothing to change.
+// tell puts a server into the record, and drops ended authorities, ended roots and old entries. It returns false if there is
+// nothing to change.
 func tell(to *record, name string, own server, now time.Time) (changed bool) {
 	known, found := to.Servers[name]
 	fresh := found && known.Shared == own.Shared && known.Roots == own.Roots && now.Sub(known.Seen).Abs() < seenEvery
@@ -150,7 +151,7 @@ func tell(to *record, name string, own server, now time.Time) (changed bool) {
 	return changed
 }
 
-// current returns those certificates of a PEM text that have not ended for long.
+// current returns the certificates of a PEM text without those that ended longer than endedAfter ago.
 func current(roots string, now time.Time) string {
 	var kept []byte
 	for block, rest := pem.Decode([]byte(roots)); block != nil; block, rest = pem.Decode(rest) {

@@ -19,13 +19,13 @@ import (
 // Config is what an identity is opened with.
 type Config struct {
 	Client *clientv3.Client
-	// Prefix is that of everything in the store, such as /mintmark.
+	// Prefix begins all keys in the store, such as /mintmark.
 	Prefix string
 	Sealer *Sealer
 	// Server names this server among those over the store.
 	Server string
-	// Issuers are those that the operator names, the first of which issues. Without any the pinned one is taken, and at a first
-	// start Derived.
+	// Issuers are the issuers that the operator names; the first one issues. Without any, the pinned issuer is taken, and at a
+	// first start Derived.
 	Issuers []string
 	Derived string
 	// ChangeIssuer lets the first of Issuers take the place of another one that is pinned.
@@ -41,27 +41,27 @@ type Config struct {
 // Identity is what all servers over one store share. It follows the store while Run runs.
 type Identity struct {
 	cfg Config
-	// key is the one of the record in the store.
+	// key is the key of the record in the store.
 	key   string
 	state atomic.Pointer[state]
 	// issuer is the one that this server issues with.
 	issuer string
-	// told is the issuer of another server that was reported last. Only Run uses it.
+	// told is the changed issuer that was logged last. Only Run uses it.
 	told string
 
 	// writing lets one change of the record through at a time.
 	writing sync.Mutex
 
 	publishing sync.Mutex
-	// published is what the record was last told of this server.
+	// published is the entry of this server that was last stored.
 	published server
 }
 
 var _ datadir.Identity = (*Identity)(nil)
 
-// Open reads the identity from the store. At the first start of a store it makes one: of two servers that do so at once, one
-// takes what the other has made. It puts the authorities of an older data directory into the store. When it returns, all of it is
-// durable.
+// Open reads the identity from the store, and makes one at the first start of a store. If several servers do so at once, all take
+// the identity that was stored first. Open puts the authorities of an older data directory into the store. When it returns, the
+// record is durable.
 func Open(ctx context.Context, cfg Config) (*Identity, error) {
 	i := &Identity{cfg: cfg, key: root(cfg.Prefix) + recordName}
 	if i.cfg.Now == nil {
@@ -74,7 +74,8 @@ func Open(ctx context.Context, cfg Config) (*Identity, error) {
 	return i, nil
 }
 
-// prepare makes of the record what a start needs.
+// prepare changes the record as a start requires: it adds the authorities of an older data directory and a successor, seals keys
+// anew and pins the issuer.
 func (i *Identity) prepare(ctx context.Context, from *state, to *record) (changed bool, err error) {
 	if err := i.checkFormer(ctx, from); err != nil {
 		return false, err
@@ -101,7 +102,7 @@ func (i *Identity) prepare(ctx context.Context, from *state, to *record) (change
 	}
 	if from.revision == 0 {
 		if signer := signerOf(all, now); signer != nil {
-			// It signs on, and those that it has succeeded only stand in.
+			// The former signer goes on. Its predecessors sign only if no other authority can.
 			at := slices.Index(all, signer)
 			all[at].signsFrom, to.Authorities[at].SignsFrom = now, now.UTC()
 		}

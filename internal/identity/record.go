@@ -27,7 +27,7 @@ type record struct {
 	Issuer string `json:"issuer"`
 	// Authorities are the certificate authorities, the last one that was made first.
 	Authorities []storedAuthority `json:"authorities"`
-	// Servers says, by the names of the servers, how clients know them.
+	// Servers holds, for each server by name, the roots by which clients know it.
 	Servers map[string]server `json:"servers,omitempty"`
 }
 
@@ -43,13 +43,13 @@ type storedAuthority struct {
 	Ended bool `json:"ended,omitempty"`
 }
 
-// server is how clients know a server.
+// server holds the roots by which clients know a server.
 type server struct {
 	// Shared says that the shared authorities are at the root of its chain.
 	Shared bool `json:"shared,omitempty"`
 	// Roots is the PEM of other roots.
 	Roots string `json:"roots,omitempty"`
-	// Seen is when the server last said so.
+	// Seen is when the server last wrote this entry.
 	Seen time.Time `json:"seen"`
 }
 
@@ -73,7 +73,7 @@ func (i *Identity) seal(ctx context.Context, a *authority) (storedAuthority, err
 	return stored, err
 }
 
-// open returns an authority of the record. stale says that its key would be sealed in another way now.
+// open returns an authority of the record. stale says that another provider encrypts now.
 func (i *Identity) open(ctx context.Context, stored storedAuthority) (a *authority, stale bool, err error) {
 	certificates, err := cert.ParseCertsPEM([]byte(stored.Certificate))
 	if err != nil {
@@ -103,7 +103,7 @@ type state struct {
 	revision int64
 	// authorities are those of the record, in its order.
 	authorities []*authority
-	// stale says that a key would be sealed in another way now.
+	// stale says that another provider encrypts now.
 	stale bool
 }
 
@@ -147,13 +147,13 @@ func (i *Identity) decode(ctx context.Context, data []byte, revision int64) (*st
 
 func hasKey(a *authority) bool { return a.key != nil }
 
-// errConflict says that another server was quicker.
+// errConflict says that the record was changed by others at each try.
 var errConflict = errors.New("other servers keep changing the identity in the store: try again")
 
-// maxConflicts is how often a change is tried: each time another server has changed the record meanwhile.
+// maxConflicts is how often a change is tried again after another server has changed the record.
 const maxConflicts = 20
 
-// update changes the record in the store by compare-and-swap, and adopts what is there then. change returns false if there is
+// update changes the record in the store by compare-and-swap, and adopts the new record. change returns false if there is
 // nothing to change; it may be called several times.
 func (i *Identity) update(ctx context.Context, change func(from *state, to *record) (bool, error)) error {
 	i.writing.Lock()
@@ -203,7 +203,7 @@ func (i *Identity) swap(ctx context.Context, data []byte, revision int64) (*clie
 func (s *state) authority(now time.Time) *Authority {
 	a := &Authority{signer: signerOf(s.authorities, now), bundle: s.bundle()}
 	if a.signer == nil {
-		// The clock has jumped, and the record is changed within a minute. Until then the last one goes on.
+		// The clock has jumped. A successor is made within a minute; until then the newest authority signs.
 		a.signer = s.authorities[slices.IndexFunc(s.authorities, hasKey)]
 	}
 	for _, other := range s.authorities {

@@ -39,7 +39,7 @@ const (
 // ErrNoKey says that nothing encrypts private keys in the store.
 var ErrNoKey = errors.New("nothing encrypts the private keys in the store")
 
-// SealerConfig says what private keys are encrypted with before they are stored.
+// SealerConfig says how private keys are encrypted before they are stored.
 type SealerConfig struct {
 	// ConfigurationFile is an EncryptionConfiguration; empty means none. Its providers for signingkeys.mintmark.io count or, if it
 	// has none, those for secrets. If they encrypt, they come before the key-encryption key.
@@ -51,7 +51,7 @@ type SealerConfig struct {
 	KeyEncryptionKeyFile string
 }
 
-// Sealer encrypts private keys for the store. What it seals under a name does not open under another.
+// Sealer encrypts private keys for the store. A value that was sealed under one name doesn't open under another.
 type Sealer struct {
 	cfg SealerConfig
 	// ctx ends with Close. The providers of a key management service work until then.
@@ -68,13 +68,13 @@ type Sealer struct {
 
 // providers are those of a configuration that are for private keys.
 type providers struct {
-	// hash is that of the configuration.
+	// hash identifies the text of the configuration.
 	hash string
 	// configured is nil if none is for private keys.
 	configured value.Transformer
-	// encrypts is set if the first of them encrypts.
+	// encrypts is set if the first provider encrypts.
 	encrypts bool
-	// discard ends their work.
+	// discard ends the work of the providers.
 	discard context.CancelFunc
 }
 
@@ -217,7 +217,7 @@ func (s *Sealer) Seal(ctx context.Context, name string, plain []byte) ([]byte, e
 	return append(bytes.Clone(s.directory.Prefix), sealed...), err
 }
 
-// Open decrypts what was sealed under a name. stale says that it would be sealed in another way now.
+// Open decrypts a value that was sealed under a name. stale says that another provider encrypts now.
 func (s *Sealer) Open(ctx context.Context, name string, sealed []byte) (plain []byte, stale bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// storeTimeout bounds each read and write of the store: its client waits for a store that is away for as long as it may.
+// storeTimeout bounds each read and write of the store. Without it, the client waits for as long as the store is away.
 const storeTimeout = 5 * time.Second
 
 // ErrExists says that there is a private key of that name already.
@@ -28,7 +28,7 @@ const (
 func root(prefix string) string { return path.Join("/", prefix, mintmarkGroup) + "/" }
 
 // Secrets holds private keys in the store, encrypted, each under a name such as signingkeys/es256-1. The API has no way to them.
-// All of its methods may be called at once.
+// Its methods may be called at the same time.
 type Secrets struct {
 	client *clientv3.Client
 	sealer *Sealer
@@ -41,7 +41,7 @@ func NewSecrets(client *clientv3.Client, prefix string, sealer *Sealer) *Secrets
 	return &Secrets{client: client, sealer: sealer, prefix: root(prefix) + privateFolder}
 }
 
-// key is where a name is in the store.
+// key returns the key in the store of the private key of a name.
 func (s *Secrets) key(name string) (string, error) {
 	if name == "" || path.Clean("/" + name)[1:] != name {
 		return "", fmt.Errorf("%q can't be the name of a private key", name)
@@ -125,8 +125,7 @@ func (s *Secrets) Names(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// Reseal encrypts anew whatever would be encrypted in another way now. It opens every private key, so its error tells of those
-// that can't be.
+// Reseal encrypts each private key again for which another provider encrypts now. Its error names the keys that can't be decrypted.
 func (s *Secrets) Reseal(ctx context.Context) error {
 	names, err := s.Names(ctx)
 	if err != nil {
@@ -150,7 +149,7 @@ func (s *Secrets) reseal(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// Another server that was quicker has sealed it as well.
+	// If the comparison fails, another server has sealed the key meanwhile.
 	key := s.prefix + name
 	_, err = s.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).Then(clientv3.OpPut(key, string(sealed))).Commit()
 	return err

@@ -56,23 +56,33 @@ func New(cfg Config) *Authenticator {
 // AuthenticateToken returns the user of a token, or the reason for refusing it. Clients see from the reason which check failed
 // first, so the order is that of OpenShift's oauth-apiserver: token, user, end, uid, idleness, audiences.
 func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+	response, err := a.explain(ctx, token, nil)
+	return response, err == nil, err
+}
+
+// explain does the same and notes the checks, up to the first refusal. With notes, which may be nil, the token does not count
+// as used.
+func (a *Authenticator) explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
 	known, err := a.find(ctx, token)
-	if err != nil {
-		return nil, false, err
+	if notes != nil {
+		notes.Note("token", err, "a token that is stored", "")
 	}
-	owner, err := a.owner(ctx, &known)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := a.owner(ctx, &known, notes)
 	var audiences authenticator.Audiences
 	if err == nil {
-		audiences, err = a.audiences(ctx)
+		audiences, err = a.audiences(ctx, notes)
 	}
 	switch {
 	case err == nil:
-		return &authenticator.Response{Audiences: audiences, User: holder{owner, known.Created}}, true, nil
+		return &authenticator.Response{Audiences: audiences, User: holder{owner, known.Created}}, nil
 	case known.UserName == KubeAdmin:
 		// OpenShift looks for kube:admin among the users as well, where no object can have that name.
 		err = utilerrors.NewAggregate([]error{errNotAUser, err})
 	}
-	return nil, false, err
+	return nil, err
 }
 
 // holder is the user of a token.
@@ -87,11 +97,16 @@ func (h holder) Credential() revocation.Credential {
 }
 
 // owner returns the user of a token that is good.
-func (a *Authenticator) owner(ctx context.Context, token *found) (user.Info, error) {
+func (a *Authenticator) owner(ctx context.Context, token *found, notes *reason.Checks) (info user.Info, err error) {
 	if token.UserName == KubeAdmin {
-		return a.kubeAdmin(ctx, token)
+		info, err = a.kubeAdmin(ctx, token, notes == nil)
+	} else {
+		info, err = a.user(ctx, token, notes == nil)
 	}
-	return a.user(ctx, token)
+	if notes != nil {
+		notes.Note("user", err, reason.Quote(token.UserName)+" with the UID of the token, which is neither expired nor idle", reason.Of(err).Meaning())
+	}
+	return info, err
 }
 
 // found is a token that is stored, and under which name.
@@ -131,7 +146,7 @@ func userGone(err error) error {
 }
 
 // user returns the User of a token, if the token is good.
-func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, error) {
+func (a *Authenticator) user(ctx context.Context, token *found, used bool) (user.Info, error) {
 	if token.UserName == "" {
 		return nil, reason.New(reason.BadClaims, "resource name may not be empty")
 	}
@@ -139,7 +154,7 @@ func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, erro
 	if err != nil {
 		return nil, userGone(err)
 	}
-	if err := a.check(ctx, token, known.UID); err != nil {
+	if err := a.check(ctx, token, known.UID, used); err != nil {
 		return nil, err
 	}
 	return &user.DefaultInfo{
@@ -150,8 +165,9 @@ func (a *Authenticator) user(ctx context.Context, token *found) (user.Info, erro
 	}, nil
 }
 
-// check returns the reason why a token is no longer good. A good token counts as used, even if the request is refused later.
-func (a *Authenticator) check(ctx context.Context, token *found, uid string) error {
+// check returns the reason why a token is no longer good. A good token counts as used, if this is a use, even if the request
+// is refused later.
+func (a *Authenticator) check(ctx context.Context, token *found, uid string, used bool) error {
 	now := a.Now()
 	if token.ended(now) {
 		return errExpired
@@ -169,7 +185,7 @@ func (a *Authenticator) check(ctx context.Context, token *found, uid string) err
 			return errTimedOut
 		}
 	}
-	if token.IdleAfter > 0 && (token.ExpiresIn == 0 || token.ExpiresIn > int64(token.IdleAfter)) {
+	if used && token.IdleAfter > 0 && (token.ExpiresIn == 0 || token.ExpiresIn > int64(token.IdleAfter)) {
 		a.Idle.Used(token.name, &token.AccessToken, now)
 	}
 	return nil
@@ -193,12 +209,15 @@ func after(now time.Time, start, seconds int64) bool {
 }
 
 // audiences returns those of the asked audiences that tokens are good for.
-func (a *Authenticator) audiences(ctx context.Context) (authenticator.Audiences, error) {
+func (a *Authenticator) audiences(ctx context.Context, notes *reason.Checks) (authenticator.Audiences, error) {
 	asked, ok := authenticator.AudiencesFrom(ctx)
 	if !ok {
 		return a.APIAudiences, nil
 	}
 	good := a.APIAudiences.Intersect(asked)
+	if notes != nil && len(good) > 0 {
+		notes.Note("audience", nil, reason.Quoted(asked), reason.Quoted(a.APIAudiences))
+	}
 	if len(good) == 0 && len(a.APIAudiences) > 0 {
 		return nil, reason.Errorf(reason.AudienceMismatch, "token audiences %q is invalid for the target audiences %q", a.APIAudiences, asked)
 	}

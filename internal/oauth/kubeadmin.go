@@ -34,12 +34,12 @@ var (
 )
 
 // kubeAdmin returns kube:admin if its token is good.
-func (a *Authenticator) kubeAdmin(ctx context.Context, token *found) (user.Info, error) {
+func (a *Authenticator) kubeAdmin(ctx context.Context, token *found, used bool) (user.Info, error) {
 	uid, err := a.kubeAdminUID(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.check(ctx, token, uid); err != nil {
+	if err := a.check(ctx, token, uid, used); err != nil {
 		return nil, err
 	}
 	return &user.DefaultInfo{

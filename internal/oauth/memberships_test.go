@@ -7,7 +7,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
 )
 
 // groupsOf asks for the groups of a user by the only way that there is.

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
 	"sync/atomic"
+	"time"
 
 	"github.com/emicklei/go-restful/v3"
 

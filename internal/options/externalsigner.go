@@ -16,8 +16,8 @@ import (
 // Names of the flags about external signers.
 const (
 	signingEndpointFlag = "service-account-signing-endpoint"
-	signerListenFlag   = "external-jwt-signer-listen"
-	socketModeFlag     = "external-jwt-signer-socket-mode"
+	signerListenFlag    = "external-jwt-signer-listen"
+	socketModeFlag      = "external-jwt-signer-socket-mode"
 	allowedUIDsFlag     = "external-jwt-signer-allowed-uids"
 )
 

@@ -3,6 +3,8 @@
 // Kubernetes' own.
 package reason
 
+import "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
+
 // Code is one of the reason codes. The zero value is none.
 type Code uint8
 
@@ -62,7 +64,7 @@ var codes = [Count]struct{ name, meaning string }{
 	UnknownIssuer:        {"UnknownIssuer", "The token names an issuer whose tokens this server does not accept."},
 	UnknownKey:           {"UnknownKey", "The token names a key (kid) that is not among the keys of its issuer."},
 	AlgorithmNotAllowed:  {"AlgorithmNotAllowed", "The header of the token names an algorithm, or an extension, with which the key does not sign."},
-	BadSignature:         {"BadSignature", "The key that the token names did not make its signature."},
+	BadSignature:         {"BadSignature", "The signature is not that of the key which the token names, or of any key of its issuer if it names none."},
 	BadClaims:            {"BadClaims", "The signature is good, but a claim is missing, stands twice or has the wrong type; or the object that stands for the token lacks something."},
 	AudienceMismatch:     {"AudienceMismatch", "The token is for other audiences than those that were asked for."},
 	NotYetValid:          {"NotYetValid", "The token is not valid yet (nbf)."},
@@ -99,6 +101,17 @@ func (c Code) String() string { return codes[c].name }
 
 // Meaning returns what the code says, in a sentence for a person.
 func (c Code) Meaning() string { return codes[c].meaning }
+
+// Verdict returns the verdict that the code is the reason of.
+func (c Code) Verdict() v1alpha1.Verdict {
+	switch c {
+	case Accepted:
+		return v1alpha1.VerdictAuthenticated
+	case Undecided:
+		return v1alpha1.VerdictUndecided
+	}
+	return v1alpha1.VerdictRefused
+}
 
 // All returns the codes in their order, without None.
 func All() []Code {

@@ -2,13 +2,11 @@ package serviceaccount
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
-	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
@@ -42,7 +40,8 @@ type Config struct {
 	// must be for.
 	APIAudiences authenticator.Audiences
 	Keys         KeySet
-	Index        *boundobject.Index
+	// Index holds the objects that tokens depend on; nil means that they are not looked at.
+	Index *boundobject.Index
 	// LegacyLookup has tokens in secrets compared with the secret (--service-account-lookup).
 	LegacyLookup bool
 	// MarkUsed notes on a secret the day on which its token was last used.
@@ -99,8 +98,11 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 
 // Explain does the same, and notes the checks; notes may be nil. The error for a token of another issuer is a
 // reason.Invalid with its code.
-func (a *Authenticator) Explain(ctx context.Context, token string, _ *reason.Checks) (*authenticator.Response, error) {
-	known, foreign, err := a.verify(ctx, token)
+//
+// With notes, a refusal for one claim is no reason not to look at the others; a bad signature is, since then the claims are
+// anybody's. Nothing is counted and no use is noted then: an explanation is no use of a token.
+func (a *Authenticator) Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
+	known, foreign, err := a.verify(ctx, token, notes)
 	switch {
 	case err != nil:
 		return nil, refusal{err}
@@ -109,14 +111,14 @@ func (a *Authenticator) Explain(ctx context.Context, token string, _ *reason.Che
 	}
 	var refusals []error
 	if known.legacy != nil {
-		response, err := a.checkLegacy(ctx, token, known.legacy)
+		response, err := a.checkLegacy(ctx, token, known.legacy, notes)
 		if err == nil {
 			return response, nil
 		}
 		refusals = append(refusals, err)
 	}
 	if known.account != nil {
-		response, err := a.check(ctx, known.account)
+		response, err := a.check(ctx, known.account, notes)
 		if err == nil {
 			return response, nil
 		}
@@ -136,35 +138,43 @@ func (r refusal) Final() error { return r.error }
 func (r refusal) Unwrap() error { return r.error }
 
 // verify checks the signature, or remembers that it was checked. foreign says why a token is none of a service account's.
-func (a *Authenticator) verify(ctx context.Context, token string) (known facts, foreign reason.Code, err error) {
+func (a *Authenticator) verify(ctx context.Context, token string, notes *reason.Checks) (known facts, foreign reason.Code, err error) {
 	var c compact
 	if !c.split(token) {
+		noteOpaque(notes)
 		return facts{}, reason.UnknownToken, nil
 	}
 	var key cache.Key
 	start := time.Now()
 	c.header, c.headerRead = a.headers.read(c.parts.header)
-	// A token whose key id is unknown can't be in the cache.
-	if !c.headerRead || a.Keys.Holds(c.keyID) {
+	// A token whose key id is unknown can't be in the cache. An explanation tells what the token says, so it reads it.
+	if notes == nil && (!c.headerRead || a.Keys.Holds(c.keyID)) {
 		key = keyOf(token)
 		if known, ok := a.verified.of(key); ok {
 			a.metrics.hit.note(start)
 			return known, reason.None, nil
 		}
 	}
-	if foreign = c.parse(a.accepts); foreign != reason.None {
+	foreign = c.parse(a.accepts)
+	a.noteShape(&c, foreign, notes)
+	if foreign != reason.None {
 		return facts{}, foreign, nil
 	}
 	if !a.Keys.Holds(c.keyID) {
 		// A key that is no longer there, or that another process has made a moment ago.
 		if err := a.Keys.Find(ctx, c.keyID); err != nil {
+			noteUnread(notes)
 			return facts{}, reason.None, err
 		}
 		if !a.Keys.Holds(c.keyID) {
-			_, err := a.checkSignature(&c)
+			_, err := a.checkSignature(&c, notes)
 			return facts{}, reason.None, err
 		}
 		key = keyOf(token)
+	}
+	if notes != nil {
+		known, err = a.checkSignature(&c, notes)
+		return known, reason.None, err
 	}
 	defer a.metrics.miss.note(start)
 	if known, err = a.checkOnce(key, &c); err != nil {
@@ -183,7 +193,7 @@ func (a *Authenticator) checkOnce(key cache.Key, parsed *compact) (facts, error)
 	checked, err, _ := a.checking.Do(string(key[:]), func() (any, error) {
 		a.metrics.inFlight.Inc()
 		defer a.metrics.inFlight.Dec()
-		known, err := a.checkSignature(&c)
+		known, err := a.checkSignature(&c, nil)
 		if err != nil {
 			a.metrics.failed.Inc()
 			return known, err
@@ -196,7 +206,7 @@ func (a *Authenticator) checkOnce(key cache.Key, parsed *compact) (facts, error)
 }
 
 // checkSignature checks the signature of a token and reads its claims.
-func (a *Authenticator) checkSignature(c *compact) (facts, error) {
+func (a *Authenticator) checkSignature(c *compact, notes *reason.Checks) (facts, error) {
 	algorithm := c.algorithm
 	if c.unsignable {
 		algorithm = "" // so that the key set says what it says of every bad signature
@@ -209,10 +219,12 @@ func (a *Authenticator) checkSignature(c *compact) (facts, error) {
 	if c.refused != nil && (err == nil || a.Keys.Holds(c.keyID)) {
 		err = c.refused
 	}
+	a.noteSignature(c, err, notes)
 	if err != nil {
 		return facts{}, err
 	}
 	known, err := a.read(c)
+	noteClaims(&known, err, notes)
 	known.key = key
 	return known, err
 }
@@ -255,79 +267,33 @@ var errDangling = reason.With(reason.BadClaims, boundobject.ErrInvalidated)
 
 // check decides about a token of a configured issuer. Clients see from the error which check failed first, so the
 // order is kube-apiserver's: audience, times, objects.
-func (a *Authenticator) check(ctx context.Context, whose *account) (*authenticator.Response, error) {
+func (a *Authenticator) check(ctx context.Context, whose *account, notes *reason.Checks) (*authenticator.Response, error) {
 	c := whose.claims
-	audiences, err := a.audiences(ctx, c.Audiences, c.Subject)
-	if err != nil {
+	refused := reason.First{All: notes != nil}
+	audiences, err := a.audiences(ctx, c.Audiences, c.Subject, notes)
+	if refused.Stop(err) {
 		return nil, err
 	}
 	now := a.Now()
-	if err := checkTimes(c, now); err != nil {
+	if err := checkTimes(c, now, notes); refused.Stop(err) {
 		return nil, err
 	}
-	if err := a.Index.Confirm(ctx, c.Binding, now); err != nil {
-		return nil, err
+	if a.Index != nil {
+		if err := a.Index.Explain(ctx, c.Binding, now, notes); refused.Stop(err) {
+			return nil, err
+		}
 	}
 	if c.dangling {
-		return nil, errDangling
+		noteDangling(notes)
+		if refused.Stop(errDangling) {
+			return nil, errDangling
+		}
 	}
-	noteAge(ctx, c, now)
+	if refused.Err != nil {
+		return nil, refused.Err
+	}
+	if notes == nil {
+		noteAge(ctx, c, now)
+	}
 	return &authenticator.Response{Audiences: audiences, User: whose}, nil
-}
-
-// audiences returns those of the asked audiences that the token is for.
-func (a *Authenticator) audiences(ctx context.Context, of []string, subject string) (authenticator.Audiences, error) {
-	if len(of) == 0 {
-		// The audience makes a token old-style, not the issuer.
-		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token", subject)
-		metrics.LegacyTokens.WithContext(ctx).Inc()
-		of = a.APIAudiences
-	}
-	asked, ok := authenticator.AudiencesFrom(ctx)
-	if !ok {
-		asked = a.APIAudiences
-	}
-	good := authenticator.Audiences(of).Intersect(asked)
-	if len(good) == 0 && len(a.APIAudiences) != 0 {
-		return nil, reason.Errorf(reason.AudienceMismatch, "token audiences %q is invalid for the target audiences %q", of, asked)
-	}
-	return good, nil
-}
-
-// checkTimes checks nbf, exp and iat, in this order and with the leeway of RFC 7519 sections 4.1.4 and 4.1.5: a token
-// is good up to and including a minute after its end. A time that the token doesn't name is not checked.
-func checkTimes(c *Claims, now time.Time) error {
-	early, late := now.Add(boundobject.Leeway), now.Add(-boundobject.Leeway)
-	switch {
-	case c.NotBefore.Given && before(early, c.NotBefore.Seconds):
-		return reason.New(reason.NotYetValid, "service account token is not valid yet")
-	case c.Expiry.Given && after(late, c.Expiry.Seconds):
-		return reason.New(reason.Expired, "service account token has expired")
-	case c.IssuedAt.Given && before(early, c.IssuedAt.Seconds):
-		return reason.New(reason.IssuedInFuture, "service account token is issued in the future")
-	}
-	return nil
-}
-
-// before and after compare a time with seconds of a token. They count in seconds, since far from now there are seconds
-// that time.Time wraps around to the other end of time.
-func before(t time.Time, seconds int64) bool { return t.Unix() < seconds }
-
-func after(t time.Time, seconds int64) bool {
-	return t.Unix() > seconds || t.Unix() == seconds && t.Nanosecond() > 0
-}
-
-// noteAge counts tokens with an extended life. One that should have been replaced by now gets an audit annotation.
-func noteAge(ctx context.Context, c *Claims, now time.Time) {
-	threshold := c.WarnAfter.Seconds
-	if threshold == 0 {
-		return
-	}
-	if !after(now, threshold) {
-		metrics.ValidTokens.WithContext(ctx).Inc()
-		return
-	}
-	audit.AddAuditAnnotation(ctx, "authentication.k8s.io/stale-token",
-		fmt.Sprintf("subject: %s, seconds after warning threshold: %.0f", c.Subject, now.Sub(time.Unix(threshold, 0)).Seconds()))
-	metrics.StaleTokens.WithContext(ctx).Inc()
 }

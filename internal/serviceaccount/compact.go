@@ -21,6 +21,8 @@ type compact struct {
 	claims    *Claims
 	payload   string
 	signature string
+	// broken names the part that can't be read, if one can't.
+	broken string
 }
 
 // encoding is base64url without padding, in its one canonical form. A token then has one spelling, so lists of revoked
@@ -45,6 +47,7 @@ func (c *compact) signed() string { return c.token[:len(c.parts.header)+1+len(c.
 func (c *compact) parse(issuers func(string) bool) reason.Code {
 	var ok bool
 	if c.payload, ok = decodePart(c.parts.payload); !ok {
+		c.broken = "claims"
 		return reason.BadShape
 	}
 	if foreign := c.readIssuer(issuers); foreign != reason.None {
@@ -52,10 +55,12 @@ func (c *compact) parse(issuers func(string) bool) reason.Code {
 	}
 	if !c.headerRead {
 		if c.header, ok = readHeader(c.parts.header); !ok {
+			c.broken = "header"
 			return reason.BadShape
 		}
 	}
 	if c.signature, ok = decodePart(c.parts.signature); !ok {
+		c.broken = "signature"
 		return reason.BadShape
 	}
 	return reason.None
@@ -80,6 +85,7 @@ func (c *compact) readIssuer(issuers func(string) bool) reason.Code {
 	c.issuer = peek.Issuer
 	switch {
 	case err != nil:
+		c.broken = "claims"
 		return reason.BadShape
 	case !issuers(c.issuer):
 		return reason.UnknownIssuer

@@ -156,8 +156,16 @@ func (s *server) configure(options ...func(*serviceaccount.Config)) {
 	s.reviewer = tokenreview.New(tokenreview.Config{Authenticator: union.Tokens, APIAudiences: cfg.APIAudiences})
 }
 
-// review returns what a TokenReview says of a token.
+// review returns what a TokenReview says of a token. A TokenExplanation must say the same.
 func (s *server) review(token string, asked ...string) authenticationv1.TokenReviewStatus {
+	s.t.Helper()
+	status := s.reviewOnly(token, asked...)
+	s.explain(token, asked, status)
+	return status
+}
+
+// reviewOnly returns what a TokenReview says of a token.
+func (s *server) reviewOnly(token string, asked ...string) authenticationv1.TokenReviewStatus {
 	s.t.Helper()
 	status, err := s.reviewer.Review(context.Background(), &authenticationv1.TokenReviewSpec{Token: token, Audiences: asked})
 	if err != nil {

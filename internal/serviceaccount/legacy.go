@@ -66,18 +66,25 @@ func decodeLegacyClaims(payload []byte) (legacyClaims, error) {
 }
 
 // checkLegacy decides about a token in a secret. Texts and order are kube-apiserver's (pkg/serviceaccount/legacy.go).
-func (a *Authenticator) checkLegacy(ctx context.Context, token string, c *legacyClaims) (*authenticator.Response, error) {
-	audiences, err := a.audiences(ctx, c.Audiences, c.Subject)
-	if err != nil {
+func (a *Authenticator) checkLegacy(ctx context.Context, token string, c *legacyClaims, notes *reason.Checks) (*authenticator.Response, error) {
+	refused := reason.First{All: notes != nil}
+	audiences, err := a.audiences(ctx, c.Audiences, c.Subject, notes)
+	if refused.Stop(err) {
 		return nil, err
 	}
-	if err := c.check(); err != nil {
-		return nil, err
+	bad := c.check()
+	noteLegacyClaims(c, bad, notes)
+	if refused.Stop(bad) {
+		return nil, bad
 	}
-	if a.LegacyLookup {
-		if err := a.lookUpLegacy(ctx, token, c); err != nil {
+	// Claims that are missing name nothing that could be looked up.
+	if a.LegacyLookup && bad == nil {
+		if err := a.lookUpLegacy(ctx, token, c, notes); refused.Stop(err) {
 			return nil, err
 		}
+	}
+	if refused.Err != nil {
+		return nil, refused.Err
 	}
 	return &authenticator.Response{Audiences: audiences, User: legacyUser{serviceaccountuser.UserInfo(c.Namespace, c.Name, c.UID), c}}, nil
 }
@@ -115,39 +122,72 @@ func (c *legacyClaims) check() error {
 }
 
 // lookUpLegacy compares the token with its secret and its account.
-func (a *Authenticator) lookUpLegacy(ctx context.Context, token string, c *legacyClaims) error {
+func (a *Authenticator) lookUpLegacy(ctx context.Context, token string, c *legacyClaims, notes *reason.Checks) error {
+	refused := reason.First{All: notes != nil}
 	secret, err := a.secretWith(ctx, token, c)
-	if err != nil {
+	noteLegacy(checkSecret, c.Namespace+"/"+c.Secret, err, notes)
+	if refused.Stop(err) {
 		return err
 	}
+	account, err := a.legacyAccount(ctx, c)
+	noteLegacy(checkAccount, c.Namespace+"/"+c.Name, err, notes)
+	if refused.Stop(err) {
+		return err
+	}
+	if refused.Err != nil {
+		return refused.Err
+	}
+	if notes == nil {
+		defer a.noteUse(ctx, c, secret)
+	}
+	err = markedInvalid(c, secret)
+	noteLegacy(checkMark, "", err, notes)
+	if notes == nil {
+		countLegacy(ctx, c, slices.Contains(account.Secrets, c.Secret), err != nil)
+	}
+	return err
+}
+
+// legacyAccount returns the account of a token in a secret.
+func (a *Authenticator) legacyAccount(ctx context.Context, c *legacyClaims) (boundobject.ServiceAccount, error) {
 	account, err := a.Index.Account(ctx, c.Namespace, boundobject.Ref{Name: c.Name, UID: types.UID(c.UID)}, a.Now())
 	switch {
 	case err != nil:
-		return err
+		return account, err
 	case !account.Deletion.IsZero():
-		return reason.Errorf(reason.AccountGone, "ServiceAccount %s/%s has been deleted", c.Namespace, c.Name)
+		return account, reason.Errorf(reason.AccountGone, "ServiceAccount %s/%s has been deleted", c.Namespace, c.Name)
 	case string(account.UID) != c.UID:
-		return reason.Errorf(reason.AccountRecreated, "ServiceAccount UID (%s) does not match claim (%s)", account.UID, c.UID)
+		return account, reason.Errorf(reason.AccountRecreated, "ServiceAccount UID (%s) does not match claim (%s)", account.UID, c.UID)
 	}
-	defer a.noteUse(ctx, c, secret)
-	generated := slices.Contains(account.Secrets, c.Secret)
+	return account, nil
+}
+
+// markedInvalid refuses a token whose secret is marked.
+func markedInvalid(c *legacyClaims, secret boundobject.Secret) error {
 	if secret.InvalidSince != "" {
+		return reason.Errorf(reason.MarkedInvalid, "the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '%s' label from the secret to temporarily allow use of this token",
+			c.Namespace, c.Secret, c.Namespace, c.Name, boundobject.InvalidSinceLabel)
+	}
+	return nil
+}
+
+// countLegacy counts the use of a token in a secret, and tells the caller of one that was generated.
+func countLegacy(ctx context.Context, c *legacyClaims, generated, invalidated bool) {
+	if invalidated {
 		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token-invalidated", c.Secret+"/"+c.Namespace)
 		if generated {
 			metrics.InvalidatedAuto.WithContext(ctx).Inc()
 		}
-		return reason.Errorf(reason.MarkedInvalid, "the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '%s' label from the secret to temporarily allow use of this token",
-			c.Namespace, c.Secret, c.Namespace, c.Name, boundobject.InvalidSinceLabel)
+		return
 	}
 	if !generated {
 		audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token-manual-secret", c.Secret)
 		metrics.LegacyManual.WithContext(ctx).Inc()
-		return nil
+		return
 	}
 	warning.AddWarning(ctx, "", "Use tokens from the TokenRequest API or manually created secret-based tokens instead of auto-generated secret-based tokens.")
 	audit.AddAuditAnnotation(ctx, "authentication.k8s.io/legacy-token-autogenerated-secret", c.Secret)
 	metrics.LegacyAuto.WithContext(ctx).Inc()
-	return nil
 }
 
 // secretWith returns the secret that holds the token.

@@ -119,6 +119,18 @@ func (s *KeySet) makeTables() {
 // Holds reports whether a token that names this key id could be accepted.
 func (s *KeySet) Holds(id string) bool { return id == "" || len(s.byID[id]) > 0 }
 
+// KeyIDs returns the ids of the keys.
+func (s *KeySet) KeyIDs() []string {
+	ids := make([]string, 0, len(s.keys))
+	for _, key := range s.keys {
+		ids = append(ids, key.id)
+	}
+	return ids
+}
+
+// KeyIDs returns the ids of the keys whose tokens are accepted now.
+func (r *Ring) KeyIDs() []string { return r.fresh().set.KeyIDs() }
+
 // Verify returns the key that made the signature.
 func (s *KeySet) Verify(algorithm, id, signed, signature string) (*Key, error) {
 	keys := s.keys

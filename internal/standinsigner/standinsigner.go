@@ -87,7 +87,7 @@ func Encode(t testing.TB, public crypto.PublicKey) []byte {
 // Start serves until Stop or the end of the test.
 func (s *Signer) Start() {
 	s.t.Helper()
-	listener, err := net.Listen("unix", s.Socket)
+	listener, err := (&net.ListenConfig{}).Listen(s.t.Context(), "unix", s.Socket)
 	if err != nil {
 		s.t.Fatal(err)
 	}

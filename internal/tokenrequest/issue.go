@@ -48,8 +48,8 @@ type Config struct {
 	// Extend has tokens that pods mount live for a year, or for ExtendedLimit if that is shorter and not 0.
 	Extend        bool
 	ExtendedLimit time.Duration
-	Index  *boundobject.Index
-	Signer Signer
+	Index         *boundobject.Index
+	Signer        Signer
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }

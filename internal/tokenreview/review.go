@@ -16,7 +16,6 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
-	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
@@ -38,6 +37,11 @@ type Config struct {
 	Audited bool
 	// Views tells how old the truth behind a verdict is; nil if that doesn't matter.
 	Views Views
+}
+
+// Explainer is an Authenticator that notes its checks. It decides as AuthenticateToken does.
+type Explainer interface {
+	Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error)
 }
 
 // Views are the live views that an Authenticator decides by.
@@ -69,7 +73,10 @@ type Unavailable interface {
 type Reviewer struct{ Config }
 
 // New returns a reviewer.
-func New(cfg Config) *Reviewer { return &Reviewer{cfg} }
+func New(cfg Config) *Reviewer {
+	reviews() // so that the series are there before the first review
+	return &Reviewer{cfg}
+}
 
 // Verdict is the user of a token, and those of the asked audiences that the token is good for; or a refusal.
 type Verdict struct {
@@ -82,36 +89,46 @@ type Verdict struct {
 	Reason reason.Code
 }
 
-// Review returns the verdict about a token as the API has it. An error means that there is none, not that the token is
-// refused.
+// Review returns the verdict about a token as the API has it, and counts it. An error means that there is none, not that
+// the token is refused.
 func (r *Reviewer) Review(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (authenticationv1.TokenReviewStatus, error) {
 	verdict, err := r.Decide(ctx, spec)
+	if verdict.Reason != reason.None {
+		Count(verdict.final(ctx))
+	}
 	return verdict.Status(), err
 }
 
-// Decide returns the verdict about a token. An error means that there is none, not that the token is refused.
+// Decide returns the verdict about a token. An error means that there is none, not that the token is refused. Where the
+// verdict becomes an answer, it is to be counted.
 func (r *Reviewer) Decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (Verdict, error) {
-	verdict, err := r.decide(ctx, spec)
+	return r.Explain(ctx, spec, nil)
+}
+
+// Explain does the same, and has the checks noted; notes may be nil.
+func (r *Reviewer) Explain(ctx context.Context, spec *authenticationv1.TokenReviewSpec, notes *reason.Checks) (Verdict, error) {
+	verdict, err := r.decide(ctx, spec, notes)
 	if r.Audited && spec.Token != "" {
-		note(ctx, spec.Token, &verdict, err)
+		note(ctx, spec.Token, &verdict)
 	}
 	return verdict, err
 }
 
 // note annotates the audit event of a review.
-func note(ctx context.Context, text string, verdict *Verdict, err error) {
-	said := v1alpha1.VerdictAuthenticated
-	switch {
-	case err != nil || ctx.Err() != nil:
-		said = v1alpha1.VerdictUndecided
-	case verdict.User == nil:
-		said = v1alpha1.VerdictRefused
-	}
+func note(ctx context.Context, text string, verdict *Verdict) {
 	token, _ := firstWord(text)
-	audittrail.NoteReview(ctx, token, said, verdict.User)
+	audittrail.NoteReview(ctx, token, verdict.final(ctx), verdict.User)
 }
 
-func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (Verdict, error) {
+// final returns the reason code of a verdict. One that comes after the deadline does not count.
+func (v *Verdict) final(ctx context.Context) reason.Code {
+	if ctx.Err() != nil {
+		return reason.Undecided
+	}
+	return v.Reason
+}
+
+func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec, notes *reason.Checks) (Verdict, error) {
 	if spec.Token == "" {
 		return Verdict{}, apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
@@ -131,7 +148,7 @@ func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenRevie
 	if r.Views != nil {
 		begun = r.Views.Stamp()
 	}
-	response, ok, err := r.Authenticator.AuthenticateToken(ctx, token)
+	response, ok, err := r.ask(ctx, token, notes)
 	if ok && err == nil && r.Views != nil && !r.Views.Current(begun) {
 		return Verdict{Reason: reason.Undecided}, errOld
 	}
@@ -145,6 +162,19 @@ func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenRevie
 		return Verdict{Reason: reason.Undecided}, apierrors.NewInternalError(errors.New("error validating audiences"))
 	}
 	return Verdict{User: response.User, Audiences: response.Audiences, Reason: reason.Accepted}, nil
+}
+
+// ask asks the authenticator, and for the checks if they are to be noted.
+func (r *Reviewer) ask(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, bool, error) {
+	if notes == nil {
+		return r.Authenticator.AuthenticateToken(ctx, token)
+	}
+	explainer, ok := r.Authenticator.(Explainer)
+	if !ok {
+		return r.Authenticator.AuthenticateToken(ctx, token)
+	}
+	response, err := explainer.Explain(ctx, token, notes)
+	return response, err == nil, err
 }
 
 // Status is the verdict as the API has it.
@@ -168,7 +198,7 @@ func (r *Reviewer) refuse(err error) Verdict {
 	if err == nil {
 		err = reason.Invalid(reason.UnknownToken)
 	}
-	return Verdict{Error: r.text(err), Reason: code(err)}
+	return Verdict{Error: r.text(err), Reason: CodeOf(err)}
 }
 
 // text is the error that clients get.
@@ -183,8 +213,8 @@ func (r *Reviewer) text(err error) string {
 	return "[" + errInvalid.Error() + ", " + err.Error() + "]"
 }
 
-// code returns the reason code of a refusal.
-func code(err error) reason.Code {
+// CodeOf returns the reason code for the error of an authenticator.
+func CodeOf(err error) reason.Code {
 	if code := reason.Of(err); code != reason.None {
 		return code
 	}

@@ -102,6 +102,3 @@ type SigningKeyList struct {
 	// items are the keys.
 	Items []SigningKey `json:"items"`
 }
-
-// ForceRemovalAnnotation allows the deletion of a key while tokens that it signed may live. Its value is the key's id.
-const ForceRemovalAnnotation = GroupName + "/force-removal"

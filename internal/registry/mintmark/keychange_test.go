@@ -14,21 +14,13 @@ import (
 	"github.com/mintmark/mintmark/internal/signingkey"
 )
 
-// force says that the tokens of a key are given up.
-func force(key *v1alpha1.SigningKey) {
-	metav1.SetMetaDataAnnotation(&key.ObjectMeta, v1alpha1.ForceRemovalAnnotation, key.Spec.KeyID)
-}
-
 // A key is removed when no token that it signed can live, and before that only by force.
 func TestRemoval(t *testing.T) {
 	t.Parallel()
 	r := newReplica(t)
 	r.made(now)
 	refused(t, r.remove("es256-1"), metav1.StatusReasonConflict, "the key signs now")
-	if _, err := r.update("es256-1", force); err != nil {
-		t.Fatal(err)
-	}
-	refused(t, r.remove("es256-1"), metav1.StatusReasonConflict, "the key signs now")
+	refused(t, r.force("es256-1"), metav1.StatusReasonConflict, "the key signs now")
 
 	// Nothing was signed with a key that is prepared.
 	r.made(v1alpha1.SigningKeySpec{})
@@ -39,16 +31,7 @@ func TestRemoval(t *testing.T) {
 	r.clock.turn(24*time.Hour + time.Second)
 	r.made(v1alpha1.SigningKeySpec{})
 	refused(t, r.remove("es256-2"), metav1.StatusReasonConflict, "the key signs now")
-	if _, err := r.update("es256-1", func(key *v1alpha1.SigningKey) { delete(key.Annotations, v1alpha1.ForceRemovalAnnotation) }); err != nil {
-		t.Fatal(err)
-	}
 	refused(t, r.remove("es256-1"), metav1.StatusReasonConflict, "may live until 2030-01-02T12:06:01Z", "--force")
-	if _, err := r.update("es256-1", func(key *v1alpha1.SigningKey) {
-		metav1.SetMetaDataAnnotation(&key.ObjectMeta, v1alpha1.ForceRemovalAnnotation, "another")
-	}); err != nil {
-		t.Fatal(err)
-	}
-	refused(t, r.remove("es256-1"), metav1.StatusReasonConflict, "may live until")
 	r.clock.turn(6 * time.Minute)
 	if err := r.remove("es256-1"); err != nil {
 		t.Error(err)
@@ -66,10 +49,7 @@ func TestForcedRemoval(t *testing.T) {
 	r.made(now)
 	imported := r.made(v1alpha1.SigningKeySpec{PublicKey: encodePublic(t, ecdsaKey(t, elliptic.P256()))})
 	refused(t, r.remove(imported.Name), metav1.StatusReasonConflict, "secrets may hold tokens")
-	if _, err := r.update(imported.Name, force); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.remove(imported.Name); err != nil {
+	if err := r.force(imported.Name); err != nil {
 		t.Error(err)
 	}
 }
@@ -106,10 +86,7 @@ func TestSupersededKeysStaySo(t *testing.T) {
 	r.clock.turn(time.Hour)
 	third := r.made(now)
 	r.clock.turn(time.Second)
-	if _, err := r.update("es256-2", force); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.remove("es256-2"); err != nil {
+	if err := r.force("es256-2"); err != nil {
 		t.Fatal(err)
 	}
 	first := r.find("es256-1")

@@ -20,8 +20,8 @@ import (
 // maxDeleteTries is how often a deletion is decided anew because a server wrote to the key meanwhile.
 const maxDeleteTries = 5
 
-// Delete removes a key if no token that it signed can live, or if an annotation of the key says that its tokens are given up.
-// The object goes first, and then the private half. A key that signs stays.
+// Delete removes a key if no token that it signed can live, or by force: a grace period of 0, which kubectl delete --force asks
+// for, gives these tokens up. The object goes first, and then the private half. A key that signs stays.
 func (s *signingKeys) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions,
 ) (runtime.Object, bool, error) {
 	for try := 1; ; try++ {
@@ -40,6 +40,11 @@ func (e staleError) Unwrap() error { return e.error }
 func isStale(err error) bool {
 	var stale staleError
 	return errors.As(err, &stale)
+}
+
+// isForced reports whether the caller gives up the tokens of the key.
+func isForced(options *metav1.DeleteOptions) bool {
+	return options != nil && options.GracePeriodSeconds != nil && *options.GracePeriodSeconds == 0
 }
 
 func hasVersion(options *metav1.DeleteOptions) bool {
@@ -64,7 +69,7 @@ func (s *signingKeys) deleteOnce(ctx context.Context, name string, validate rest
 	}
 	life := &schedule.Keys[at]
 	if s.Elsewhere == "" {
-		if err := permitRemoval(life); err != nil {
+		if err := permitRemoval(life, isForced(options)); err != nil {
 			return nil, false, conflict(name, err)
 		}
 	}
@@ -103,10 +108,9 @@ func (s *signingKeys) deleteOnce(ctx context.Context, name string, validate rest
 }
 
 // permitRemoval returns an error that says when a key can be removed, if not now.
-func permitRemoval(life *signingkey.Life) error {
+func permitRemoval(life *signingkey.Life, forced bool) error {
 	key := life.Key
-	forced := key.Annotations[mintmarkv1alpha1.ForceRemovalAnnotation] == key.Spec.KeyID && key.Spec.KeyID != ""
-	const force = "To have these tokens refused at once, use 'mintmark keys remove --force' (the annotation " + mintmarkv1alpha1.ForceRemovalAnnotation + " with the key id)"
+	const force = "To have these tokens refused at once, use --force"
 	switch {
 	case life.State == mintmarkv1alpha1.SigningKeyActive:
 		return errors.New("the key signs now: make the one that takes over first (mintmark keys rotate), and remove this one when its tokens have ended")

@@ -3,7 +3,6 @@ package mintmark
 import (
 	"encoding/json"
 	"maps"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,21 +15,18 @@ import (
 // privateMarker is in every private key in PEM.
 const privateMarker = "PRIVATE KEY-----"
 
-// withoutMaterial takes a private key out of the annotation in which kubectl apply keeps the object that it sent. Of the
-// other annotations those are named in errors that hold one.
+// withoutMaterial takes a private key out of the annotation in which kubectl apply keeps the object that it sent. Anywhere else in
+// the metadata a private key is an error, which does not repeat it.
 func withoutMaterial(meta *metav1.ObjectMeta) field.ErrorList {
 	if applied, ok := meta.Annotations[corev1.LastAppliedConfigAnnotation]; ok {
 		meta.Annotations[corev1.LastAppliedConfigAnnotation] = withoutPrivateKey(applied)
 	}
-	var errs field.ErrorList
-	for _, name := range slices.Sorted(maps.Keys(meta.Annotations)) {
-		if strings.Contains(meta.Annotations[name], privateMarker) {
-			delete(meta.Annotations, name)
-			errs = append(errs, field.Forbidden(registry.MetadataPath.Child("annotations").Key(name),
-				"holds a private key, which everybody who reads the object would have: consider the key leaked, and import another one"))
-		}
+	text, err := json.Marshal(meta)
+	if err == nil && !strings.Contains(string(text), privateMarker) {
+		return nil
 	}
-	return errs
+	*meta = metav1.ObjectMeta{}
+	return field.ErrorList{field.Forbidden(registry.MetadataPath, "holds a private key, which everybody who reads the object would have: consider the key leaked, and import another one")}
 }
 
 // withoutPrivateKey returns an object as it was sent, in JSON, without spec.privateKey.

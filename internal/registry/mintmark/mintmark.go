@@ -13,6 +13,7 @@ import (
 type Config struct {
 	SigningKeys SigningKeys
 	Revocations Revocations
+	Explainer   Explainer
 }
 
 // Storage returns the API group mintmark.io.
@@ -26,7 +27,8 @@ func Storage(getter generic.RESTOptionsGetter, cfg Config) (registry.Group, erro
 		return registry.Group{}, err
 	}
 	return registry.Group{Version: mintmarkv1alpha1.SchemeGroupVersion, Resources: map[string]rest.Storage{
-		"signingkeys":      keys,
-		"tokenrevocations": revocations,
+		"signingkeys":       keys,
+		"tokenrevocations":  revocations,
+		"tokenexplanations": newTokenExplanations(cfg.Explainer),
 	}}, nil
 }

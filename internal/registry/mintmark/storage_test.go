@@ -180,6 +180,12 @@ func (r replica) remove(name string) error {
 	return err
 }
 
+// force removes a key although its tokens may live.
+func (r replica) force(name string) error {
+	_, _, err := r.storage.Delete(r.ctx(), name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{GracePeriodSeconds: new(int64)})
+	return err
+}
+
 // find returns a key as it is stored.
 func (r replica) find(name string) *v1alpha1.SigningKey {
 	r.t.Helper()
