@@ -62,6 +62,14 @@ func newInternalClients(handler http.Handler) (kubernetes.Interface, rest.Interf
 	return client, oauth, objects, err
 }
 
+// newOwnGroupClient returns the client of the server's own components for mintmark.io, which is JSON.
+func newOwnGroupClient(handler http.Handler) (rest.Interface, error) {
+	config := internalConfig(handler)
+	config.ContentType = runtime.ContentTypeJSON
+	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &mintmarkv1alpha1.SchemeGroupVersion, scheme.Codecs.WithoutConversion()
+	return rest.RESTClientFor(config)
+}
+
 // internalConfig is the connection of a component to the server that it is part of.
 func internalConfig(handler http.Handler) *rest.Config {
 	return &rest.Config{
@@ -71,15 +79,6 @@ func internalConfig(handler http.Handler) *rest.Config {
 		UserAgent:     "mintmark",
 		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
 	}
-}
-
-// newRevocationStore returns the client of mintmark.io for the controllers.
-func newRevocationStore(handler http.Handler) (revocationStore, error) {
-	config := internalConfig(handler)
-	config.ContentType = runtime.ContentTypeJSON
-	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &mintmarkv1alpha1.SchemeGroupVersion, scheme.Codecs.WithoutConversion()
-	client, err := rest.RESTClientFor(config)
-	return revocationStore{client}, err
 }
 
 // inProcess carries requests to a handler in the same process. It waits for the whole answer, so it is not for watches.

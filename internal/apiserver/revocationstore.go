@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"net/http"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -15,6 +16,11 @@ import (
 type revocationStore struct{ client rest.Interface }
 
 var _ controller.RevocationStore = revocationStore{}
+
+func newRevocationStore(handler http.Handler) (revocationStore, error) {
+	client, err := newOwnGroupClient(handler)
+	return revocationStore{client}, err
+}
 
 // List returns a page of revocations.
 func (s revocationStore) List(ctx context.Context, options metav1.ListOptions) (*mintmarkv1alpha1.TokenRevocationList, error) {
