@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,9 @@ func TestNoTokenLeaks(t *testing.T) {
 	tokens := l.plant()
 	for _, token := range tokens {
 		l.use(token)
+	}
+	for _, token := range tokens {
+		l.revoke(token)
 	}
 	l.collect(http.MethodGet, "/metrics", "", nil, l.admin, true)
 	l.stop()
@@ -315,6 +319,22 @@ func (l *leaks) use(token string) {
 			}
 		}
 	}
+}
+
+// revoke takes a token back in every way, of which none repeats it.
+func (l *leaks) revoke(token string) {
+	l.t.Helper()
+	const path = "/apis/mintmark.io/v1alpha1/tokenrevocations"
+	body := `{"apiVersion": "mintmark.io/v1alpha1", "kind": "TokenRevocation", "metadata": {"generateName": "r-"}, "spec": {"token": "` + token + `"}}`
+	asJSON := http.Header{"Content-Type": {"application/json"}}
+	for _, query := range []string{"?dryRun=All", "?fieldManager=m", "?fieldValidation=Strict"} {
+		l.collect(http.MethodPost, path+query, body, asJSON, l.admin, true)
+	}
+	l.collect(http.MethodPost, path, strings.ReplaceAll(body, "r-", token), asJSON, l.admin, true)
+	l.collect(http.MethodPost, path, strings.ReplaceAll(body, `"token"`, `"reason": "`+token+`", "token"`), asJSON, l.admin, true)
+	l.collect(http.MethodPost, path, body, http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + token}}, l.nobody, true)
+	l.collect(http.MethodPost, "/oauth/revoke", url.Values{"token": {token}}.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, l.nobody, true)
+	l.collect(http.MethodGet, path, "", nil, l.admin, true)
 }
 
 // collect makes a request and keeps the answer. One that is a success may hold the token that was sent; others, and

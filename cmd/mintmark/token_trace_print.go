@@ -138,7 +138,11 @@ func (p *tracePrinter) describe(e *audittrail.Entry) string {
 			what += ", " + e.User
 		}
 	case audittrail.Revoked:
-		what = "by " + caller(e) + ": " + revoked(e.Revocation)
+		what = "by " + caller(e)
+		if by := e.Revocation.By; by != "" && by != e.By {
+			what += " for " + by
+		}
+		what += ": " + revoked(e.Revocation)
 	case audittrail.Restored:
 		what = fmt.Sprintf("by %s, who deleted the revocation %s", caller(e), e.Revocation.Name)
 	case audittrail.Changed:

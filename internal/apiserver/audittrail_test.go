@@ -116,7 +116,8 @@ type planted struct{ token, id, user string }
 func (a audited) plant() map[string]planted {
 	a.t.Helper()
 	admin := a.Caller(a.AdminConfig())
-	issued, err := a.Admin().CoreV1().ServiceAccounts("default").CreateToken(a.t.Context(), "default", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	admin.Run(testserver.Step{Request: "POST /api/v1/namespaces/default/serviceaccounts", Body: "metadata: {name: app}", Status: 201})
+	issued, err := a.Admin().CoreV1().ServiceAccounts("default").CreateToken(a.t.Context(), "app", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ stringData: {token-id: abcdef, token-secret: 0123456789qrstuv, usage-bootstrap-a
 	)
 	legacy := a.legacy()
 	bound := issued.Status.Token
-	const account = "system:serviceaccount:default:default"
+	const account = "system:serviceaccount:default:app"
 	const bootstrap = "abcdef.0123456789qrstuv"
 	return map[string]planted{
 		"static":    {"static-token", "", "ann"},
@@ -165,7 +166,7 @@ func (a audited) legacy() string {
 	}
 	defer changes.Stop()
 	_, err = secrets.Create(ctx, &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: "legacy", Annotations: map[string]string{corev1.ServiceAccountNameKey: "default"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "legacy", Annotations: map[string]string{corev1.ServiceAccountNameKey: "app"}},
 		Type:       corev1.SecretTypeServiceAccountToken,
 	}, metav1.CreateOptions{})
 	if err != nil {

@@ -108,7 +108,7 @@ func NoteRevoked(ctx context.Context, revocation *v1alpha1.TokenRevocation) {
 	if of := spec.Subject; of != nil {
 		issuer, subject = of.Issuer, of.Subject
 	}
-	annotate(ctx, RevocationName, revocation.Name, RevokedCredentialID, id, RevokedServiceAccount, account, RevokedIssuer, issuer, RevokedSubject, subject,
+	annotate(ctx, RevocationName, revocation.Name, RevokedBy, revocation.Status.RevokedBy, RevokedCredentialID, id, RevokedServiceAccount, account, RevokedIssuer, issuer, RevokedSubject, subject,
 		RevokedKeyID, spec.KeyID, RevokedIssuedBefore, before)
 }
 

@@ -34,8 +34,8 @@ func TestNoteRevoked(t *testing.T) {
 		"all": {v1alpha1.TokenRevocationSpec{IssuedBefore: &before}, map[string]string{prefix + "issued-before": "2026-05-04T03:02:01Z"}},
 	} {
 		ctx := audit.WithAuditContext(t.Context())
-		NoteRevoked(ctx, &v1alpha1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{Name: "r1"}, Spec: test.spec})
-		test.want["authentication.mintmark.io/revocation"] = "r1"
+		NoteRevoked(ctx, &v1alpha1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{Name: "r1"}, Spec: test.spec, Status: v1alpha1.TokenRevocationStatus{RevokedBy: "sec"}})
+		test.want["authentication.mintmark.io/revocation"], test.want[prefix+"by"] = "r1", "sec"
 		if diff := cmp.Diff(test.want, audit.AuditContextFrom(ctx).GetEventAnnotations()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}

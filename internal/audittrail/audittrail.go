@@ -53,6 +53,8 @@ const (
 const (
 	// RevocationName is the name of the TokenRevocation.
 	RevocationName = Prefix + "revocation"
+	// RevokedBy is the user who revoked: the caller, or, without a caller's credential, the holder of the revoked token.
+	RevokedBy = Prefix + "revoked-by"
 	// RevokedCredentialID is the id of the one token.
 	RevokedCredentialID = Prefix + "revoked-credential-id"
 	// RevokedServiceAccount is the account, as NAMESPACE/NAME.

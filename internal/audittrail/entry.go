@@ -74,6 +74,7 @@ type Token struct {
 // Revocation says which tokens were revoked, as the annotations of the same names do.
 type Revocation struct {
 	Name           string     `json:"name,omitempty"`
+	By             string     `json:"by,omitempty"`
 	CredentialID   string     `json:"credentialID,omitempty"`
 	ServiceAccount string     `json:"serviceAccount,omitempty"`
 	Issuer         string     `json:"issuer,omitempty"`
@@ -165,7 +166,7 @@ func (e *event) revocation() *Entry {
 		return out
 	}
 	r := &Revocation{
-		Name: e.Annotations[RevocationName], CredentialID: e.Annotations[RevokedCredentialID], ServiceAccount: e.Annotations[RevokedServiceAccount],
+		Name: e.Annotations[RevocationName], By: e.Annotations[RevokedBy], CredentialID: e.Annotations[RevokedCredentialID], ServiceAccount: e.Annotations[RevokedServiceAccount],
 		Issuer: e.Annotations[RevokedIssuer], Subject: e.Annotations[RevokedSubject], KeyID: e.Annotations[RevokedKeyID],
 		IssuedBefore: timeIn(e.Annotations[RevokedIssuedBefore]),
 	}

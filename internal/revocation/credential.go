@@ -96,7 +96,7 @@ func member[T any](of map[string]json.RawMessage, name string) (value T) {
 // The signature is left out because it is not unique: each ECDSA signature has a twin that is good as well. Header and
 // payload are encoded anew, since some verifiers accept base64 whose last bits differ.
 func Hash(token string) [sha256.Size]byte {
-	header, payload, _, ok := parts(token)
+	header, payload, ok := parts(token)
 	if _, _, isJWT := decode(token); !ok || !isJWT {
 		return sha256.Sum256([]byte(token))
 	}
@@ -104,17 +104,17 @@ func Hash(token string) [sha256.Size]byte {
 	return sha256.Sum256(append(signed, canonical(payload)...))
 }
 
-// parts returns the three parts of a JWT in compact serialization (RFC 7515 section 7.1).
-func parts(token string) (header, payload, signature string, ok bool) {
+// parts returns the first two of the three parts of a JWT in compact serialization (RFC 7515 section 7.1).
+func parts(token string) (header, payload string, ok bool) {
 	header, rest, _ := strings.Cut(token, ".")
-	payload, signature, ok = strings.Cut(rest, ".")
-	return header, payload, signature, ok && strings.IndexByte(signature, '.') < 0
+	payload, signature, ok := strings.Cut(rest, ".")
+	return header, payload, ok && strings.IndexByte(signature, '.') < 0
 }
 
 // decode returns the header and the payload of a JWT. It reports false for any other text: the header of a JWT is a JSON
 // object with the member alg.
 func decode(token string) (head map[string]json.RawMessage, payload []byte, ok bool) {
-	header, body, _, ok := parts(token)
+	header, body, ok := parts(token)
 	if !ok {
 		return nil, nil, false
 	}

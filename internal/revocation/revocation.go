@@ -126,7 +126,7 @@ const usual = 256
 func (s *Set) digest(k kind, first, second string) (d digest) {
 	var stack [usual]byte
 	of := append(stack[:0], byte(k))
-	of = binary.BigEndian.AppendUint32(of, uint32(len(first))) //nolint:gosec // no text is that long
+	of = binary.BigEndian.AppendUint32(of, uint32(len(first)))
 	of = append(append(of, first...), second...)
 	binary.LittleEndian.PutUint64(d[:], maphash.Bytes(s.seeds[0], of))
 	var rest [8]byte

@@ -96,6 +96,7 @@ var keyring = sync.OnceValue(func() map[string]key {
 
 // server is all that decides about a token under review.
 type server struct {
+	revoked  authn.Revocations
 	t        testing.TB
 	store    *teststore.Store
 	reviewer *tokenreview.Reviewer
@@ -148,7 +149,7 @@ func (s *server) configure(options ...func(*serviceaccount.Config)) {
 	for _, option := range options {
 		option(&cfg)
 	}
-	union, err := authn.New(authn.Config{APIAudiences: cfg.APIAudiences, ServiceAccounts: serviceaccount.New(cfg)})
+	union, err := authn.New(authn.Config{APIAudiences: cfg.APIAudiences, ServiceAccounts: serviceaccount.New(cfg), Revocations: s.revoked})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -484,6 +484,13 @@ func (r *run) live() {
 			r.sign(on, 10*time.Minute)
 		case 15, 16, 17:
 			r.sign(on, time.Hour)
+		case 19: // to just before the end of a token
+			if len(r.tokens) > 0 {
+				token := r.tokens[r.random.IntN(len(r.tokens))]
+				if left := token.end.Sub(on.clock()); left > 0 {
+					time.Sleep(left + boundobject.Leeway - time.Second)
+				}
+			}
 		case 18:
 			r.sign(on, span(48*time.Hour)+10*time.Minute)
 		default:

@@ -203,15 +203,13 @@ func TestAskedAudiences(t *testing.T) {
 	}
 }
 
-// TestNotesStayWithTheToken: what a reviewed token would leave in an audit record is not left in that of the reviewer,
-// which has the reason code alone.
+// TestNotesStayWithTheToken: what a reviewed token would leave in an audit record is not left in that of the reviewer.
 func TestNotesStayWithTheToken(t *testing.T) {
 	ctx := audit.WithAuditContext(t.Context())
 	if _, err := newReviewer(&knows{token: "good"}).Review(ctx, &authenticationv1.TokenReviewSpec{Token: "good"}); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"authentication.mintmark.io/reason": "Accepted"}
-	if diff := cmp.Diff(want, audit.AuditContextFrom(ctx).GetEventAnnotations()); diff != "" {
-		t.Errorf("annotations (-want +got):\n%s", diff)
+	if notes := audit.AuditContextFrom(ctx).GetEventAnnotations(); len(notes) > 0 {
+		t.Errorf("annotations %v", notes)
 	}
 }

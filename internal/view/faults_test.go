@@ -51,7 +51,9 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.secrets = New(corev1.Resource("secrets"), false, func(obj runtime.Object) string { return obj.(*corev1.Secret).Labels["value"] })
 	m.secrets.source = encoding{prefix: "/registry/secrets/", codec: scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion), new: func() runtime.Object { m.dawdle(); return &corev1.Secret{} }}
 	m.nodes = New(corev1.Resource("nodes"), true, func(obj runtime.Object) string { return obj.(*corev1.Node).Labels["value"] })
-	m.nodes.source = encoding{prefix: "/registry/nodes/", clusterScoped: true, codec: scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion), new: func() runtime.Object { m.dawdle(); return &corev1.Node{} }}
+	m.nodes.source = encoding{
+		prefix: "/registry/nodes/", clusterScoped: true, codec: scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion), new: func() runtime.Object { m.dawdle(); return &corev1.Node{} },
+	}
 	m.set = NewSet(m.store, bound, m.secrets, m.nodes)
 	m.set.now = m.clock
 	return m

@@ -73,8 +73,8 @@ func (t *table[T]) put(key Key, e entry[T]) {
 		return
 	}
 	s := small[T]{record: e.record}
-	binary.BigEndian.PutUint16(s.version[:2], uint16(e.version>>32)) //nolint:gosec // see small
-	binary.BigEndian.PutUint32(s.version[2:], uint32(e.version))     //nolint:gosec // see small
+	binary.BigEndian.PutUint16(s.version[:2], uint16(e.version>>32))
+	binary.BigEndian.PutUint32(s.version[2:], uint32(e.version))
 	d := p.digest(key)
 	before, had := p.entries[d]
 	p.entries[d] = s

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
+	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
@@ -109,7 +110,11 @@ func (r *tokenRevocations) Create(ctx context.Context, obj runtime.Object, valid
 	}
 	at := metav1.NewTime(now).Rfc3339Copy()
 	revocation.Status = mintmarkv1alpha1.TokenRevocationStatus{RevokedBy: revoker(ctx), RevokedAt: &at, Expires: r.expires(ctx, &revocation.Spec, token, good)}
-	return r.Store.Create(ctx, revocation, validate, options)
+	created, err := r.Store.Create(ctx, revocation, validate, options)
+	if made, ok := created.(*mintmarkv1alpha1.TokenRevocation); ok && err == nil && len(options.DryRun) == 0 {
+		audittrail.NoteRevoked(ctx, made)
+	}
+	return created, err
 }
 
 // revoker is the name of the caller.
