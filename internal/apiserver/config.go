@@ -68,6 +68,8 @@ type Tokens struct {
 	KeyFiles []string
 	// SigningKeyLead is how long a key in the store is published before it signs.
 	SigningKeyLead time.Duration
+	// SigningKeyRotation is how long a key in the store signs before the next one takes over; 0 means until a command makes one.
+	SigningKeyRotation time.Duration
 	// AudienceAlgorithms say with which algorithm the tokens for an audience are signed.
 	AudienceAlgorithms map[string]string
 	// JWKSURI is the URL of the key set in the discovery document; empty means the one at this server.

@@ -67,8 +67,9 @@ var facts = map[string]fact{
 	"rbac.authorization.k8s.io/rolebindings":        {admin: true, escalates: writing, sample: `{metadata: {name: x}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: x}}`},
 	"rbac.authorization.k8s.io/roles":               {admin: true, escalates: writing, sample: `{metadata: {name: x}}`},
 
-	"mintmark.io/signingkeys":      {secret: true, escalates: writing},
-	"mintmark.io/tokenrevocations": {secret: true, escalates: writing},
+	"mintmark.io/signingkeys":       {secret: true, escalates: writing},
+	"mintmark.io/tokenexplanations": {secret: true, escalates: writing},
+	"mintmark.io/tokenrevocations":  {secret: true, escalates: writing},
 
 	"oauth.openshift.io/oauthaccesstokens":         {secret: true, escalates: everyVerb},
 	"oauth.openshift.io/oauthauthorizetokens":      {secret: true, escalates: everyVerb},

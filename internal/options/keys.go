@@ -17,6 +17,8 @@ const (
 	defaultSigningKeyLead = 24 * time.Hour
 	minSigningKeyLead     = time.Second
 	maxSigningKeyLead     = 365 * 24 * time.Hour
+	// minSigningKeyRotation is more than the time between two looks of the controller.
+	minSigningKeyRotation = 10 * time.Minute
 )
 
 // addKeyFlags adds the flags about the keys that the server manages.
@@ -24,6 +26,8 @@ func (o *Options) addKeyFlags(fs *pflag.FlagSet) {
 	t := &o.config.Tokens
 	fs.DurationVar(&t.SigningKeyLead, "signing-key-lead-time", t.SigningKeyLead,
 		"How long a new signing key is published before it signs, unless a command says otherwise. Relying parties are told to read the keys again within that time, or within an hour if it is longer.")
+	fs.DurationVar(&t.SigningKeyRotation, "signing-key-rotation-period", t.SigningKeyRotation,
+		"How long a signing key signs before the next one takes over, which the signingkey-controller prepares in time. 0 means that keys are rotated by 'mintmark keys rotate' only.")
 	fs.Var(audienceAlgorithms{&t.AudienceAlgorithms}, "audience-signing-algorithm",
 		"Algorithm that signs the tokens for an audience, as audience=algorithm: ES256, ES384, ES512, RS256 or EdDSA (sts.amazonaws.com=RS256). May be given several times. "+
 			"A key for it is made at the start if there is none; until it may sign, tokens are signed as for other audiences. Default: ES256 for all.")
@@ -35,9 +39,15 @@ func (o *Options) validateKeys() []error {
 	if t.SigningKeyLead < minSigningKeyLead || t.SigningKeyLead > maxSigningKeyLead {
 		errs = append(errs, fmt.Errorf("--signing-key-lead-time must be between %s and %s: relying parties need time to read a new key before it signs", minSigningKeyLead, maxSigningKeyLead))
 	}
+	if period := t.SigningKeyRotation; period != 0 && (period < 2*t.SigningKeyLead || period < minSigningKeyRotation) {
+		errs = append(errs, fmt.Errorf("--signing-key-rotation-period must be 0, or at least %s and twice --signing-key-lead-time: a key signs for longer than the next one is published before it", minSigningKeyRotation))
+	}
 	for flag, given := range map[string]bool{"--service-account-signing-key-file": t.SigningKeyFile != "", "--service-account-signing-endpoint": t.SigningEndpoint != ""} {
 		if given && len(t.AudienceAlgorithms) > 0 {
 			errs = append(errs, fmt.Errorf("--audience-signing-algorithm chooses among the keys that the server manages, and with %s it manages none: leave out one of them", flag))
+		}
+		if given && t.SigningKeyRotation != 0 {
+			errs = append(errs, fmt.Errorf("--signing-key-rotation-period is about the keys that the server manages, and with %s it manages none: leave out one of them", flag))
 		}
 	}
 	return errs

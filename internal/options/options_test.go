@@ -42,7 +42,7 @@ func TestDefaults(t *testing.T) {
 	if cfg.Serving.BindPort != 7443 {
 		t.Errorf("listens on port %d", cfg.Serving.BindPort)
 	}
-	if diff := cmp.Diff(apiserver.Tokens{Lookup: true}, cfg.Tokens); diff != "" {
+	if diff := cmp.Diff(apiserver.Tokens{Lookup: true, SigningKeyLead: 24 * time.Hour}, cfg.Tokens); diff != "" {
 		t.Errorf("tokens:\n%s", diff)
 	}
 	if len(cfg.Storage.StorageConfig.Transport.ServerList) != 0 {
@@ -126,7 +126,8 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := apiserver.Tokens{
-		Issuers: []string{"kubernetes/serviceaccount"}, APIAudiences: []string{"a", "b"}, Lookup: true, MaxExpiration: time.Hour,
+		SigningKeyLead: 24 * time.Hour,
+		Issuers:        []string{"kubernetes/serviceaccount"}, APIAudiences: []string{"a", "b"}, Lookup: true, MaxExpiration: time.Hour,
 	}
 	if diff := cmp.Diff(want, cfg.Tokens); diff != "" {
 		t.Error(diff)
@@ -189,5 +190,22 @@ authorizers:
 	}
 	if _, err := parse(t, "--authorization-config="+file, "--bind-address=0.0.0.0"); err == nil {
 		t.Error("everything is allowed to everybody")
+	}
+}
+
+// TestRotationPeriod refuses periods that leave no time for a lead, and one for keys that are not the server's.
+func TestRotationPeriod(t *testing.T) {
+	for flags, words := range map[string]string{
+		"--signing-key-rotation-period=1h":                                            "twice --signing-key-lead-time",
+		"--signing-key-rotation-period=5m --signing-key-lead-time=1s":                 "at least 10m0s",
+		"--signing-key-rotation-period=-1h":                                           "must be 0, or at least",
+		"--signing-key-rotation-period=720h --service-account-signing-key-file=x.key": "it manages none",
+	} {
+		if _, err := parse(t, strings.Fields(flags)...); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v", flags, err)
+		}
+	}
+	if cfg, err := parse(t, "--signing-key-rotation-period=720h"); err != nil || cfg.Tokens.SigningKeyRotation != 720*time.Hour {
+		t.Errorf("%v, %v", cfg.Tokens.SigningKeyRotation, err)
 	}
 }
