@@ -20,9 +20,7 @@ func TestReasonsDocument(t *testing.T) {
 	for _, code := range reason.All() {
 		want = append(want, "| `"+code.String()+"` | "+code.Meaning()+" |")
 	}
-	for _, row := range regexp.MustCompile("(?m)^\\| `[A-Z].*$").FindAllString(string(text), -1) {
-		got = append(got, row)
-	}
+	got = append(got, regexp.MustCompile("(?m)^\\| `[A-Z].*$").FindAllString(string(text), -1)...)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("docs/explain.md (-code +document):\n%s", diff)
 	}

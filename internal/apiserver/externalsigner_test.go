@@ -77,7 +77,7 @@ func issueSpec(t *testing.T, server *testserver.Server, spec *authenticationv1.T
 		t.Fatal(err)
 	}
 	claims := part(t, request.Status.Token, 1)
-	return time.Duration(claims["exp"].(float64)-claims["iat"].(float64)) * time.Second
+	return time.Unix(int64(claims["exp"].(float64)), 0).Sub(time.Unix(int64(claims["iat"].(float64)), 0))
 }
 
 // part decodes the header (0) or the claims (1) of a token.

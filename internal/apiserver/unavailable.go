@@ -28,7 +28,7 @@ func noteUnavailable(next authenticator.Request) authenticator.Request {
 	return authenticator.RequestFunc(func(r *http.Request) (*authenticator.Response, bool, error) {
 		response, ok, err := next.AuthenticateRequest(r)
 		if ok && err == nil {
-			return response, ok, err
+			return response, true, nil
 		}
 		audit.AddAuditAnnotation(r.Context(), audittrail.Reason, callerReason(err).String())
 		note, known := r.Context().Value(unavailableKey{}).(*noVerdict)

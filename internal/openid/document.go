@@ -56,7 +56,7 @@ func matches(header http.Header, tag string) bool {
 // writeError says that the documents can't be told now. No cache may keep that.
 func writeError(w http.ResponseWriter, err error) {
 	status := metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Reason: metav1.StatusReasonInternalError, Message: err.Error()}
-	if known, ok := err.(interface{ Status() metav1.Status }); ok { //nolint:errorlint // the keys return it as it is
+	if known, ok := err.(interface{ Status() metav1.Status }); ok {
 		status = known.Status()
 	}
 	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}

@@ -2,7 +2,6 @@ package serviceaccount_test
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"strings"
 	"sync"
@@ -65,7 +64,7 @@ func publicKeys(t *testing.T, names ...string) []signingkey.PublicKey {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys = append(keys, signingkey.PublicKey{ID: id, Public: crypto.PublicKey(keyring()[name].Public())})
+		keys = append(keys, signingkey.PublicKey{ID: id, Public: keyring()[name].Public()})
 	}
 	return keys
 }
