@@ -26,6 +26,7 @@ func TestIssuersDecideAlone(t *testing.T) {
 	defer known.Close()
 	waitUntil(t, "discovery", func() bool { return known.current.Load().byIssuer[p.URL].healthCheck() == nil })
 	forged := p.token(nil)
+	symmetric := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + forged[strings.Index(forged, "."):]
 	for name, test := range map[string]struct {
 		token    string
 		audience string
@@ -39,7 +40,7 @@ func TestIssuersDecideAlone(t *testing.T) {
 		"a bad signature":      {token: forged[:len(forged)-8] + "AAAAAAAA", reason: "failed to verify", code: reason.BadSignature},
 		"no subject":           {token: p.token(map[string]any{"sub": 1}), reason: "failed to unmarshal claims", code: reason.BadClaims},
 		"an unreachable one's": {token: down.token(nil), reason: "oidc: authenticator not initialized", code: reason.IssuerUnavailable},
-		"by another algorithm": {token: base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + forged[strings.Index(forged, "."):], reason: "unsupported algorithm", code: reason.AlgorithmNotAllowed},
+		"by another algorithm": {token: symmetric, reason: "unsupported algorithm", code: reason.AlgorithmNotAllowed},
 		"for others":           {token: p.token(nil), audience: "vault", reason: reason.InvalidText, code: reason.AudienceMismatch},
 		"bad, and for others":  {token: forged[:len(forged)-8] + "AAAAAAAA", audience: "vault", reason: reason.InvalidText, code: reason.AudienceMismatch},
 	} {

@@ -2,7 +2,6 @@ package explanation_test
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -61,7 +60,7 @@ func keys(t *testing.T) (*signingkey.Signer, []byte) {
 		t.Fatal(err)
 	}
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
-		{Key: []byte("symmetric"), KeyID: "ignored"}, {Key: crypto.PublicKey(private.Public()), KeyID: signer.KeyID()},
+		{Key: []byte("symmetric"), KeyID: "ignored"}, {Key: private.Public(), KeyID: signer.KeyID()},
 	}})
 	if err != nil {
 		t.Fatal(err)

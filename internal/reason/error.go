@@ -57,7 +57,7 @@ func IsInvalid(err error) (Code, bool) {
 // an authenticator that knows the token. It is None for an error that has no code.
 func Of(err error) Code {
 	for err != nil {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // it unwraps step by step
 		case interface{ Reason() Code }:
 			return e.Reason()
 		case interface{ Unavailable() }:

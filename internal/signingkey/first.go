@@ -192,6 +192,6 @@ func (m *Managed) create(ctx context.Context, name string, key *v1alpha1.Signing
 	if err != nil {
 		return fmt.Errorf("storing the signing key %s: %w", name, err)
 	}
-	klog.FromContext(ctx).Info("A signing key was stored", "signingkey", name, "keyID", key.Spec.KeyID, "signsFrom", key.Spec.SignsFrom)
+	klog.FromContext(ctx).Info("A signing key was stored", "signingkey", name, "keyID", key.Spec.KeyID)
 	return nil
 }

@@ -56,7 +56,7 @@ func (m *Managed) Find(ctx context.Context, _ string) error {
 	if one == nil {
 		one = &lookup{done: make(chan struct{})}
 		m.lookups.next = one
-		go m.look(one)
+		go m.look(one) //nolint:gosec // others wait for it, too
 	}
 	m.lookups.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
