@@ -90,7 +90,7 @@ func TestRefusedKeys(t *testing.T) {
 	r.made(now)
 	there := encodePrivate(t, ecdsaKey(t, elliptic.P256()))
 	r.made(v1alpha1.SigningKeySpec{PrivateKey: there, LeadTime: &metav1.Duration{}, AcceptShortLead: true})
-	short, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is refused
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
 	}

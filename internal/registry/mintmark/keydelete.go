@@ -91,7 +91,7 @@ func (s *signingKeys) deleteOnce(ctx context.Context, name string, validate rest
 	}
 	// Nothing depends on keys, and a foreground deletion would leave the key in place.
 	background := metav1.DeletePropagationBackground
-	options.PropagationPolicy, options.OrphanDependents = &background, nil
+	options.PropagationPolicy, options.OrphanDependents = &background, nil //nolint:staticcheck // clients still send it
 	obj, gone, err := s.store.Delete(ctx, name, validate, options)
 	if err != nil {
 		if apierrors.IsConflict(err) {
