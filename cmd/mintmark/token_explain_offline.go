@@ -30,6 +30,7 @@ func (f *offlineFlags) addTo(cmd *cobra.Command) {
 	flags.BoolVar(&f.offline, "offline", false, "Ask no server: check what can be checked with the keys of --jwks alone")
 	flags.StringVar(&f.keySet, "jwks", "", "File, or https URL, of the issuer's JSON Web Key Set; required with --offline")
 	flags.StringVar(&f.issuer, "issuer", "", "Issuer that the token must name, with --offline (default: any)")
+	_ = cmd.MarkFlagFilename("jwks")
 	completeFlag(cmd, "issuer")
 }
 

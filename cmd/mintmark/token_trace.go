@@ -65,6 +65,7 @@ usage.`,
 	flags.StringVar(&c.selection.KeyID, "key", "", "Trace the tokens that the key with this id signed")
 	flags.StringVar(&c.since, "since", "", "Leave out events before this time (RFC 3339), or before this long ago, such as 24h")
 	flags.StringVar(&c.until, "until", "", "Leave out events from this time on (RFC 3339), or from this long ago on")
+	_ = cmd.MarkFlagFilename("audit-log")
 	for _, name := range []string{"service-account", "requested-by", "key", "since", "until"} {
 		completeFlag(cmd, name)
 	}

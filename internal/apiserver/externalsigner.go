@@ -55,6 +55,14 @@ func newSignerSocket(ctx context.Context, cfg Config, keys *keys, generic *gener
 		AllowedUIDs:   cfg.ExternalSigner.AllowedUIDs,
 		MaxExpiration: cmp.Or(cfg.Tokens.MaxExpiration, longestToken),
 		Keys:          keys.ring,
+		Algorithm: func(audiences []string) string {
+			for _, audience := range audiences {
+				if chosen := cfg.Tokens.AudienceAlgorithms[audience]; chosen != "" {
+					return chosen
+				}
+			}
+			return ""
+		},
 	}
 	if generic.AuditBackend != nil {
 		signer.Audit = generic.AuditBackend
