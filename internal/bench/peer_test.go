@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"os"
-	"path/filepath"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,7 +17,12 @@ import (
 
 // TestPeer reaches a server in each of the ways in which flags can describe it, and asks it everything once.
 func TestPeer(t *testing.T) {
-	server := testserver.Start(t)
+	signing, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signingKey := writeKey(t, signing)
+	server := testserver.Start(t, "--service-account-signing-key-file="+signingKey)
 	config := server.AdminConfig()
 	ca, certificate, key := writeFile(t, server.RootCAs), writeFile(t, config.CertData), writeFile(t, config.KeyData)
 	for name, test := range map[string]struct {
@@ -30,7 +34,7 @@ func TestPeer(t *testing.T) {
 		"a token":               {peerFlags{url: server.URL, ca: ca, token: adminToken(t, server)}, false},
 		"a token, certificate":  {peerFlags{url: server.URL, ca: ca, token: adminToken(t, server), certificate: certificate, key: key}, true},
 		"another administrator": {peerFlags{kubeconfig: server.Kubeconfig, token: adminToken(t, server)}, false},
-		"a key":                 {peerFlags{kubeconfig: server.Kubeconfig, signingKey: filepath.Join(server.DataDir, "service-account.key")}, true},
+		"a key":                 {peerFlags{kubeconfig: server.Kubeconfig, signingKey: signingKey}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.flags.pids = []int{os.Getpid()}
