@@ -50,12 +50,13 @@ func (s withoutProtobuf) SupportedMediaTypes() []runtime.SerializerInfo {
 
 var (
 	kubernetesWire = newKubernetesWire()
-	mintmarkWire   = newScheme(mintmark...)
+	mintmarkWire   = newKubernetesWire(mintmark...)
 	openShiftWire  = newScheme(append(slices.Clone(openShift), authenticationv1.SchemeGroupVersion)...)
 )
 
-func newKubernetesWire() *runtime.Scheme {
-	s := newScheme(kubernetes...)
+// newKubernetesWire returns the scheme of the types that kube-apiserver knows, and of further group versions.
+func newKubernetesWire(further ...schema.GroupVersion) *runtime.Scheme {
+	s := newScheme(slices.Concat(kubernetes, further)...)
 	addOlderVersions(s)
 	return s
 }
