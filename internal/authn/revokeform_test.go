@@ -13,6 +13,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
+
+	"github.com/mintmark/mintmark/internal/testserver"
 )
 
 // waitFor waits for what takes its time, on a machine with much else to do.
@@ -124,4 +126,17 @@ func TestRevocationEndpoint(t *testing.T) {
 			t.Errorf("after it was revoked: %v", status)
 		}
 	}
+}
+
+// TestRevocationWithoutVerdict: where nobody can tell whose a token is, /oauth/revoke does not say that it was revoked. An
+// administrator revokes it all the same.
+func TestRevocationWithoutVerdict(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "--authentication-token-webhook-config-file="+writeFile(t, "gone.kubeconfig", kubeconfig("https://127.0.0.1:1")))
+	for name, bearer := range map[string]string{"the token alone": "", "a credential of the server": "static-token"} {
+		if status, body := h.revoke(bearer, url.Values{"token": {"opaque-token"}}); status != 503 || !strings.Contains(body, "temporarily_unavailable") {
+			t.Errorf("%s: %d %s, want 503", name, status, body)
+		}
+	}
+	h.admin.Run(testserver.Step{Request: "POST " + revocations, Body: "{spec: {token: opaque-token}}", Status: http.StatusCreated})
 }

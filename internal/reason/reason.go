@@ -122,6 +122,12 @@ func All() []Code {
 	return all
 }
 
+// Unanswered reports whether the code says that the store, an issuer or a webhook did not answer. Then a refusal says nothing
+// about the token.
+func (c Code) Unanswered() bool {
+	return c == Undecided || c == IssuerUnavailable || c == WebhookUnavailable
+}
+
 // stranger reports whether the code says that an authenticator left a token to others.
 func (c Code) stranger() bool {
 	return c == None || c == UnknownToken || c == UnknownIssuer || c == BadShape

@@ -142,6 +142,9 @@ func (r *tokenRevocations) holds(ctx context.Context, spec *mintmarkv1alpha1.Tok
 func (r *tokenRevocations) holder(ctx context.Context, token string) (user.Info, error) {
 	audiences := append(slices.Clone([]string(r.Reviewer.APIAudiences)), revocation.Audiences(token)...)
 	verdict, err := r.Reviewer.Decide(ctx, &authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences})
+	if err == nil && verdict.Reason.Unanswered() {
+		err = apierrors.NewServiceUnavailable("whose the token is can't be found out now, please try again: " + verdict.Reason.Meaning())
+	}
 	return verdict.User, err
 }
 
