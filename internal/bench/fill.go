@@ -7,11 +7,14 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
 
 const (
@@ -38,6 +41,29 @@ func fill(ctx context.Context, s *site, n, workers int, log io.Writer) error {
 			return err
 		}
 	}
+	return inParallel(ctx, n, workers, func(ctx context.Context, i int) error { return createPair(ctx, client, i) })
+}
+
+// fillRevocations takes n tokens back, by credential ids that no token has.
+func fillRevocations(ctx context.Context, s *site, n, workers int, log io.Writer) error {
+	config := rest.CopyConfig(s.admin)
+	config.QPS = -1
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(log, "revoking %d tokens\n", n); err != nil {
+		return err
+	}
+	return inParallel(ctx, n, workers, func(ctx context.Context, _ int) error {
+		body := fmt.Sprintf(`{"apiVersion": %q, "kind": "TokenRevocation", "spec": {"credentialID": %q}}`, v1alpha1.SchemeGroupVersion, uuid.NewString())
+		return client.CoreV1().RESTClient().Post().AbsPath("/apis/"+v1alpha1.SchemeGroupVersion.String()+"/tokenrevocations").
+			SetHeader("Content-Type", runtime.ContentTypeJSON).Body([]byte(body)).Do(ctx).Error()
+	})
+}
+
+// inParallel calls create with the numbers below n. The first error ends it.
+func inParallel(ctx context.Context, n, workers int, create func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
@@ -45,7 +71,7 @@ func fill(ctx context.Context, s *site, n, workers int, log io.Writer) error {
 	for range workers {
 		running.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				if err := createPair(ctx, client, i); err != nil {
+				if err := create(ctx, i); err != nil {
 					cancel(err)
 				}
 			}

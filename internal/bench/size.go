@@ -22,13 +22,15 @@ type size struct {
 	binary  string
 	flags   []string
 	objects int
-	settle  time.Duration
+	// revocations has the objects be revocations of tokens.
+	revocations bool
+	settle      time.Duration
 }
 
 const sizeUsage = `Usage: bench size [flags]
 
-Measures what service accounts and pods cost a server with the embedded etcd: memory, the time until /readyz answers, and
-the CPU of a review beside them. The working directory is the module's, unless --binary is given.
+Measures what service accounts and pods, or revocations of tokens, cost a server with the embedded etcd: memory, the time
+until /readyz answers, and the CPU of reviews beside them. The working directory is the module's, unless --binary is given.
 
 `
 
@@ -41,6 +43,9 @@ func parseSizeFlags(args []string, out io.Writer) (*size, error) {
 	fs.StringVar(&o.binary, "binary", "", "the mintmark to measure. Default: one that is built for it")
 	fs.StringArrayVar(&o.flags, "server-flag", nil, "flag to start it with; may be repeated. Default: its defaults")
 	fs.IntVar(&o.objects, "objects", 100_000, "how many service accounts, and as many pods")
+	fs.BoolVar(&o.revocations, "revocations", false, "store as many revocations of tokens instead")
+	fs.IntVar(&o.rounds, "rounds", o.rounds, "windows for each server and kind of review, after one to warm up")
+	fs.DurationVar(&o.window, "window", o.window, "how long each of them is")
 	fs.DurationVar(&o.settle, "settle", 30*time.Second, "how long a server is left alone before its memory is read")
 	fs.IntVar(&o.workers, "concurrency", 16, "requests at once")
 	if err := fs.Parse(args); err != nil {
@@ -55,6 +60,8 @@ func parseSizeFlags(args []string, out io.Writer) (*size, error) {
 		return nil, errors.New("--settle: a time can't be negative")
 	case o.workers < 1:
 		return nil, errors.New("--concurrency: at least one is needed")
+	case o.rounds < 1 || o.window <= 0:
+		return nil, errors.New("--rounds, --window: at least one round of some length is needed")
 	}
 	return o, nil
 }
@@ -65,7 +72,8 @@ type state struct {
 	// starts is the time until /readyz, and startCPU the CPU until then; 0 if it was not started for this.
 	starts, startCPU time.Duration
 	memory           memory
-	review           round
+	// review is of a token that was reviewed before, and first of one that was not.
+	review, first round
 	// objects is the number of stored objects beyond those of the first state.
 	objects int
 }
@@ -106,21 +114,24 @@ func (o *size) measure(ctx context.Context, dir string, log io.Writer) ([]state,
 			return nil, err
 		}
 	}
-	full := fmt.Sprintf("%d accounts, %d pods", o.objects, o.objects)
+	full, stored, fillWith := fmt.Sprintf("%d accounts, %d pods", o.objects, o.objects), 2*o.objects, fill
+	if o.revocations {
+		full, stored, fillWith = fmt.Sprintf("%d revocations", o.objects), o.objects, fillRevocations
+	}
 	var states []state
 	for _, run := range []struct {
 		fresh, refilled string
 		before, after   int
 	}{
 		{fresh: "new"},
-		{fresh: "empty", refilled: full, after: 2 * o.objects},
-		{fresh: full + ", started again", before: 2 * o.objects},
+		{fresh: "empty", refilled: full, after: stored},
+		{fresh: full + ", started again", before: stored},
 	} {
 		err := o.visit(ctx, binary, filepath.Join(dir, "data"), log, func(look func(name string, objects int) error, admin *site) error {
 			if err := look(run.fresh, run.before); err != nil || run.refilled == "" {
 				return err
 			}
-			if err := fill(ctx, admin, o.objects, o.workers, log); err != nil {
+			if err := fillWith(ctx, admin, o.objects, o.workers, log); err != nil {
 				return err
 			}
 			return look(run.refilled, run.after)
@@ -161,16 +172,20 @@ func (o *size) visit(ctx context.Context, binary, dataDir string, log io.Writer,
 		if _, err := fmt.Fprintln(log, name); err != nil {
 			return err
 		}
-		results, err := bench.measure(ctx, scenarios()[0], http1)
-		if err != nil {
-			return err
+		var reviews [2]round
+		for i, scenario := range scenarios()[:len(reviews)] {
+			results, err := bench.measure(ctx, scenario, http1)
+			if err != nil {
+				return err
+			}
+			reviews[i] = results[1].typical()
 		}
 		select {
 		case <-time.After(o.settle):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		seen := state{name: name, starts: starts, startCPU: startCPU, review: results[1].typical(), objects: objects}
+		seen := state{name: name, starts: starts, startCPU: startCPU, review: reviews[0], first: reviews[1], objects: objects}
 		starts, startCPU = 0, 0
 		if seen.memory, err = readMemory(server.pid); err != nil {
 			return err
@@ -184,8 +199,8 @@ func (o *size) visit(ctx context.Context, binary, dataDir string, log io.Writer,
 // sizeTable writes states as a table of Markdown. The first one is what the others are compared with, but for the start.
 func sizeTable(states []state) string {
 	var out strings.Builder
-	out.WriteString("| server | /readyz after ms | CPU until then ms | resident MB | of that, from files MB | for each object KB | review, warm: CPU µs | ratio |\n")
-	out.WriteString("|--------|-----------------:|------------------:|------------:|-----------------------:|-------------------:|---------------------:|------:|\n")
+	out.WriteString("| server | /readyz after ms | CPU until then ms | resident MB | of that, from files MB | for each object KB | review, warm: CPU µs | ratio | review, new: CPU µs |\n")
+	out.WriteString("|--------|-----------------:|------------------:|------------:|-----------------------:|-------------------:|---------------------:|------:|--------------------:|\n")
 	empty := states[0].memory
 	for _, s := range states {
 		starts, each := " | ", ""
@@ -195,8 +210,8 @@ func sizeTable(states []state) string {
 		if s.objects > 0 {
 			each = fmt.Sprintf("%.2f", float64(s.memory.resident-empty.resident)/float64(s.objects)/1000)
 		}
-		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s | %.1f |\n", s.name, starts,
-			megabytes(s.memory.resident), megabytes(s.memory.files), each, micros(s.review.cpu), s.review.ratio)
+		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s | %.1f | %s |\n", s.name, starts,
+			megabytes(s.memory.resident), megabytes(s.memory.files), each, micros(s.review.cpu), s.review.ratio, micros(s.first.cpu))
 	}
 	return out.String()
 }

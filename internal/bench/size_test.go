@@ -11,15 +11,15 @@ import (
 // TestSize fills a server with a few objects, and looks at all figures.
 func TestSize(t *testing.T) {
 	var log bytes.Buffer
-	out, err := command(t.Context(), t, &log, sizeCommand, "--binary", binary(t), "--objects=3", "--settle=0s")
+	out, err := command(t.Context(), t, &log, sizeCommand, "--binary", binary(t), "--objects=3", "--settle=0s", "--rounds=1", "--window=300ms")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &log)
 	}
 	for name, figures := range map[string]string{
-		"new":                               `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| \d+ \| \d+\.\d`,
-		"empty":                             `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| \d+ \| \d+\.\d`,
-		"3 accounts, 3 pods":                ` \|  \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| \d+ \| \d+\.\d`,
-		"3 accounts, 3 pods, started again": `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| \d+ \| \d+\.\d`,
+		"new":                               `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| \d+ \| \d+\.\d \| [1-9]\d*`,
+		"empty":                             `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| \d+ \| \d+\.\d \| [1-9]\d*`,
+		"3 accounts, 3 pods":                ` \|  \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| \d+ \| \d+\.\d \| [1-9]\d*`,
+		"3 accounts, 3 pods, started again": `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| \d+ \| \d+\.\d \| [1-9]\d*`,
 	} {
 		if !regexp.MustCompile(`(?m)^\| ` + name + ` \| ` + figures + ` \|$`).MatchString(out) {
 			t.Errorf("no row with all figures for %q", name)
@@ -30,12 +30,26 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// TestSizeOfRevocations fills a server with revocations.
+func TestSizeOfRevocations(t *testing.T) {
+	var log bytes.Buffer
+	out, err := command(t.Context(), t, &log, sizeCommand, "--binary", binary(t), "--objects=3", "--revocations", "--settle=0s", "--rounds=1", "--window=300ms")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	for _, row := range []string{"| 3 revocations |", "| 3 revocations, started again |"} {
+		if !strings.Contains(out, row) {
+			t.Errorf("no row %s in\n%s", row, out)
+		}
+	}
+}
+
 func TestSizeTable(t *testing.T) {
 	table := sizeTable([]state{
 		{name: "new", memory: memory{resident: 100e6, files: 70e6}},
 		{name: "full", memory: memory{resident: 300e6, files: 100e6}, objects: 100_000},
 	})
-	if want := "| full |  |  | 300 | 100 | 2.00 | 0 | 0.0 |"; !strings.Contains(table, want) {
+	if want := "| full |  |  | 300 | 100 | 2.00 | 0 | 0.0 | 0 |"; !strings.Contains(table, want) {
 		t.Errorf("no %s in\n%s", want, table)
 	}
 }
@@ -47,6 +61,7 @@ func TestSizeFlags(t *testing.T) {
 		"--objects=0":     "--objects: at least one",
 		"--concurrency=0": "--concurrency: at least one",
 		"--settle=-1s":    "--settle",
+		"--rounds=0":      "--rounds",
 		"x":               "no arguments",
 	} {
 		_, err := parseSizeFlags(strings.Fields(args), &bytes.Buffer{})
