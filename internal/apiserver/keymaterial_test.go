@@ -10,8 +10,10 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"io"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,7 +23,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/client-go/util/keyutil"
 
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/etcd"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
@@ -153,7 +157,7 @@ func TestStoreHoldsNoPrivateKey(t *testing.T) {
 	known := []*ecdsa.PrivateKey{former[0].authority.key, former[1].authority.key, former[0].signing, former[1].signing}
 	for name, dir := range map[string]string{"a former version's": former[0].path, "a new one": t.TempDir()} {
 		s := testserver.Start(t, "--data-dir="+dir)
-		useKeys(t, s)
+		known = append(known, useKeys(t, s))
 		client, err := etcd.Connect(storagebackend.TransportConfig{ServerList: []string{"unix://" + filepath.Join(dir, "etcd", "client.sock")}})
 		if err != nil {
 			t.Fatal(err)
@@ -175,9 +179,8 @@ func TestStoreHoldsNoPrivateKey(t *testing.T) {
 		}
 	}
 	endpoint, client := newEtcd(t)
-	for _, dir := range []string{former[1].path, t.TempDir()} {
-		useKeys(t, testserver.Start(t, "--data-dir="+dir, "--etcd-servers="+endpoint))
-	}
+	known = append(known, useKeys(t, testserver.Start(t, "--data-dir="+former[1].path, "--etcd-servers="+endpoint)))
+	testserver.Start(t, "--data-dir="+t.TempDir(), "--etcd-servers="+endpoint)
 	stored, err := client.Get(t.Context(), "", clientv3.WithPrefix())
 	if err != nil {
 		t.Fatal(err)
@@ -192,8 +195,8 @@ func TestStoreHoldsNoPrivateKey(t *testing.T) {
 	}
 }
 
-// useKeys has a server sign.
-func useKeys(t *testing.T, s *testserver.Server) {
+// useKeys has a server sign, and take the key that it returns.
+func useKeys(t *testing.T, s *testserver.Server) *ecdsa.PrivateKey {
 	t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{GenerateName: "app-"}}
 	made, err := s.Admin().CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{})
@@ -201,4 +204,18 @@ func useKeys(t *testing.T, s *testserver.Server) {
 		t.Fatal(err)
 	}
 	issue(t, s.Admin(), made.Name, nil)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := keyutil.MarshalPrivateKeyToPEM(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(v1alpha1.SigningKey{Spec: v1alpha1.SigningKeySpec{PrivateKey: string(text)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Caller(s.AdminConfig()).Run(testserver.Step{Request: "POST /apis/mintmark.io/v1alpha1/signingkeys", Body: string(body), Status: http.StatusCreated})
+	return key
 }
