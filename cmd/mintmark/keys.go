@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -43,7 +44,7 @@ by its key id or by the name of its object.`,
 
 const signingKeys = "signingkeys"
 
-// keysClient is a client of signingkeys.
+// keysClient is a client of mintmark.io, above all of signingkeys.
 type keysClient struct {
 	rest.Interface
 	server *connection
@@ -66,6 +67,15 @@ func newKeysClient(server *connection) (*keysClient, error) {
 	}
 	c.Interface = client
 	return c, nil
+}
+
+// openOwn finds the server as open does, and returns a client of mintmark.io.
+func (f *connectionFlags) openOwn(cmd *cobra.Command, warnings io.Writer) (*keysClient, error) {
+	server, err := f.open(cmd, warnings)
+	if err != nil {
+		return nil, err
+	}
+	return newKeysClient(server)
 }
 
 // dated notes the server's clock: plans are told by it, not by the clock of this machine.
@@ -186,11 +196,7 @@ func (k *keysCommand) addDryRun(cmd *cobra.Command) {
 
 // do runs a function with a client of the server.
 func (k *keysCommand) do(cmd *cobra.Command, s streams, run func(context.Context, *keysClient) error) error {
-	server, err := k.open(cmd, s.err)
-	if err != nil {
-		return err
-	}
-	client, err := newKeysClient(server)
+	client, err := k.openOwn(cmd, s.err)
 	if err != nil {
 		return err
 	}

@@ -100,11 +100,7 @@ func (c *tokenExplain) run(cmd *cobra.Command, arg string, s streams) error {
 
 // ask asks the server.
 func (c *tokenExplain) ask(cmd *cobra.Command, s streams, token string, explanation *v1alpha1.TokenExplanation) error {
-	server, err := c.open(cmd, s.err)
-	if err != nil {
-		return err
-	}
-	client, err := newKeysClient(server)
+	client, err := c.openOwn(cmd, s.err)
 	if err != nil {
 		return err
 	}
@@ -118,7 +114,7 @@ func (c *tokenExplain) ask(cmd *cobra.Command, s streams, token string, explanat
 	if err == nil {
 		return nil
 	}
-	return askersFault(server, server.explain(ctx, err))
+	return askersFault(client.server, client.server.explain(ctx, err))
 }
 
 // askersFault says of a failure that it is not the token's: Vault's users, and others, could never tell the two apart.

@@ -37,11 +37,7 @@ func newTokenRevocationsCommand(s streams) *cobra.Command {
 }
 
 func (c *tokenRevocationList) run(cmd *cobra.Command, s streams) error {
-	server, err := c.open(cmd, s.err)
-	if err != nil {
-		return err
-	}
-	client, err := newKeysClient(server)
+	client, err := c.openOwn(cmd, s.err)
 	if err != nil {
 		return err
 	}
@@ -51,7 +47,7 @@ func (c *tokenRevocationList) run(cmd *cobra.Command, s streams) error {
 		page := &v1alpha1.TokenRevocationList{}
 		err := client.Get().Resource(tokenRevocations).VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Into(page)
 		if err != nil {
-			err = fmt.Errorf("failed to list the revocations: %w", server.explain(ctx, err))
+			err = fmt.Errorf("failed to list the revocations: %w", client.server.explain(ctx, err))
 		}
 		cancel()
 		if err != nil {

@@ -76,11 +76,7 @@ func (c *tokenRevoke) run(cmd *cobra.Command, args []string, s streams) error {
 	if err := c.fill(cmd, args, s, &entry.Spec); err != nil {
 		return err
 	}
-	server, err := c.open(cmd, s.err)
-	if err != nil {
-		return err
-	}
-	client, err := newKeysClient(server)
+	client, err := c.openOwn(cmd, s.err)
 	if err != nil {
 		return err
 	}
@@ -90,7 +86,7 @@ func (c *tokenRevoke) run(cmd *cobra.Command, args []string, s streams) error {
 	err = client.Post().Resource(tokenRevocations).VersionedParams(&metav1.CreateOptions{DryRun: dry(c.dryRun)}, metav1.ParameterCodec).
 		Body(entry).Do(ctx).Into(made)
 	if err != nil {
-		err = fmt.Errorf("nothing was revoked: %w", server.explain(ctx, err))
+		err = fmt.Errorf("nothing was revoked: %w", client.server.explain(ctx, err))
 		if token := entry.Spec.Token; token != "" {
 			return errors.New(withoutToken(err.Error(), token))
 		}
