@@ -55,6 +55,7 @@ func TestLateNamespaceController(t *testing.T) {
 				}
 				c.run(t, Config{}, "namespace-controller")
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				if !woken {
 					t.Fatal("the controller was not that far")
 				}
@@ -100,6 +101,7 @@ func TestLateAggregation(t *testing.T) {
 		}
 		c.run(t, Config{}, "clusterrole-aggregation-controller")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(tried) != 2 {
 			t.Fatalf("tried %d times, want a second time after a conflict", len(tried))
 		}

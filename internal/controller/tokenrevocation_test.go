@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,14 @@ import (
 )
 
 // shelf has revocations, and hands them out in pages of two.
-type shelf struct{ entries []v1alpha1.TokenRevocation }
+type shelf struct {
+	mu      sync.Mutex
+	entries []v1alpha1.TokenRevocation
+}
 
 func (s *shelf) List(_ context.Context, options metav1.ListOptions) (*v1alpha1.TokenRevocationList, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	from := 0
 	_, _ = fmt.Sscan(options.Continue, &from)
 	to := min(from+2, len(s.entries))
@@ -30,6 +36,8 @@ func (s *shelf) List(_ context.Context, options metav1.ListOptions) (*v1alpha1.T
 }
 
 func (s *shelf) Delete(_ context.Context, name string, options metav1.DeleteOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.entries = slices.DeleteFunc(s.entries, func(e v1alpha1.TokenRevocation) bool {
 		return e.Name == name && *options.Preconditions.UID == e.UID
 	})
@@ -37,6 +45,8 @@ func (s *shelf) Delete(_ context.Context, name string, options metav1.DeleteOpti
 }
 
 func (s *shelf) names() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range s.entries {
 		names = append(names, s.entries[i].Name)
 	}
