@@ -109,6 +109,12 @@ func (s *keyStore) put(key *v1alpha1.SigningKey) {
 	s.tell(key)
 }
 
+func (s *keyStore) onChange(handle view.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed = append(s.changed, handle)
+}
+
 func (s *keyStore) tell(key *v1alpha1.SigningKey) {
 	for _, handle := range s.changed {
 		go handle(view.Key{Name: key.Name}, nil)
@@ -145,7 +151,7 @@ func runKeys(t *testing.T, store *keyStore, replicas int, offset func() time.Dur
 			Now:         func() time.Time { return time.Now().Add(offset()) },
 			SigningKeys: &SigningKeys{
 				Store: store, Private: store, Lead: time.Hour,
-				OnChange: func(h view.Handler) { store.changed = append(store.changed, h) },
+				OnChange: store.onChange,
 			},
 		}
 		if change != nil {
@@ -262,10 +268,13 @@ func TestRotationByPeriod(t *testing.T) {
 			stop()
 		}
 		// 100 hours: keys take over after 24, 48, 72 and 96 of them.
-		if store.made != 8 {
-			t.Errorf("%d keys were made: %s", store.made, store.history())
-		}
 		keys, _ := store.Stored(t.Context())
+		store.mu.Lock()
+		made := store.made
+		store.mu.Unlock()
+		if made != 8 {
+			t.Errorf("%d keys were made: %s", made, store.history())
+		}
 		for _, key := range keys {
 			if since := key.Spec.SignsFrom.Sub(began); since%period > 10*time.Second {
 				t.Errorf("%s signs after %s", key.Name, since)
