@@ -3,7 +3,6 @@ package signingkey
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +23,7 @@ func first(t *testing.T) (*replica, *v1alpha1.SigningKey) {
 		t.Fatal(err)
 	}
 	synctest.Wait()
-	return r, r.objects["es256-1"]
+	return r, r.all()["es256-1"]
 }
 
 // writes counts the versions of the store.
@@ -43,7 +42,7 @@ func TestRecord(t *testing.T) {
 			end := time.Now().Add(life)
 			_, err := r.ring.Sign(t.Context(), "", []byte(`{}`), end)
 			synctest.Wait()
-			if until := r.objects["es256-1"].Status.TokensUntil; err == nil && until.Time.Before(end.Truncate(time.Second)) {
+			if until := r.all()["es256-1"].Status.TokensUntil; err == nil && until.Time.Before(end.Truncate(time.Second)) {
 				t.Errorf("a token until %s is out; on record is %s", end, until)
 			}
 			return err
@@ -72,7 +71,8 @@ func TestRecord(t *testing.T) {
 				t.Errorf("a token for %s, %s later: %d writes, want %d", step.life, step.after, got, step.writes)
 			}
 		}
-		r.down, r.seenAt = true, time.Now()
+		r.down.set(true)
+		r.seenAt.set(time.Now())
 		if err := sign(time.Hour); err != nil {
 			t.Errorf("a token that is on record, while the store is down for a moment: %v", err)
 		}
@@ -96,7 +96,7 @@ func TestLegacyRecord(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if key := r.objects["es256-1"]; !key.Status.LegacyTokens || key.Status.TokensUntil != nil || r.writes() != 2 {
+		if key := r.all()["es256-1"]; !key.Status.LegacyTokens || key.Status.TokensUntil != nil || r.writes() != 2 {
 			t.Errorf("status %+v after %d writes", key.Status, r.writes())
 		}
 	})
@@ -166,14 +166,14 @@ func TestLookupsAreShared(t *testing.T) {
 		if err := r.managed.add(t.Context(), "es256-2", private, func(key *v1alpha1.SigningKey) { PlanKey(key, time.Now(), time.Hour) }); err != nil {
 			t.Fatal(err)
 		}
-		id := r.objects["es256-2"].Spec.KeyID
+		id := r.all()["es256-2"].Spec.KeyID
 		if other.ring.Holds(id) {
 			t.Fatal("the view does not lag")
 		}
 		if err := other.ring.Find(t.Context(), id); err != nil || !other.ring.Holds(id) {
 			t.Errorf("a key that is stored is not found: %v", err)
 		}
-		other.cut = true
+		other.cut.set(true)
 		var away *Unavailable
 		if err := other.ring.Find(t.Context(), "another"); !errors.As(err, &away) {
 			t.Errorf("while the store does not answer: %v", err)
@@ -241,7 +241,7 @@ func TestPublishedAtOnce(t *testing.T) {
 		if err := r.managed.add(t.Context(), "es256-2", private, func(key *v1alpha1.SigningKey) { PlanKey(key, time.Now(), time.Hour) }); err != nil {
 			t.Fatal(err)
 		}
-		next := r.objects["es256-2"].Spec.KeyID
+		next := r.all()["es256-2"].Spec.KeyID
 		if now, _ := r.ring.Published(); !strings.Contains(string(now.KeySet), next) {
 			t.Error("the key is not published")
 		}
@@ -263,7 +263,7 @@ func TestPublishedAtOnce(t *testing.T) {
 			skew time.Duration
 			want string
 		}{{0, old.Spec.KeyID}, {2 * time.Second, next}, {-time.Minute, old.Spec.KeyID}, {2 * time.Second, next}} {
-			r.skew = step.skew
+			r.skew.set(step.skew)
 			if got := signs(); got != step.want {
 				t.Errorf("with the clock at %s: %s signs, want %s", step.skew, got, step.want)
 			}
@@ -281,7 +281,7 @@ func TestPublishedAtOnce(t *testing.T) {
 func TestRestoredStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, old := first(t)
-		backup := maps.Clone(r.objects)
+		backup := r.all()
 		private, err := Generate("ES256")
 		if err != nil {
 			t.Fatal(err)
@@ -293,7 +293,9 @@ func TestRestoredStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r.mu.Lock()
 		r.objects = backup
+		r.mu.Unlock()
 		for _, name := range []string{"es256-1", "es256-2"} { // a view that forgets everything, and reads again
 			r.managed.Set(name, nil)
 		}
@@ -346,9 +348,13 @@ func TestPrepare(t *testing.T) {
 				for i, want := range test.starts {
 					r := c.start(0, 0, time.Hour)
 					if cut {
+						c.mu.Lock()
 						c.crash = r
+						c.mu.Unlock()
 						_ = r.managed.Prepare(t.Context(), want) // its first write is made, and it dies
+						c.mu.Lock()
 						c.crash = nil
+						c.mu.Unlock()
 					}
 					if err := r.managed.Prepare(t.Context(), want); err != nil && want.NoneIsWrong == nil {
 						t.Fatalf("%s, start %d: %v", name, i, err)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,13 +24,25 @@ import (
 	"github.com/mintmark/mintmark/internal/boundobject"
 )
 
+// cell is a value that several goroutines read and write; it is zero at first.
+type cell[T any] struct{ value atomic.Pointer[T] }
+
+func (c *cell[T]) get() (value T) {
+	if p := c.value.Load(); p != nil {
+		value = *p
+	}
+	return value
+}
+
+func (c *cell[T]) set(value T) { c.value.Store(&value) }
+
 // cluster is a store with replicas of a server over it, in simulated time.
 type cluster struct {
 	mu       sync.Mutex
 	version  int
 	objects  map[string]*v1alpha1.SigningKey
 	private  map[string][]byte
-	down     bool
+	down     cell[bool]
 	replicas []*replica
 	// crash has the next write of one replica fail after it was made.
 	crash *replica
@@ -40,10 +53,10 @@ type replica struct {
 	*cluster
 	managed *Managed
 	ring    *Ring
-	skew    time.Duration
+	skew    cell[time.Duration]
 	lag     time.Duration
-	cut     bool
-	seenAt  time.Time // when its view was as new as it is
+	cut     cell[bool]
+	seenAt  cell[time.Time] // when its view was as new as it is
 }
 
 func newCluster() *cluster {
@@ -52,32 +65,33 @@ func newCluster() *cluster {
 
 // start adds a replica.
 func (c *cluster) start(skew, lag, lead time.Duration) *replica {
-	r := &replica{cluster: c, skew: skew, lag: lag}
+	r := &replica{cluster: c, lag: lag}
+	r.skew.set(skew)
 	r.managed = NewManaged(ManagedConfig{Store: r, Secrets: secrets{c}, Lead: lead, Now: r.clock})
 	r.ring = NewRing(r.managed, r.clock)
 	c.mu.Lock()
 	for name, key := range c.objects {
 		r.managed.Set(name, key)
 	}
-	r.seenAt = time.Now()
-	c.mu.Unlock()
+	r.seenAt.set(time.Now())
 	c.replicas = append(c.replicas, r)
+	c.mu.Unlock()
 	return r
 }
 
-func (r *replica) clock() time.Time { return time.Now().Add(r.skew) }
+func (r *replica) clock() time.Time { return time.Now().Add(r.skew.get()) }
 
 // tell brings a change to the views of all replicas, each after its lag.
 func (c *cluster) tell(name string, key *v1alpha1.SigningKey) {
 	at := time.Now()
 	for _, r := range c.replicas {
-		if r.cut {
+		if r.cut.get() {
 			continue
 		}
 		time.AfterFunc(r.lag, func() {
-			if !r.cut {
+			if !r.cut.get() {
 				r.managed.Set(name, key)
-				r.seenAt = at
+				r.seenAt.set(at)
 			}
 		})
 	}
@@ -85,10 +99,17 @@ func (c *cluster) tell(name string, key *v1alpha1.SigningKey) {
 
 var errDown = errors.New("the store is down")
 
+// all returns the objects by name. They are not to be changed.
+func (c *cluster) all() map[string]*v1alpha1.SigningKey {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.objects)
+}
+
 func (c *cluster) List(context.Context) ([]*v1alpha1.SigningKey, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.down {
+	if c.down.get() {
 		return nil, errDown
 	}
 	var keys []*v1alpha1.SigningKey
@@ -99,7 +120,7 @@ func (c *cluster) List(context.Context) ([]*v1alpha1.SigningKey, error) {
 }
 
 func (r *replica) List(ctx context.Context) ([]*v1alpha1.SigningKey, error) {
-	if r.cut {
+	if r.cut.get() {
 		return nil, errDown
 	}
 	return r.cluster.List(ctx)
@@ -110,7 +131,7 @@ func (r *replica) Create(_ context.Context, key *v1alpha1.SigningKey) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.down, r.cut:
+	case c.down.get(), r.cut.get():
 		return errDown
 	case c.objects[key.Name] != nil:
 		return apierrors.NewAlreadyExists(v1alpha1.Resource("signingkeys"), key.Name)
@@ -138,7 +159,7 @@ func (r *replica) Update(_ context.Context, name string, change func(*v1alpha1.S
 	c := r.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.down || r.cut {
+	if c.down.get() || r.cut.get() {
 		return errDown
 	}
 	stored := c.objects[name]
@@ -168,8 +189,8 @@ func (c *cluster) remove(name string) {
 const viewBound = 10 * time.Second
 
 func (r *replica) Ensure(context.Context) error {
-	if r.cut || r.down {
-		if time.Since(r.seenAt) > viewBound {
+	if r.cut.get() || r.down.get() {
+		if time.Since(r.seenAt.get()) > viewBound {
 			return errDown
 		}
 	}
@@ -257,7 +278,7 @@ func (r *run) rotate(on *replica, algorithm string, lead time.Duration) {
 
 // learn notes since when keys are in the store.
 func (r *run) learn() {
-	for _, key := range r.objects {
+	for _, key := range r.all() {
 		if _, ok := r.published[key.Spec.KeyID]; !ok {
 			r.published[key.Spec.KeyID] = time.Now()
 			r.leads[key.Spec.KeyID] = key.Spec.SignsFrom.Sub(key.Spec.PublishedFrom.Time)
@@ -289,7 +310,7 @@ func (r *run) collect(on *replica) {
 // sign has a replica sign a token, and checks what the token may be.
 func (r *run) sign(on *replica, life time.Duration) {
 	end := on.clock().Add(life).Truncate(time.Second)
-	cut, since := on.cut || r.down, time.Since(on.seenAt)
+	cut, since := on.cut.get() || r.down.get(), time.Since(on.seenAt.get())
 	token, err := on.ring.Sign(r.t.Context(), "", []byte(`{}`), end)
 	if err != nil {
 		return
@@ -333,7 +354,7 @@ func (r *run) activeNow(on *replica) map[string]bool {
 }
 
 func (r *run) stored(id string) *v1alpha1.SigningKey {
-	for _, key := range r.objects {
+	for _, key := range r.all() {
 		if key.Spec.KeyID == id {
 			return key
 		}
@@ -371,7 +392,7 @@ func (r *run) check() {
 			if r.forced[token.keyID] || on.clock().After(token.end.Add(boundobject.Leeway)) {
 				continue
 			}
-			if on.cut && !on.ring.Holds(token.keyID) {
+			if on.cut.get() && !on.ring.Holds(token.keyID) {
 				continue // it says that it does not know
 			}
 			if err := on.accepts(r.t, token); err != nil {
@@ -447,33 +468,37 @@ func (r *run) live() {
 		case 1:
 			r.rotate(on, DefaultAlgorithm, 5*time.Minute)
 		case 2:
-			r.down = !r.down
+			r.down.set(!r.down.get())
 			for _, other := range r.replicas {
-				if !other.cut {
-					other.seenAt = time.Now()
+				if !other.cut.get() {
+					other.seenAt.set(time.Now())
 				}
 			}
-			r.note("store down: %t", r.down)
+			r.note("store down: %t", r.down.get())
 		case 3:
-			on.cut = !on.cut
-			if !r.down {
-				on.seenAt = time.Now()
+			on.cut.set(!on.cut.get())
+			if !r.down.get() {
+				on.seenAt.set(time.Now())
 			}
-			r.note("a replica is cut off: %t", on.cut)
-			if !on.cut {
+			r.note("a replica is cut off: %t", on.cut.get())
+			if !on.cut.get() {
 				r.reconnect(on)
 			}
 		case 4:
-			if !on.cut { // a restart
+			if !on.cut.get() { // a restart
+				r.mu.Lock()
 				r.replicas = slices.DeleteFunc(r.replicas, func(other *replica) bool { return other == on })
+				r.mu.Unlock()
 				on = r.start(skewed(), on.lag, time.Hour)
 				r.note("a replica is restarted")
 			}
 		case 5:
-			on.skew = skewed()
-			r.note("a clock is set to %s", on.skew)
+			on.skew.set(skewed())
+			r.note("a clock is set to %s", on.skew.get())
 		case 6:
+			r.mu.Lock()
 			r.crash = on
+			r.mu.Unlock()
 		case 7, 8:
 			r.collect(on)
 		case 9:
@@ -508,14 +533,14 @@ func (r *run) live() {
 // reconnect has a view read everything anew.
 func (r *run) reconnect(on *replica) {
 	for _, key := range on.managed.Keys() {
-		if r.objects[key.Name] == nil {
+		if r.all()[key.Name] == nil {
 			on.managed.Set(key.Name, nil)
 		}
 	}
-	for name, key := range r.objects {
+	for name, key := range r.all() {
 		on.managed.Set(name, key)
 	}
-	on.seenAt = time.Now()
+	on.seenAt.set(time.Now())
 }
 
 // split takes a token apart. The signature is decoded.
