@@ -32,7 +32,7 @@ func TestRevokeWithoutStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := client.Post(server.URL+path, kind, strings.NewReader(body)) //nolint:noctx // the server's timeout ends it
+		response, err := client.Post(server.URL+path, kind, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
