@@ -7,6 +7,7 @@ import (
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -45,10 +46,11 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 		revoked.View,
 	}}
 	v.list = append(v.list, v.keys)
+	v.list = append(v.list, newCollectedViews(false, corev1.Resource("configmaps"))...)
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)
-		v.list = append(v.list, newCollectedViews(
+		v.list = append(v.list, newCollectedViews(true,
 			oauthv1.Resource("oauthauthorizetokens"), oauthv1.Resource("oauthclientauthorizations"), userv1.Resource("identities"))...)
 	}
 	followers := make([]view.Follower, len(v.list))
@@ -62,11 +64,11 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 	return v
 }
 
-// newCollectedViews returns views of cluster-scoped resources that only the garbage collector looks at.
-func newCollectedViews(resources ...schema.GroupResource) []storedView {
+// newCollectedViews returns views of resources that only the garbage collector and the namespace controller look at.
+func newCollectedViews(clusterScoped bool, resources ...schema.GroupResource) []storedView {
 	views := make([]storedView, len(resources))
 	for i, resource := range resources {
-		views[i] = view.New(resource, true, func(runtime.Object) struct{} { return struct{}{} })
+		views[i] = view.New(resource, clusterScoped, func(runtime.Object) struct{} { return struct{}{} })
 	}
 	return views
 }
