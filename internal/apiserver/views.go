@@ -7,6 +7,7 @@ import (
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -46,11 +47,12 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 		revoked.View,
 	}}
 	v.list = append(v.list, v.keys)
-	v.list = append(v.list, newCollectedViews(false, corev1.Resource("configmaps"))...)
+	v.list = append(v.list, newCollectedViews(certificatesv1.Resource("certificatesigningrequests"))...)
+	v.list = append(v.list, newCollectedView(corev1.Resource("configmaps"), false))
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)
-		v.list = append(v.list, newCollectedViews(true,
+		v.list = append(v.list, newCollectedViews(
 			oauthv1.Resource("oauthauthorizetokens"), oauthv1.Resource("oauthclientauthorizations"), userv1.Resource("identities"))...)
 	}
 	followers := make([]view.Follower, len(v.list))
@@ -64,13 +66,18 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 	return v
 }
 
-// newCollectedViews returns views of resources that only the garbage collector and the namespace controller look at.
-func newCollectedViews(clusterScoped bool, resources ...schema.GroupResource) []storedView {
+// newCollectedViews returns views of cluster-scoped resources that only the garbage collector looks at.
+func newCollectedViews(resources ...schema.GroupResource) []storedView {
 	views := make([]storedView, len(resources))
 	for i, resource := range resources {
-		views[i] = view.New(resource, clusterScoped, func(runtime.Object) struct{} { return struct{}{} })
+		views[i] = newCollectedView(resource, true)
 	}
 	return views
+}
+
+// newCollectedView returns the view of a resource that only the garbage collector and the namespace controller look at.
+func newCollectedView(resource schema.GroupResource, clusterScoped bool) storedView {
+	return view.New(resource, clusterScoped, func(runtime.Object) struct{} { return struct{}{} })
 }
 
 // of returns the view of a resource, or nil.
