@@ -152,15 +152,21 @@ func (w *objectWatches) once(ctx context.Context, key objectKey) bool {
 	}
 	defer events.Stop()
 	w.poke(key)
-	for event := range events.ResultChan() {
-		switch event.Type {
-		case watch.Added, watch.Modified, watch.Deleted:
-			w.poke(key)
-		case watch.Error:
-			return false
+	for {
+		select {
+		case <-ctx.Done():
+			return true
+		case event, ok := <-events.ResultChan():
+			switch {
+			case !ok:
+				return true
+			case event.Type == watch.Error:
+				return false
+			case event.Type != watch.Bookmark:
+				w.poke(key)
+			}
 		}
 	}
-	return true
 }
 
 func (w *objectWatches) open(ctx context.Context, key objectKey) (watch.Interface, error) {
