@@ -33,8 +33,10 @@ type api struct {
 	err error
 	// shorten is the longest life that it gives, 0 for any.
 	shorten, offset time.Duration
-	issued          []issue
-	refused         []time.Time
+	// empty has the tokens missing from the answers.
+	empty   bool
+	issued  []issue
+	refused []time.Time
 }
 
 // issue is a token that was issued.
@@ -70,6 +72,9 @@ func (a *api) issue(action clienttesting.CreateActionImpl) (*authenticationv1.To
 	request.Spec.ExpirationSeconds = &seconds
 	a.issued = append(a.issued, issue{time.Now(), *request})
 	request.Status.Token = fmt.Sprintf("%s/%s/%d", action.Name, strings.Join(request.Spec.Audiences, ","), len(a.issued))
+	if a.empty {
+		request.Status.Token = ""
+	}
 	request.Status.ExpirationTimestamp = metav1.NewTime(time.Now().Add(a.offset + time.Duration(seconds)*time.Second))
 	return request, nil
 }
@@ -93,12 +98,24 @@ func (a *api) requests(start time.Time) (issued, refused []time.Duration) {
 	return issued, refused
 }
 
-// run keeps volumes below a new directory until the test ends.
+// run keeps volumes until the test ends, below a new directory unless the configuration names one.
 func run(t *testing.T, config projectedvolume.Config) (*projectedvolume.Keeper, string) {
 	t.Helper()
 	if config.Root == "" {
 		config.Root = t.TempDir()
 	}
+	keeper, stop := start(t, config)
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return keeper, config.Root
+}
+
+// start keeps volumes until it is stopped.
+func start(t *testing.T, config projectedvolume.Config) (keeper *projectedvolume.Keeper, stop func() error) {
+	t.Helper()
 	keeper, err := projectedvolume.NewKeeper(config)
 	if err != nil {
 		t.Fatal(err)
@@ -106,13 +123,10 @@ func run(t *testing.T, config projectedvolume.Config) (*projectedvolume.Keeper, 
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- keeper.Run(ctx) }()
-	t.Cleanup(func() {
+	return keeper, func() error {
 		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return keeper, config.Root
+		return <-done
+	}
 }
 
 // pod is a pod with one volume, "v", of these sources.
@@ -159,7 +173,7 @@ func key(pod *corev1.Pod) types.NamespacedName {
 
 func TestTokensAreWrittenAndRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, start := newAPI(), time.Now()
+		server, begin := newAPI(), time.Now()
 		keeper, root := run(t, projectedvolume.Config{Client: server})
 		p := pod("p", tokenSource("token", "vault", 600))
 		keeper.Set(p)
@@ -170,7 +184,7 @@ func TestTokensAreWrittenAndRenewed(t *testing.T) {
 		if got := read(t, root, "p", "token"); got != "app/vault/1" {
 			t.Errorf("the file has %q", got)
 		}
-		if status := only(t, keeper); !status.GoodUntil.Equal(start.Add(10*time.Minute)) || !status.Written.Equal(start) || status.Err != nil {
+		if status := only(t, keeper); !status.GoodUntil.Equal(begin.Add(10*time.Minute)) || !status.Written.Equal(begin) || status.Err != nil {
 			t.Errorf("status %+v", status)
 		}
 		server.mu.Lock()
@@ -201,7 +215,7 @@ func TestTokensAreWrittenAndRenewed(t *testing.T) {
 
 func TestFailedRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, start := newAPI(), time.Now()
+		server, begin := newAPI(), time.Now()
 		keeper, root := run(t, projectedvolume.Config{Client: server})
 		keeper.Set(pod("p", tokenSource("token", "", 600)))
 		synctest.Wait()
@@ -211,7 +225,7 @@ func TestFailedRenewal(t *testing.T) {
 		if status := only(t, keeper); status.Err == nil || status.Expired(time.Now()) {
 			t.Errorf("status before the end: %+v", status)
 		}
-		if _, refused := server.requests(start); len(refused) < 5 || len(refused) > 30 {
+		if _, refused := server.requests(begin); len(refused) < 5 || len(refused) > 30 {
 			t.Errorf("%d tries in the last fifth of the life: %v", len(refused), refused)
 		}
 		time.Sleep(24 * time.Hour)
