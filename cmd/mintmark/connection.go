@@ -60,6 +60,11 @@ func (f *connectionFlags) addTo(cmd *cobra.Command) {
 	_ = cmd.MarkFlagDirname("data-dir")
 }
 
+// requestContext bounds a request of a command with all its retries.
+func requestContext(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(cmd.Context(), requestTimeout)
+}
+
 // connection is a server that was found, and how to speak of it to a person.
 type connection struct {
 	config    *rest.Config

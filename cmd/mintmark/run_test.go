@@ -95,6 +95,7 @@ func TestFlags(t *testing.T) {
 	}
 	visit(newTokenCommand(streams{}))
 	visit(newKeysCommand(streams{}))
+	visit(newWorkloadCommand(streams{}))
 	visit(newVersionCommand(streams{}))
 }
 
