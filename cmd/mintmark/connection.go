@@ -108,10 +108,15 @@ func (f *connectionFlags) open(cmd *cobra.Command, warnings io.Writer) (*connect
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the kubeconfig %s: %w", source, err)
 	}
-	info, _ := debug.ReadBuildInfo()
-	config.UserAgent = "mintmark/" + versionFrom(info).Version
+	config.UserAgent = userAgent()
 	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
 	return &connection{config: config, namespace: namespace, source: source}, nil
+}
+
+// userAgent is the program's name for servers.
+func userAgent() string {
+	info, _ := debug.ReadBuildInfo()
+	return "mintmark/" + versionFrom(info).Version
 }
 
 // files returns the kubeconfig files to read, the first having precedence: the one named on the command line, else
