@@ -60,6 +60,11 @@ func (f *connectionFlags) addTo(cmd *cobra.Command) {
 	_ = cmd.MarkFlagDirname("data-dir")
 }
 
+// requestContext bounds a request of a command with all its retries.
+func requestContext(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(cmd.Context(), requestTimeout)
+}
+
 // connection is a server that was found, and how to speak of it to a person.
 type connection struct {
 	config    *rest.Config
@@ -103,10 +108,15 @@ func (f *connectionFlags) open(cmd *cobra.Command, warnings io.Writer) (*connect
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the kubeconfig %s: %w", source, err)
 	}
-	info, _ := debug.ReadBuildInfo()
-	config.UserAgent = "mintmark/" + versionFrom(info).Version
+	config.UserAgent = userAgent()
 	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
 	return &connection{config: config, namespace: namespace, source: source}, nil
+}
+
+// userAgent is the program's name for servers.
+func userAgent() string {
+	info, _ := debug.ReadBuildInfo()
+	return "mintmark/" + versionFrom(info).Version
 }
 
 // files returns the kubeconfig files to read, the first having precedence: the one named on the command line, else
