@@ -44,6 +44,8 @@ type connectionFlags struct {
 	dataDirSet func() bool
 	bearerFile string
 	overrides  clientcmd.ConfigOverrides
+	// question is that of the client whose exec plugin the command is; nil if it is none.
+	question *execQuestion
 }
 
 func (f *connectionFlags) addTo(cmd *cobra.Command) {
@@ -70,6 +72,8 @@ type connection struct {
 	namespace string       // the one given, else the context's, else "default"
 	source    string       // the kubeconfig file, or files
 	bearer    *bearerToken // what is called with instead of the kubeconfig's credentials; or nil
+	files     []string     // the kubeconfig files, and the context of them that is used
+	context   string
 }
 
 // open finds the server. Warnings that it sends with its answers go to warnings.
@@ -91,10 +95,7 @@ func (f *connectionFlags) open(cmd *cobra.Command, warnings io.Writer) (*connect
 	if err != nil {
 		return nil, err
 	}
-	source := strings.Join(rules.Precedence, ", ")
-	if source == "" {
-		source = "--" + clientcmd.FlagAPIServer
-	}
+	source := f.sourceOf(rules)
 	// Not the deferred loader that kubectl uses: in a pod, that one would quietly take the
 	// cluster around it for an unusable file.
 	client := clientcmd.NewNonInteractiveClientConfig(*loaded, "", &f.overrides, rules)
@@ -117,15 +118,38 @@ func (f *connectionFlags) open(cmd *cobra.Command, warnings io.Writer) (*connect
 	info, _ := debug.ReadBuildInfo()
 	config.UserAgent = "mintmark/" + versionFrom(info).Version
 	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
-	return &connection{config: config, namespace: namespace, source: source, bearer: bearer}, nil
+	return &connection{
+		config: config, namespace: namespace, source: source, bearer: bearer,
+		files: rules.Precedence, context: f.contextOf(loaded),
+	}, nil
 }
 
-// load reads the kubeconfig, and returns from which files. With a token to call with, --server is enough: no kubeconfig is
-// looked for then, and of one that is named the credentials are left out.
+// sourceOf says where the server is from.
+func (f *connectionFlags) sourceOf(rules *clientcmd.ClientConfigLoadingRules) string {
+	switch {
+	case len(rules.Precedence) > 0:
+		return strings.Join(rules.Precedence, ", ")
+	case f.overrides.ClusterInfo.Server != "":
+		return "--" + clientcmd.FlagAPIServer
+	}
+	return "$" + execInfoEnv
+}
+
+// load reads the kubeconfig, and returns from which files. With a token to call with, --server is enough, or the cluster of
+// the client whose exec plugin this is: no kubeconfig is looked for then, and of one that is named the credentials are left
+// out.
 func (f *connectionFlags) load(withToken bool) (*clientcmdapi.Config, *clientcmd.ClientConfigLoadingRules, error) {
 	rules := &clientcmd.ClientConfigLoadingRules{}
-	if withToken && f.overrides.ClusterInfo.Server != "" && f.kubeconfig == "" && !f.dataDirSet() && f.overrides.CurrentContext == "" {
-		return clientcmdapi.NewConfig(), rules, nil
+	if withToken && f.kubeconfig == "" && !f.dataDirSet() && f.overrides.CurrentContext == "" {
+		loaded := clientcmdapi.NewConfig()
+		if f.overrides.ClusterInfo.Server != "" {
+			return loaded, rules, nil
+		}
+		if f.question != nil && f.question.cluster != nil {
+			const name = "asked"
+			loaded.Clusters[name], loaded.Contexts[name], loaded.CurrentContext = f.question.cluster, &clientcmdapi.Context{Cluster: name}, name
+			return loaded, rules, nil
+		}
 	}
 	files, given, err := f.files()
 	if err != nil {
@@ -144,6 +168,9 @@ func (f *connectionFlags) load(withToken bool) (*clientcmdapi.Config, *clientcmd
 		for name := range loaded.AuthInfos {
 			loaded.AuthInfos[name] = clientcmdapi.NewAuthInfo()
 		}
+	}
+	if f.question != nil {
+		return loaded, rules, noCircle(loaded, f.sourceOf(rules))
 	}
 	return loaded, rules, nil
 }
