@@ -1,4 +1,4 @@
-// Package admission provides the admission plugins NamespaceLifecycle and NodeRestriction. They check a request between its
+// Package admission provides the admission plugins NamespaceLifecycle, NodeRestriction and NodeBootstrap. They check a request between its
 // decoding and its storage, against the live views.
 package admission
 

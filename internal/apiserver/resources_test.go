@@ -62,6 +62,10 @@ var facts = map[string]fact{
 	"authorization.k8s.io/selfsubjectrulesreviews":   {},
 	"authorization.k8s.io/subjectaccessreviews":      {},
 
+	"certificates.k8s.io/certificatesigningrequests":          {},
+	"certificates.k8s.io/certificatesigningrequests/approval": {},
+	"certificates.k8s.io/certificatesigningrequests/status":   {},
+
 	"rbac.authorization.k8s.io/clusterrolebindings": {escalates: writing},
 	"rbac.authorization.k8s.io/clusterroles":        {escalates: writing},
 	"rbac.authorization.k8s.io/rolebindings":        {admin: true, escalates: writing, sample: `{metadata: {name: x}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: x}}`},

@@ -7,6 +7,7 @@ import (
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -45,6 +46,7 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 		revoked.View,
 	}}
 	v.list = append(v.list, v.keys)
+	v.list = append(v.list, newCollectedViews(certificatesv1.Resource("certificatesigningrequests"))...)
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)
