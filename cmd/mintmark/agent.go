@@ -101,7 +101,7 @@ func (c *agentCommand) readToken(cmd *cobra.Command) error {
 	}
 	var text string
 	if c.bootstrapTokenFile == "-" {
-		read, err := readAll(cmd.Context(), cmd.InOrStdin())
+		read, err := readAll(cmd.Context(), cmd.InOrStdin(), maxTokenBytes)
 		if err != nil {
 			return fmt.Errorf("cannot read the bootstrap token from standard input: %w", err)
 		}
