@@ -14,6 +14,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/registry/authentication"
 	"github.com/mintmark/mintmark/internal/registry/authorization"
+	"github.com/mintmark/mintmark/internal/registry/certificates"
 	"github.com/mintmark/mintmark/internal/registry/core"
 	"github.com/mintmark/mintmark/internal/registry/mintmark"
 	"github.com/mintmark/mintmark/internal/registry/openshift"
@@ -31,6 +32,10 @@ func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, re
 	if err != nil {
 		return nil, err
 	}
+	certificatesGroup, err := certificates.Storage(getter)
+	if err != nil {
+		return nil, err
+	}
 	rbacGroup, err := rbac.Storage(getter, rbac.EscalationCheck{Index: roles, Authorizer: authorizer})
 	if err != nil {
 		return nil, err
@@ -43,6 +48,7 @@ func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, re
 		coreGroup,
 		authentication.Storage(reviewer),
 		authorization.Storage(authorizer),
+		certificatesGroup,
 		rbacGroup,
 		ownGroup,
 	}

@@ -5,6 +5,7 @@ import (
 	userv1 "github.com/openshift/api/user/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -40,6 +41,9 @@ var withoutSecrets = func() sets.Set[schema.GroupResource] {
 		authenticationv1.GroupName: {"selfsubjectreviews"},
 		authorizationv1.GroupName: {
 			"subjectaccessreviews", "localsubjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews",
+		},
+		certificatesv1.GroupName: {
+			"certificatesigningrequests", "certificatesigningrequests/approval", "certificatesigningrequests/status",
 		},
 		rbacv1.GroupName:  {"roles", "rolebindings", "clusterroles", "clusterrolebindings"},
 		oauthv1.GroupName: {"oauthclientauthorizations"},

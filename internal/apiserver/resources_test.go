@@ -42,6 +42,7 @@ const (
 
 // facts are about all resources and subresources that are served, by group and name.
 var facts = map[string]fact{
+	"/configmaps":            {admin: true, secret: true, sample: `{metadata: {name: x}}`},
 	"/namespaces":            {admin: true},
 	"/namespaces/finalize":   {},
 	"/namespaces/status":     {admin: true},
@@ -61,6 +62,10 @@ var facts = map[string]fact{
 	"authorization.k8s.io/selfsubjectaccessreviews":  {},
 	"authorization.k8s.io/selfsubjectrulesreviews":   {},
 	"authorization.k8s.io/subjectaccessreviews":      {},
+
+	"certificates.k8s.io/certificatesigningrequests":          {},
+	"certificates.k8s.io/certificatesigningrequests/approval": {},
+	"certificates.k8s.io/certificatesigningrequests/status":   {},
 
 	"rbac.authorization.k8s.io/clusterrolebindings": {escalates: writing},
 	"rbac.authorization.k8s.io/clusterroles":        {escalates: writing},

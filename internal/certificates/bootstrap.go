@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -10,6 +11,9 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 	bootstrapsecretutil "k8s.io/cluster-bootstrap/util/secrets"
 )
@@ -34,13 +38,26 @@ var (
 	errTokenNameless = errors.New("the bootstrap token is one for a single node, and its secret names none: make a new one with 'mintmark node add NAME'")
 )
 
-// TokenSecret returns the name of the secret of the bootstrap token that a user came with, or nothing for other users.
-func TokenSecret(username string) string {
+// Secrets reads secrets as they are stored now. Its errors are those of the API.
+type Secrets interface {
+	Object(ctx context.Context, namespace, name string) (runtime.Object, error)
+}
+
+// FindToken returns the secret of the bootstrap token that a user came with. It returns nil for other users, and if the secret
+// is gone.
+func FindToken(ctx context.Context, secrets Secrets, username string) (*corev1.Secret, error) {
 	id, found := strings.CutPrefix(username, bootstrapapi.BootstrapUserPrefix)
 	if !found {
-		return ""
+		return nil, nil
 	}
-	return bootstrapapi.BootstrapTokenSecretPrefix + id
+	obj, err := secrets.Object(ctx, metav1.NamespaceSystem, bootstrapapi.BootstrapTokenSecretPrefix+id)
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsBadRequest(err): // BadRequest is for names that no secret can have
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return obj.(*corev1.Secret), nil
 }
 
 // ForOneNode reports whether a requester came with a bootstrap token for one node: if its groups or the secret of its token

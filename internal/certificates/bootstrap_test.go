@@ -1,12 +1,16 @@
 package certificates_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/mintmark/mintmark/internal/certificates"
 )
@@ -113,9 +117,39 @@ func TestForOneNode(t *testing.T) {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
-	for name, want := range map[string]string{"system:bootstrap:abcdef": "bootstrap-token-abcdef", "system:node:abcdef": "", "abcdef": ""} {
-		if got := certificates.TokenSecret(name); got != want {
-			t.Errorf("%s: %q", name, got)
+}
+
+// secrets reads one secret.
+type secrets struct {
+	name string
+	err  error
+}
+
+func (s secrets) Object(_ context.Context, namespace, name string) (runtime.Object, error) {
+	if namespace != "kube-system" || name != s.name {
+		return nil, apierrors.NewNotFound(corev1.Resource("secrets"), name)
+	}
+	return nodeToken(nil), s.err
+}
+
+// TestFindToken: a user has a token by its name, and a store that does not answer is no answer.
+func TestFindToken(t *testing.T) {
+	failed := errors.New("failed")
+	for name, c := range map[string]struct {
+		stored secrets
+		found  bool
+		err    error
+	}{
+		"system:bootstrap:abcdef": {secrets{name: "bootstrap-token-abcdef"}, true, nil},
+		"system:bootstrap:other":  {secrets{name: "bootstrap-token-abcdef"}, false, nil},
+		"system:bootstrap:a/b":    {secrets{"bootstrap-token-a/b", apierrors.NewBadRequest("x")}, false, nil},
+		"system:bootstrap:failed": {secrets{"bootstrap-token-failed", failed}, false, failed},
+		"system:node:abcdef":      {secrets{name: "bootstrap-token-abcdef"}, false, nil},
+		"abcdef":                  {secrets{name: "bootstrap-token-abcdef"}, false, nil},
+	} {
+		secret, err := certificates.FindToken(t.Context(), c.stored, name)
+		if (secret != nil) != c.found || !errors.Is(err, c.err) {
+			t.Errorf("%s: found %t, %v", name, secret != nil, err)
 		}
 	}
 }

@@ -79,9 +79,9 @@ func TestRecord(t *testing.T) {
 		csr.Status.Conditions = conditions
 		return csr
 	}
-	issued, foreign, unfailed := with(condition(approved)), with(condition(approved)), condition(failed)
+	issued, foreign, unknown, unfailed := with(condition(approved)), with(condition(approved)), with(condition(approved)), condition(failed)
 	issued.Status.Certificate = []byte("x")
-	foreign.Spec.SignerName = "example.com/x"
+	foreign.Spec.SignerName, unknown.Spec.SignerName = "example.com/x", "kubernetes.io/kube-apiserver"
 	unfailed.Status = corev1.ConditionFalse
 	statusless := condition(failed)
 	statusless.Status = ""
@@ -99,6 +99,7 @@ func TestRecord(t *testing.T) {
 		"approved and not failed":   {with(condition(approved), unfailed), false, true},
 		"issued":                    {issued, false, false},
 		"approved, another's":       {foreign, false, false},
+		"approved, unknown signer":  {unknown, false, false},
 		"another condition":         {with(condition("Other")), true, false},
 		"another one, and approved": {with(condition("Other"), condition(approved)), false, true},
 	} {

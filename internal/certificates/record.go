@@ -18,7 +18,7 @@ type Record struct {
 // RecordOf returns the record of a CertificateSigningRequest.
 func RecordOf(obj runtime.Object) Record {
 	csr := obj.(*certificatesv1.CertificateSigningRequest)
-	record := Record{Undecided: Undecided(csr), Waiting: Known(csr.Spec.SignerName) && Waiting(csr)}
+	record := Record{Undecided: Undecided(csr), Waiting: Waiting(csr)}
 	record.Removable = End(csr)
 	return record
 }

@@ -8,6 +8,9 @@ import (
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	authorizationv1beta1 "k8s.io/api/authorization/v1beta1"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	certificatesv1alpha1 "k8s.io/api/certificates/v1alpha1"
+	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	rbacv1alpha1 "k8s.io/api/rbac/v1alpha1"
 	rbacv1beta1 "k8s.io/api/rbac/v1beta1"
@@ -21,7 +24,7 @@ import (
 func addOlderVersions(s *runtime.Scheme) {
 	for _, add := range []func(*runtime.Scheme) error{
 		authenticationv1beta1.AddToScheme, authenticationv1alpha1.AddToScheme, authorizationv1beta1.AddToScheme,
-		rbacv1beta1.AddToScheme, rbacv1alpha1.AddToScheme,
+		certificatesv1beta1.AddToScheme, certificatesv1alpha1.AddToScheme, rbacv1beta1.AddToScheme, rbacv1alpha1.AddToScheme,
 	} {
 		utilruntime.Must(add(s))
 	}
@@ -37,6 +40,8 @@ func addOlderVersions(s *runtime.Scheme) {
 	})
 	addOlder[authorizationv1beta1.SelfSubjectAccessReview, authorizationv1.SelfSubjectAccessReview](s, nil)
 	addOlder[authorizationv1beta1.SelfSubjectRulesReview, authorizationv1.SelfSubjectRulesReview](s, nil)
+
+	addOlder[certificatesv1beta1.CertificateSigningRequest, certificatesv1.CertificateSigningRequest](s, nil)
 
 	addOlder[rbacv1beta1.Role, rbacv1.Role](s, nil)
 	addOlder[rbacv1beta1.RoleBinding, rbacv1.RoleBinding](s, nil)

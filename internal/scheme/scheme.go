@@ -7,6 +7,7 @@ import (
 	userv1 "github.com/openshift/api/user/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +28,7 @@ var (
 		corev1.SchemeGroupVersion,
 		authenticationv1.SchemeGroupVersion,
 		authorizationv1.SchemeGroupVersion,
+		certificatesv1.SchemeGroupVersion,
 		rbacv1.SchemeGroupVersion,
 	}
 	mintmark  = []schema.GroupVersion{mintmarkv1alpha1.SchemeGroupVersion}
@@ -62,6 +64,7 @@ var types = map[schema.GroupVersion]func(*runtime.Scheme) error{
 	corev1.SchemeGroupVersion:           corev1.AddToScheme,
 	authenticationv1.SchemeGroupVersion: authenticationv1.AddToScheme,
 	authorizationv1.SchemeGroupVersion:  authorizationv1.AddToScheme,
+	certificatesv1.SchemeGroupVersion:   certificatesv1.AddToScheme,
 	rbacv1.SchemeGroupVersion:           rbacv1.AddToScheme,
 	oauthv1.GroupVersion:                oauthv1.Install,
 	mintmarkv1alpha1.SchemeGroupVersion: mintmarkv1alpha1.AddToScheme,
