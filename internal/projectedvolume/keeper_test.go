@@ -2,6 +2,7 @@ package projectedvolume_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/ptr"
 
 	"github.com/mintmark/mintmark/internal/projectedvolume"
@@ -34,7 +36,9 @@ type api struct {
 	// shorten is the longest life that it gives, 0 for any.
 	shorten, offset time.Duration
 	// empty has the tokens missing from the answers.
-	empty   bool
+	empty bool
+	// jwt has the tokens say their end.
+	jwt     bool
 	issued  []issue
 	refused []time.Time
 }
@@ -72,10 +76,14 @@ func (a *api) issue(action clienttesting.CreateActionImpl) (*authenticationv1.To
 	request.Spec.ExpirationSeconds = &seconds
 	a.issued = append(a.issued, issue{time.Now(), *request})
 	request.Status.Token = fmt.Sprintf("%s/%s/%d", action.Name, strings.Join(request.Spec.Audiences, ","), len(a.issued))
-	if a.empty {
-		request.Status.Token = ""
-	}
 	request.Status.ExpirationTimestamp = metav1.NewTime(time.Now().Add(a.offset + time.Duration(seconds)*time.Second))
+	switch {
+	case a.empty:
+		request.Status.Token = ""
+	case a.jwt:
+		payload := fmt.Sprintf(`{"exp":%d}`, request.Status.ExpirationTimestamp.Unix())
+		request.Status.Token = "header." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".signature"
+	}
 	return request, nil
 }
 
@@ -244,4 +252,49 @@ func TestFailedRenewal(t *testing.T) {
 			t.Errorf("the file has %q, status %+v", got, only(t, keeper))
 		}
 	})
+}
+
+// TestMetrics: the end of the first token, the volumes that fail, and the requests for tokens.
+func TestMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, begin := newAPI(), time.Now()
+		before := metric(t, "mintmark_agent_token_renewals_total")
+		keeper, _ := run(t, projectedvolume.Config{Client: server})
+		keeper.Set(pod("p", tokenSource("token", "", 600), tokenSource("long", "", 86400)))
+		keeper.Set(pod("q", configMapSource("no", false)))
+		synctest.Wait()
+		if got, want := metric(t, "mintmark_agent_token_expiration_timestamp_seconds"), float64(begin.Add(10*time.Minute).Unix()); got != want {
+			t.Errorf("the first token ends at %v, want %v", got, want)
+		}
+		if got := metric(t, "mintmark_agent_failing_volumes"); got != 1 {
+			t.Errorf("%v volumes fail", got)
+		}
+		if got := metric(t, "mintmark_agent_token_renewals_total") - before; got != 2 {
+			t.Errorf("%v tokens were asked for", got)
+		}
+		keeper.Remove("ns", "p", "")
+		keeper.Remove("ns", "q", "")
+		synctest.Wait()
+		if end, failing := metric(t, "mintmark_agent_token_expiration_timestamp_seconds"), metric(t, "mintmark_agent_failing_volumes"); end != 0 || failing != 0 {
+			t.Errorf("without pods: the first token ends at %v, and %v volumes fail", end, failing)
+		}
+	})
+}
+
+// metric is the value of a metric, summed over its labels.
+func metric(t *testing.T, name string) float64 {
+	t.Helper()
+	families, err := legacyregistry.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, family := range families {
+		if family.GetName() == name {
+			for _, m := range family.GetMetric() {
+				sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
 }
