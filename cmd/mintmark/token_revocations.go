@@ -26,7 +26,7 @@ func newTokenRevocationsCommand(s streams) *cobra.Command {
 	c := &tokenRevocationList{output: outputFormat{allowed: []string{"table", "json", "yaml"}}}
 	cmd := &cobra.Command{
 		Use:   "revocations",
-		Short: "List the tokens that were taken back",
+		Short: "List the tokens and client certificates that were taken back",
 		Long:  `List the TokenRevocations of a server: what they cover, who made them, and until when they are kept.`,
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return c.run(cmd, s) },
@@ -69,7 +69,7 @@ func (c *tokenRevocationList) run(cmd *cobra.Command, s streams) error {
 
 func writeRevocations(w io.Writer, entries []v1alpha1.TokenRevocation) error {
 	if len(entries) == 0 {
-		_, err := io.WriteString(w, "No tokens are revoked.\n")
+		_, err := io.WriteString(w, "Nothing is revoked.\n")
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -100,6 +100,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	ends := tokenEnds{
 		managed: cfg.Tokens.SigningKeyFile == "" && cfg.Tokens.SigningEndpoint == "",
 		keys:    views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
+		furtherCA: cfg.Authentication.ClientCAFile != "",
 	}
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
@@ -117,7 +118,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, ready, views.set, generic)
+	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, revoked, ready, views.set, generic)
 	if err != nil {
 		return nil, err
 	}
