@@ -66,6 +66,11 @@ func (f *connectionFlags) addTo(cmd *cobra.Command) {
 	_ = cmd.MarkFlagDirname("data-dir")
 }
 
+// requestContext bounds a request of a command with all its retries.
+func requestContext(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(cmd.Context(), requestTimeout)
+}
+
 // connection is a server that was found, and how to speak of it to a person.
 type connection struct {
 	config    *rest.Config
@@ -115,8 +120,7 @@ func (f *connectionFlags) open(cmd *cobra.Command, warnings io.Writer) (*connect
 			return nil, err
 		}
 	}
-	info, _ := debug.ReadBuildInfo()
-	config.UserAgent = "mintmark/" + versionFrom(info).Version
+	config.UserAgent = userAgent()
 	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
 	return &connection{
 		config: config, namespace: namespace, source: source, bearer: bearer,
@@ -173,6 +177,12 @@ func (f *connectionFlags) load(withToken bool) (*clientcmdapi.Config, *clientcmd
 		return loaded, rules, noCircle(loaded, f.sourceOf(rules))
 	}
 	return loaded, rules, nil
+}
+
+// userAgent is the program's name for servers.
+func userAgent() string {
+	info, _ := debug.ReadBuildInfo()
+	return "mintmark/" + versionFrom(info).Version
 }
 
 // files returns the kubeconfig files to read, the first having precedence: the one named on the command line, else

@@ -42,6 +42,7 @@ const (
 
 // facts are about all resources and subresources that are served, by group and name.
 var facts = map[string]fact{
+	"/configmaps":            {admin: true, secret: true, sample: `{metadata: {name: x}}`},
 	"/namespaces":            {admin: true},
 	"/namespaces/finalize":   {},
 	"/namespaces/status":     {admin: true},

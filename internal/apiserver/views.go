@@ -8,6 +8,7 @@ import (
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -47,6 +48,7 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 	}}
 	v.list = append(v.list, v.keys)
 	v.list = append(v.list, newCollectedViews(certificatesv1.Resource("certificatesigningrequests"))...)
+	v.list = append(v.list, newCollectedView(corev1.Resource("configmaps"), false))
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)
@@ -68,9 +70,14 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 func newCollectedViews(resources ...schema.GroupResource) []storedView {
 	views := make([]storedView, len(resources))
 	for i, resource := range resources {
-		views[i] = view.New(resource, true, func(runtime.Object) struct{} { return struct{}{} })
+		views[i] = newCollectedView(resource, true)
 	}
 	return views
+}
+
+// newCollectedView returns the view of a resource that only the garbage collector and the namespace controller look at.
+func newCollectedView(resource schema.GroupResource, clusterScoped bool) storedView {
+	return view.New(resource, clusterScoped, func(runtime.Object) struct{} { return struct{}{} })
 }
 
 // of returns the view of a resource, or nil.

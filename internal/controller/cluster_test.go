@@ -61,6 +61,7 @@ func newCluster(t *testing.T) *cluster {
 			"namespaces":      {&corev1.Namespace{}, &corev1.NamespaceList{}},
 			"serviceaccounts": {&corev1.ServiceAccount{}, &corev1.ServiceAccountList{}},
 			"secrets":         {&corev1.Secret{}, &corev1.SecretList{}},
+			"configmaps":      {&corev1.ConfigMap{}, &corev1.ConfigMapList{}},
 			"pods":            {&corev1.Pod{}, &corev1.PodList{}},
 			"roles":           {&rbacv1.Role{}, &rbacv1.RoleList{}},
 			"rolebindings":    {&rbacv1.RoleBinding{}, &rbacv1.RoleBindingList{}},
@@ -100,6 +101,9 @@ func decorated(t *testing.T, k kind, resource string, decorate func(generic.Stor
 func (c *cluster) run(t *testing.T, cfg Config, names ...string) (stop func()) {
 	t.Helper()
 	cfg.Client, cfg.Index, cfg.Roles, cfg.Controllers = c, c.index, c.roles, sets.New(names...)
+	for _, view := range []LinkView{c.index.ServiceAccounts, c.index.Secrets, c.index.Pods, c.roles.Roles, c.roles.RoleBindings} {
+		cfg.Resources = append(cfg.Resources, Resource{Namespaced: true, View: view})
+	}
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), c.logger))
 	controllers, err := New(cfg)
 	if err != nil {

@@ -27,6 +27,9 @@ var contents = []content{
 	contentOf("secrets", func(c kubernetes.Interface, namespace string) typedcorev1.SecretInterface {
 		return c.CoreV1().Secrets(namespace)
 	}),
+	contentOf("configmaps", func(c kubernetes.Interface, namespace string) typedcorev1.ConfigMapInterface {
+		return c.CoreV1().ConfigMaps(namespace)
+	}),
 	contentOf("pods", func(c kubernetes.Interface, namespace string) typedcorev1.PodInterface {
 		return c.CoreV1().Pods(namespace)
 	}),

@@ -6,6 +6,7 @@ import (
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -15,16 +16,18 @@ import (
 // addFieldLabels registers the field selectors that each kind supports. Kinds that aren't named here can be selected
 // by name and namespace, which the library provides.
 func addFieldLabels(s *runtime.Scheme) {
-	addLabels(s, "Namespace", map[string]string{"name": "metadata.name"},
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Namespace"), map[string]string{"name": "metadata.name"},
 		"metadata.name", "status.phase")
-	addLabels(s, "Node", nil,
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Node"), nil,
 		"metadata.name", "spec.unschedulable")
-	addLabels(s, "Pod", map[string]string{"spec.host": "spec.nodeName"},
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Pod"), map[string]string{"spec.host": "spec.nodeName"},
 		"metadata.name", "metadata.namespace",
 		"spec.hostNetwork", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
 		"status.nominatedNodeName", "status.phase", "status.podIP", "status.podIPs")
-	addLabels(s, "Secret", nil,
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Secret"), nil,
 		"metadata.name", "metadata.namespace", "type")
+	addLabels(s, certificatesv1.SchemeGroupVersion.WithKind("CertificateSigningRequest"), nil,
+		"metadata.name", "spec.signerName")
 
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAccessToken"), "clientName", "userName", "userUID", "authorizeToken")
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAuthorizeToken"), "clientName", "userName", "userUID")
@@ -33,10 +36,10 @@ func addFieldLabels(s *runtime.Scheme) {
 	addFurtherLabels(s, userv1.GroupVersion.WithKind("Identity"), "providerName", "providerUserName", "user.name", "user.uid")
 }
 
-// addLabels lets objects of a core kind be selected by the given labels, and by the keys of old, names from earlier
+// addLabels lets objects of a kind be selected by the given labels alone, and by the keys of old, names from earlier
 // releases.
-func addLabels(s *runtime.Scheme, kind string, old map[string]string, labels ...string) {
-	utilruntime.Must(s.AddFieldLabelConversionFunc(corev1.SchemeGroupVersion.WithKind(kind),
+func addLabels(s *runtime.Scheme, kind schema.GroupVersionKind, old map[string]string, labels ...string) {
+	utilruntime.Must(s.AddFieldLabelConversionFunc(kind,
 		func(label, value string) (string, string, error) {
 			if current, ok := old[label]; ok {
 				return current, value, nil
