@@ -131,6 +131,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := install(server, groups, reviewer, newDocuments(cfg.Tokens.JWKSURI, endpoint.address, keys)); err != nil {
 		return nil, err
 	}
+	installOpenAPI(server, generic)
 	self.Handler = server.Handler.FullHandlerChain
 	signer, err := newSignerSocket(ctx, cfg, keys, generic)
 	if err != nil {
