@@ -1,6 +1,6 @@
 // Package admission provides the admission plugins NamespaceLifecycle, NodeRestriction, NodeBootstrap, CertificateApproval,
-// CertificateSigning and CertificateSubjectRestriction. They check a request between its decoding and its storage, against the
-// live views.
+// CertificateSigning and CertificateSubjectRestriction. They check a request between its decoding and its storage, against
+// the live views.
 package admission
 
 import (

@@ -42,7 +42,8 @@ type Config struct {
 	Client kubernetes.Interface
 	// Metadata writes, too, for the garbage-collector-controller, which does not run without it.
 	Metadata metadata.Interface
-	// Resources are those whose objects the garbage-collector-controller collects. Their views are in step likewise.
+	// Resources are those whose objects the garbage-collector-controller collects, and of which the namespace-controller
+	// learns that a namespace may be empty. Their views are in step likewise.
 	Resources []Resource
 	// Index has the views that the controllers read and that tell them of changes. They are in step with the storage
 	// before Run is called.
