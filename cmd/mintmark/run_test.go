@@ -95,6 +95,8 @@ func TestFlags(t *testing.T) {
 	}
 	visit(newTokenCommand(streams{}))
 	visit(newKeysCommand(streams{}))
+	visit(newWorkloadCommand(streams{}))
+	visit(newAgentCommand())
 	visit(newVersionCommand(streams{}))
 }
 

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,7 +44,10 @@ func tokenArg(cmd *cobra.Command, args []string) error {
 // white space around it.
 func readToken(ctx context.Context, cmd *cobra.Command, s streams, arg string) (string, error) {
 	if arg == "-" {
-		read, err := readAll(ctx, s.in)
+		if err := stdinTaken(cmd); err != nil {
+			return "", err
+		}
+		read, err := readAll(ctx, s.in, maxTokenBytes)
 		if err != nil {
 			return "", fmt.Errorf("cannot read the token from standard input: %w", err)
 		}
@@ -60,27 +61,4 @@ func readToken(ctx context.Context, cmd *cobra.Command, s streams, arg string) (
 		return "", usageErrorf(cmd, "this is the value of an Authorization header: leave out the word in front of the token")
 	}
 	return token, nil
-}
-
-// readAll reads in until its end, at most maxTokenBytes, or until ctx is done: a read from a
-// terminal doesn't end by itself when the person gives up.
-func readAll(ctx context.Context, in io.Reader) (string, error) {
-	type result struct {
-		data []byte
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		data, err := io.ReadAll(io.LimitReader(in, maxTokenBytes+1))
-		done <- result{data, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return "", errors.New("interrupted")
-	case got := <-done:
-		if len(got.data) > maxTokenBytes {
-			return "", fmt.Errorf("it is longer than %d bytes, so it isn't a token", maxTokenBytes)
-		}
-		return string(got.data), got.err
-	}
 }

@@ -18,8 +18,8 @@ import (
 )
 
 // NodeRestriction is the plugin of that name. It keeps a node from changing pods of other nodes and other Node objects, from
-// setting the labels and taints by which pods are steered to it, and from getting tokens that none of its pods mounts. It has the
-// rules of kube-apiserver's plugin for each resource that is served.
+// setting the labels and taints by which pods are steered to it, from getting tokens that none of its pods mounts, and from asking
+// for certificates of another node. It has the rules of kube-apiserver's plugin for each resource that is served.
 type NodeRestriction struct {
 	// Pods are read as they are stored, at every request of a node.
 	Pods *view.View[boundobject.Pod]
@@ -58,6 +58,8 @@ func (n NodeRestriction) Admit(ctx context.Context, a admission.Attributes, _ ad
 		return n.admitToken(ctx, node, a)
 	case resource == coordinationv1.Resource("leases"):
 		return admitLease(node, a)
+	case resource == signingRequests && a.GetSubresource() == "" && a.GetOperation() == admission.Create:
+		return admitSigningRequest(a)
 	}
 	return nil
 }

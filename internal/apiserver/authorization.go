@@ -35,5 +35,9 @@ func newAdmission(nodeRestriction bool, index *boundobject.Index, authorizer *au
 			Pods: index.Pods, Nodes: index.Nodes, Authorizer: authorizer,
 		})
 	}
+	plugins = append(plugins,
+		mintmarkadmission.CertificateApproval{Authorizer: authorizer},
+		mintmarkadmission.CertificateSigning{Authorizer: authorizer},
+		mintmarkadmission.CertificateSubjectRestriction{})
 	return admission.NewChainHandler(plugins...)
 }

@@ -25,7 +25,7 @@ import (
 // TestMain lets the test's binary be the programs that the benchmark starts: itself as the floor, and the server.
 func TestMain(m *testing.M) {
 	switch {
-	case len(os.Args) > 1 && os.Args[1] == floorCommand:
+	case len(os.Args) > 1 && (os.Args[1] == floorCommand || os.Args[1] == etcdCommand):
 		main()
 	case len(os.Args) > 1 && os.Args[1] == "serve":
 		if err := serve(os.Args[2:]); err != nil {

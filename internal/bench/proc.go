@@ -147,9 +147,9 @@ func lookUp(text, key string) (string, bool) {
 	return "", false
 }
 
-// memory is what a process holds, in bytes: all of it, and what of that is pages of files, such as a store that is
-// mapped into memory. The kernel can take those back.
-type memory struct{ resident, files int64 }
+// memory is what a process holds, in bytes: all of it, what of that is pages of files, such as a store that is mapped into
+// memory, and the most that it has held so far. The kernel can take the pages of files back.
+type memory struct{ resident, files, peak int64 }
 
 func readMemory(pid int) (memory, error) {
 	text, err := os.ReadFile(filepath.Join(procDir, strconv.Itoa(pid), "status"))
@@ -157,7 +157,7 @@ func readMemory(pid int) (memory, error) {
 		return memory{}, fmt.Errorf("the memory of process %d: %w", pid, err)
 	}
 	var m memory
-	for key, to := range map[string]*int64{"VmRSS": &m.resident, "RssFile": &m.files} {
+	for key, to := range map[string]*int64{"VmRSS": &m.resident, "RssFile": &m.files, "VmHWM": &m.peak} {
 		if *to, err = parseKilobytes(string(text), key); err != nil {
 			return memory{}, fmt.Errorf("the memory of process %d: %w", pid, err)
 		}

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	startTimeout = time.Minute
+	startTimeout = 10 * time.Minute
 	// stopTimeout is how long a process may take to end by itself.
 	stopTimeout = 15 * time.Second
 	// endTimeout is how long it may take to be told that a process has ended, after its connections have.
@@ -33,6 +33,8 @@ const (
 type process struct {
 	pid    int
 	cancel context.CancelFunc
+	// end kills it.
+	end func()
 	// done is closed when the process has ended.
 	done chan struct{}
 }
@@ -48,7 +50,7 @@ func start(ctx context.Context, configure func(*exec.Cmd), program string, args 
 		cancel()
 		return nil, err
 	}
-	p := &process{pid: cmd.Process.Pid, cancel: cancel, done: make(chan struct{})}
+	p := &process{pid: cmd.Process.Pid, cancel: cancel, end: func() { _ = cmd.Process.Kill() }, done: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // its log says more
 		close(p.done)
@@ -151,6 +153,13 @@ func isReady(ctx context.Context, config *rest.Config) error {
 		return fmt.Errorf("/readyz answers %s", response.Status)
 	}
 	return nil
+}
+
+// kill ends the process as kill -9 does, and returns when it has ended.
+func (p *process) kill() {
+	p.end()
+	<-p.done
+	p.cancel()
 }
 
 func tail(file string) string {

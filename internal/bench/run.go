@@ -24,13 +24,15 @@ const serverName = "mintmark"
 // cleanTimeout bounds the clean-up, which takes place after an interrupt as well.
 const cleanTimeout = 30 * time.Second
 
+// programs are what the program does besides. Floor and etcd are for processes that it starts itself.
+var programs = map[string]func(ctx context.Context, args []string, s streams) error{
+	floorCommand: runFloor, etcdCommand: runEtcd, sizeCommand: runSize, propagationCommand: runPropagation,
+}
+
 // run is the program.
 func run(ctx context.Context, args []string, s streams) error {
-	if len(args) > 0 && args[0] == floorCommand {
-		return runFloor(ctx, args[1:], s)
-	}
-	if len(args) > 0 && args[0] == sizeCommand {
-		return runSize(ctx, args[1:], s)
+	if len(args) > 0 && programs[args[0]] != nil {
+		return programs[args[0]](ctx, args[1:], s)
 	}
 	opts, err := parseFlags(args, s.out)
 	if errors.Is(err, pflag.ErrHelp) {

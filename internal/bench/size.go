@@ -7,64 +7,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/datadir"
+	"github.com/mintmark/mintmark/internal/etcd"
 )
-
-// sizeCommand has the program measure what stored objects cost instead of what requests cost.
-const sizeCommand = "size"
-
-// size is the flags of that command.
-type size struct {
-	plan
-	binary  string
-	flags   []string
-	objects int
-	// revocations has the objects be revocations of tokens.
-	revocations bool
-	settle      time.Duration
-}
-
-const sizeUsage = `Usage: bench size [flags]
-
-Measures what service accounts and pods, or revocations of tokens, cost a server with the embedded etcd: memory, the time
-until /readyz answers, and the CPU of reviews beside them. The working directory is the module's, unless --binary is given.
-
-`
-
-func parseSizeFlags(args []string, out io.Writer) (*size, error) {
-	o := &size{plan: plan{rounds: 5, window: time.Second, warm: minWarm}}
-	fs := pflag.NewFlagSet(sizeCommand, pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.SetOutput(out)
-	fs.Usage = func() { _, _ = fmt.Fprint(out, sizeUsage+fs.FlagUsages()) }
-	fs.StringVar(&o.binary, "binary", "", "the mintmark to measure. Default: one that is built for it")
-	fs.StringArrayVar(&o.flags, "server-flag", nil, "flag to start it with; may be repeated. Default: its defaults")
-	fs.IntVar(&o.objects, "objects", 100_000, "how many service accounts, and as many pods")
-	fs.BoolVar(&o.revocations, "revocations", false, "store as many revocations of tokens instead")
-	fs.IntVar(&o.rounds, "rounds", o.rounds, "windows for each server and kind of review, after one to warm up")
-	fs.DurationVar(&o.window, "window", o.window, "how long each of them is")
-	fs.DurationVar(&o.settle, "settle", 30*time.Second, "how long a server is left alone before its memory is read")
-	fs.IntVar(&o.workers, "concurrency", 16, "requests at once")
-	if err := fs.Parse(args); err != nil {
-		return nil, err
-	}
-	switch {
-	case fs.NArg() > 0:
-		return nil, fmt.Errorf("there are no arguments, only flags: %q", fs.Args())
-	case o.objects < 1:
-		return nil, errors.New("--objects: at least one is needed")
-	case o.settle < 0:
-		return nil, errors.New("--settle: a time can't be negative")
-	case o.workers < 1:
-		return nil, errors.New("--concurrency: at least one is needed")
-	case o.rounds < 1 || o.window <= 0:
-		return nil, errors.New("--rounds, --window: at least one round of some length is needed")
-	}
-	return o, nil
-}
 
 // state holds the figures of a server at one time.
 type state struct {
@@ -114,41 +67,115 @@ func (o *size) measure(ctx context.Context, dir string, log io.Writer) ([]state,
 			return nil, err
 		}
 	}
-	full, stored, fillWith := fmt.Sprintf("%d accounts, %d pods", o.objects, o.objects), 2*o.objects, fill
-	if o.revocations {
-		full, stored, fillWith = fmt.Sprintf("%d revocations", o.objects), o.objects, fillRevocations
+	flags, stop, err := o.store(ctx, dir)
+	if err != nil {
+		return nil, err
 	}
-	var states []state
-	for _, run := range []struct {
-		fresh, refilled string
-		before, after   int
-	}{
-		{fresh: "new"},
-		{fresh: "empty", refilled: full, after: stored},
-		{fresh: full + ", started again", before: stored},
-	} {
-		err := o.visit(ctx, binary, filepath.Join(dir, "data"), log, func(look func(name string, objects int) error, admin *site) error {
-			if err := look(run.fresh, run.before); err != nil || run.refilled == "" {
+	defer stop()
+	return o.measureWith(ctx, binary, filepath.Join(dir, dataName), flags, log)
+}
+
+// dataName is the name of the server's data directory.
+const dataName = "data"
+
+// store starts the etcd that the server is to use, if that is not its own, and returns the flags of the server.
+func (o *size) store(ctx context.Context, dir string) (flags []string, stop func(), err error) {
+	if !o.etcd {
+		return o.flags, func() {}, nil
+	}
+	if err := shareKey(filepath.Join(dir, dataName)); err != nil {
+		return nil, nil, err
+	}
+	own, err := startCluster(ctx, filepath.Join(dir, "etcd"), 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(slices.Clone(o.flags), "--etcd-servers="+own.urls()[0]), own.stop, nil
+}
+
+// measureWith takes the steps of measure with a server of those flags.
+func (o *size) measureWith(ctx context.Context, binary, dataDir string, flags []string, log io.Writer) (states []state, err error) {
+	visit := func(use func(look func(name string, objects int) error, admin *site) error) error {
+		return o.visit(ctx, binary, dataDir, flags, log, use, &states)
+	}
+	again := func(full stock) error {
+		return visit(func(look func(string, int) error, admin *site) error {
+			return errors.Join(look(full.String()+", started again", full.total()), o.check(ctx, admin, full))
+		})
+	}
+	err = visit(func(look func(string, int) error, _ *site) error { return look("new", 0) })
+	if err != nil {
+		return nil, err
+	}
+	var like *specimens
+	err = visit(func(look func(string, int) error, admin *site) error {
+		if err = look("empty", 0); err != nil {
+			return err
+		}
+		if o.direct {
+			like, err = newSpecimens(ctx, admin)
+			return err
+		}
+		full := o.of(o.objects[0])
+		if err := o.fill(ctx, admin, full, log); err != nil {
+			return err
+		}
+		return look(full.String(), full.total())
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !o.direct {
+		return states, again(o.of(o.objects[0]))
+	}
+	var before stock
+	for _, n := range o.objects {
+		full := o.of(n)
+		err := o.inStore(ctx, dataDir, flags, func(client *clientv3.Client) error {
+			if err := like.write(ctx, client, before, full, o.workers, log); err != nil {
 				return err
 			}
-			if err := fillWith(ctx, admin, o.objects, o.workers, log); err != nil {
-				return err
-			}
-			return look(run.refilled, run.after)
-		}, &states)
+			return writeLittle(ctx, client, o.workers)
+		})
 		if err != nil {
 			return nil, err
 		}
+		if err := again(full); err != nil {
+			return nil, err
+		}
+		before = full
 	}
 	return states, nil
 }
 
+// inStore calls use with a client of the store of a server that is stopped.
+func (o *size) inStore(ctx context.Context, dataDir string, flags []string, use func(*clientv3.Client) error) error {
+	var endpoint string
+	if o.etcd {
+		endpoint = strings.TrimPrefix(flags[len(flags)-1], "--etcd-servers=")
+	} else {
+		klog.LogToStderr(false)
+		klog.SetOutput(io.Discard) // etcd finds these writes unusually large, and tells all of their keys
+		embedded, err := etcd.Start(ctx, etcd.Config{Dir: filepath.Join(dataDir, datadir.Store)})
+		if err != nil {
+			return err
+		}
+		defer embedded.Close()
+		endpoint = embedded.Endpoint()
+	}
+	client, err := etcdClient(endpoint)
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(client), client.Close())
+}
+
 // visit starts a server and calls use with a function that looks at it.
-func (o *size) visit(ctx context.Context, binary, dataDir string, log io.Writer,
+func (o *size) visit(ctx context.Context, binary, dataDir string, flags []string, log io.Writer,
 	use func(look func(name string, objects int) error, own *site) error, states *[]state,
 ) error {
 	began := time.Now()
-	server, admin, err := startServer(ctx, binary, dataDir, o.flags)
+	server, admin, err := startServer(ctx, binary, dataDir, flags)
 	if err != nil {
 		return err
 	}
@@ -172,6 +199,16 @@ func (o *size) visit(ctx context.Context, binary, dataDir string, log io.Writer,
 		if _, err := fmt.Fprintln(log, name); err != nil {
 			return err
 		}
+		// What the start left to do in the background is done meanwhile.
+		select {
+		case <-time.After(o.settle):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		seen := state{name: name, starts: starts, startCPU: startCPU, objects: objects}
+		if seen.memory, err = readMemory(server.pid); err != nil {
+			return err
+		}
 		var reviews [2]round
 		for i, scenario := range scenarios()[:len(reviews)] {
 			results, err := bench.measure(ctx, scenario, http1)
@@ -180,16 +217,8 @@ func (o *size) visit(ctx context.Context, binary, dataDir string, log io.Writer,
 			}
 			reviews[i] = results[1].typical()
 		}
-		select {
-		case <-time.After(o.settle):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		seen := state{name: name, starts: starts, startCPU: startCPU, review: reviews[0], first: reviews[1], objects: objects}
+		seen.review, seen.first = reviews[0], reviews[1]
 		starts, startCPU = 0, 0
-		if seen.memory, err = readMemory(server.pid); err != nil {
-			return err
-		}
 		*states = append(*states, seen)
 		return nil
 	}
@@ -199,8 +228,8 @@ func (o *size) visit(ctx context.Context, binary, dataDir string, log io.Writer,
 // sizeTable writes states as a table of Markdown. The first one is what the others are compared with, but for the start.
 func sizeTable(states []state) string {
 	var out strings.Builder
-	out.WriteString("| server | /readyz after ms | CPU until then ms | resident MB | of that, from files MB | for each object KB | review, warm: CPU µs | ratio | review, new: CPU µs |\n")
-	out.WriteString("|--------|-----------------:|------------------:|------------:|-----------------------:|-------------------:|---------------------:|------:|--------------------:|\n")
+	out.WriteString("| server | /readyz after ms | CPU until then ms | resident MB | of that, from files MB | for each object KB | peak MB | review, warm: CPU µs | ratio | review, new: CPU µs |\n")
+	out.WriteString("|--------|-----------------:|------------------:|------------:|-----------------------:|-------------------:|--------:|---------------------:|------:|--------------------:|\n")
 	empty := states[0].memory
 	for _, s := range states {
 		starts, each := " | ", ""
@@ -210,8 +239,8 @@ func sizeTable(states []state) string {
 		if s.objects > 0 {
 			each = fmt.Sprintf("%.2f", float64(s.memory.resident-empty.resident)/float64(s.objects)/1000)
 		}
-		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s | %.1f | %s |\n", s.name, starts,
-			megabytes(s.memory.resident), megabytes(s.memory.files), each, micros(s.review.cpu), s.review.ratio, micros(s.first.cpu))
+		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s | %s | %.1f | %s |\n", s.name, starts,
+			megabytes(s.memory.resident), megabytes(s.memory.files), each, megabytes(s.memory.peak), micros(s.review.cpu), s.review.ratio, micros(s.first.cpu))
 	}
 	return out.String()
 }

@@ -16,10 +16,10 @@ func TestSize(t *testing.T) {
 		t.Fatalf("%v\n%s", err, &log)
 	}
 	for name, figures := range map[string]string{
-		"new":                               `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| \d+ \| \d+\.\d \| [1-9]\d*`,
-		"empty":                             `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| \d+ \| \d+\.\d \| [1-9]\d*`,
-		"3 accounts, 3 pods":                ` \|  \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| \d+ \| \d+\.\d \| [1-9]\d*`,
-		"3 accounts, 3 pods, started again": `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| \d+ \| \d+\.\d \| [1-9]\d*`,
+		"new":                               `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| [1-9]\d* \| \d+ \| \d+\.\d \| [1-9]\d*`,
+		"empty":                             `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \|  \| [1-9]\d* \| \d+ \| \d+\.\d \| [1-9]\d*`,
+		"3 accounts, 3 pods":                ` \|  \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| [1-9]\d* \| \d+ \| \d+\.\d \| [1-9]\d*`,
+		"3 accounts, 3 pods, started again": `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| [1-9]\d* \| \d+ \| \d+\.\d \| [1-9]\d*`,
 	} {
 		if !regexp.MustCompile(`(?m)^\| ` + name + ` \| ` + figures + ` \|$`).MatchString(out) {
 			t.Errorf("no row with all figures for %q", name)
@@ -44,25 +44,49 @@ func TestSizeOfRevocations(t *testing.T) {
 	}
 }
 
+// TestSizeOfStore fills the store of a server directly: its own, and an etcd outside of it.
+func TestSizeOfStore(t *testing.T) {
+	for name, test := range map[string]struct{ flags, rows []string }{
+		"its own":  {[]string{"--direct", "--revocations", "--objects=3,5"}, []string{"3 revocations, started again", "5 revocations, started again"}},
+		"external": {[]string{"--etcd", "--objects=1003", "--pods=2"}, []string{"1003 accounts, 2 pods, started again"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			out, err := command(t.Context(), t, &log, append([]string{sizeCommand, "--binary", binary(t), "--settle=0s", "--rounds=1", "--window=300ms"}, test.flags...)...)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, &log)
+			}
+			for _, row := range test.rows {
+				if !strings.Contains(out, "| "+row+" |") {
+					t.Errorf("no row %s in\n%s", row, out)
+				}
+			}
+		})
+	}
+}
+
 func TestSizeTable(t *testing.T) {
 	table := sizeTable([]state{
 		{name: "new", memory: memory{resident: 100e6, files: 70e6}},
 		{name: "full", memory: memory{resident: 300e6, files: 100e6}, objects: 100_000},
 	})
-	if want := "| full |  |  | 300 | 100 | 2.00 | 0 | 0.0 | 0 |"; !strings.Contains(table, want) {
+	if want := "| full |  |  | 300 | 100 | 2.00 | 0 | 0 | 0.0 | 0 |"; !strings.Contains(table, want) {
 		t.Errorf("no %s in\n%s", want, table)
 	}
 }
 
 func TestSizeFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                "",
-		"--objects=1":     "",
-		"--objects=0":     "--objects: at least one",
-		"--concurrency=0": "--concurrency: at least one",
-		"--settle=-1s":    "--settle",
-		"--rounds=0":      "--rounds",
-		"x":               "no arguments",
+		"":                     "",
+		"--objects=1":          "",
+		"--objects=0":          "--objects: at least one",
+		"--objects=1,2":        "--objects: several",
+		"--objects=2,1":        "--objects: at least one",
+		"--etcd --objects=1,2": "",
+		"--concurrency=0":      "--concurrency: at least one",
+		"--settle=-1s":         "--settle",
+		"--rounds=0":           "--rounds",
+		"x":                    "no arguments",
 	} {
 		_, err := parseSizeFlags(strings.Fields(args), &bytes.Buffer{})
 		checkError(t, err, want)

@@ -26,17 +26,15 @@ var rules = map[string]func(*x509.CertificateRequest, []certificatesv1.KeyUsage)
 	legacySigner:                                        func(*x509.CertificateRequest, []certificatesv1.KeyUsage) error { return nil },
 }
 
-// Known reports whether there is a signer of that name here.
-func Known(signer string) bool { return rules[signer] != nil }
-
-// Check returns the first rule of its signer that a request breaks, in kube-controller-manager's words.
+// Check returns the first rule of its signer that a waiting request breaks, in kube-controller-manager's words.
 func Check(csr *certificatesv1.CertificateSigningRequest, request *x509.CertificateRequest) error {
 	return rules[csr.Spec.SignerName](request, csr.Spec.Usages)
 }
 
-// Waiting reports whether a request waits for its signer: it is approved, neither denied nor failed, and has no certificate.
+// Waiting reports whether a request waits for one of the signers here: it is approved, neither denied nor failed, and has no
+// certificate.
 func Waiting(csr *certificatesv1.CertificateSigningRequest) bool {
-	if len(csr.Status.Certificate) > 0 || Has(csr, certificatesv1.CertificateApproved) == nil || Has(csr, certificatesv1.CertificateDenied) != nil {
+	if rules[csr.Spec.SignerName] == nil || len(csr.Status.Certificate) > 0 || Has(csr, certificatesv1.CertificateApproved) == nil || Has(csr, certificatesv1.CertificateDenied) != nil {
 		return false
 	}
 	// Old servers stored conditions without a status.

@@ -21,7 +21,11 @@ type RevocationStore interface {
 const (
 	// revocationSweep is how often the tokenrevocation-cleaner looks at all entries at least, and soonest how often at most.
 	revocationSweep, soonest = time.Hour, time.Minute
-	revocationPage           = 2000
+	// revocationPage is how many entries are read at a time. For every page etcd counts all entries that are left.
+	revocationPage = 5000
+	// A sweep over many entries takes one part in sweepShare of the time of a processor, and begins anew after restShare times
+	// the time that it has worked.
+	sweepShare, restShare = 10, 200
 )
 
 // newRevocationController makes the tokenrevocation-cleaner, which removes entries when no token that they cover can be alive. An
@@ -36,11 +40,13 @@ func newRevocationController(cfg Config) func(context.Context) {
 	}
 }
 
-// sweepRevocations removes the entries that have expired, and returns when to look again.
+// sweepRevocations removes the entries that have expired, and returns when to look again. It is slow on purpose: a million
+// entries take a minute of CPU, and reviews need the processors.
 func (cfg Config) sweepRevocations(ctx context.Context, _ string) (time.Duration, error) {
-	pause := revocationSweep
+	pause, worked := revocationSweep, time.Duration(0)
 	var errs []error
 	for options := (metav1.ListOptions{Limit: revocationPage}); ; {
+		began := time.Now()
 		page, err := cfg.Revocations.List(ctx, options)
 		if err != nil {
 			return 0, err
@@ -56,9 +62,26 @@ func (cfg Config) sweepRevocations(ctx context.Context, _ string) (time.Duration
 			}
 			errs = append(errs, cfg.removeRevocation(ctx, entry))
 		}
+		took := time.Since(began)
+		worked += took
 		if options.Continue = page.Continue; options.Continue == "" {
-			return max(pause, soonest), errors.Join(errs...)
+			return max(pause, soonest, restShare*worked), errors.Join(errs...)
 		}
+		if err := rest(ctx, (sweepShare-1)*took); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// rest waits, unless the context ends.
+func rest(ctx context.Context, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,17 +21,23 @@ import (
 type shelf struct {
 	mu      sync.Mutex
 	entries []v1alpha1.TokenRevocation
+	// slow is how long a page takes, and read when pages were read.
+	slow time.Duration
+	read []time.Time
 }
 
 func (s *shelf) List(_ context.Context, options metav1.ListOptions) (*v1alpha1.TokenRevocationList, error) {
+	time.Sleep(s.slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := 0
-	_, _ = fmt.Sscan(options.Continue, &from)
+	s.read = append(s.read, time.Now())
+	byName := func(a, b v1alpha1.TokenRevocation) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortFunc(s.entries, byName)
+	from, _ := slices.BinarySearchFunc(s.entries, v1alpha1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{Name: options.Continue}}, byName)
 	to := min(from+2, len(s.entries))
 	page := &v1alpha1.TokenRevocationList{Items: slices.Clone(s.entries[from:to])}
 	if to < len(s.entries) {
-		page.Continue = fmt.Sprint(to)
+		page.Continue = s.entries[to].Name
 	}
 	return page, nil
 }
@@ -93,6 +100,47 @@ func TestRevocationCleaner(t *testing.T) {
 			if !slices.Equal(names, step.want) {
 				t.Errorf("after another %s: %q, want %q", step.after, names, step.want)
 			}
+		}
+		cancel()
+		<-done
+	})
+}
+
+// TestRevocationCleanerIsSlow: a sweep over many entries leaves nine tenths of a processor to reviews, and the next one comes
+// late, even if an entry expires before.
+func TestRevocationCleanerIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{slow: 10 * time.Second}
+		for i := range 8 {
+			expires := metav1.NewTime(time.Now().Add(10 * time.Minute))
+			s.entries = append(s.entries, v1alpha1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}})
+			s.entries[i].Status.Expires = &expires
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cleaner, err := controller.New(controller.Config{Controllers: sets.New("tokenrevocation-cleaner"), Revocations: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			cleaner.Run(ctx)
+		}()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		s.mu.Lock()
+		if len(s.read) != 4 {
+			t.Errorf("%d pages were read, want one sweep of 4", len(s.read))
+		}
+		for i := range len(s.read) - 1 {
+			if pause := s.read[i+1].Sub(s.read[i]); pause < 100*time.Second {
+				t.Errorf("a page that takes 10 s was read %s after another one", pause)
+			}
+		}
+		s.mu.Unlock()
+		time.Sleep(time.Hour)
+		if left := s.names(); len(left) != 0 {
+			t.Errorf("entries that have expired are left: %q", left)
 		}
 		cancel()
 		<-done

@@ -1,4 +1,4 @@
 package datadir
 
 // OpenAs opens a directory as a process of another user would.
-func OpenAs(uid int, path string) (*Dir, error) { return openAs(caller{uid: uid, gid: uid}, path) }
+func OpenAs(uid int, path string) (*Dir, error) { return openAs(caller{Use: serverUse, uid: uid, gid: uid}, path) }

@@ -13,6 +13,12 @@ import (
 // maxFile bounds what is read of a file of the directory.
 const maxFile = 4 << 20
 
+// Read returns what a file holds, or nothing if there is no such file.
+func (d *Dir) Read(name string) ([]byte, error) { return d.read(name) }
+
+// Write puts data into a file that only the owner of the directory may read.
+func (d *Dir) Write(name string, data []byte) error { return d.write(name, data, privateMode) }
+
 // read returns what a file holds, or nothing if there is no such file. It follows no link and waits for no pipe.
 func (d *Dir) read(name string) ([]byte, error) {
 	before, err := d.root.Lstat(name)

@@ -39,7 +39,7 @@ type Options struct {
 	controllers []string
 	// authorization and admission hold their flags.
 	authorization authorizationFlags
-	admission     []string
+	admission     admissionFlags
 	// signer holds the flags about external signers.
 	signer signerFlags
 	// issuer is the one OpenID Connect issuer that flags can describe.
@@ -72,9 +72,10 @@ func New() *Options {
 			Tracing:      genericoptions.NewTracingOptions(),
 			Tokens:       apiserver.Tokens{Lookup: true, SigningKeyLead: defaultSigningKeyLead},
 			Authentication: apiserver.Authentication{
-				Anonymous:    true,
-				PublicIssuer: true,
-				Webhook:      authn.WebhookConfig{Version: "v1beta1", CacheTTL: 2 * time.Minute},
+				Anonymous:       true,
+				BootstrapTokens: true,
+				PublicIssuer:    true,
+				Webhook:         authn.WebhookConfig{Version: "v1beta1", CacheTTL: 2 * time.Minute},
 			},
 		},
 	}
@@ -99,7 +100,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.signer.add(groups.FlagSet("tokens"))
 	o.addAuthenticationFlags(groups.FlagSet("authentication"))
 	o.authorization.add(groups.FlagSet("authorization"))
-	o.addAdmissionFlags(groups.FlagSet("authorization"))
+	o.admission.add(groups.FlagSet("authorization"))
 	o.issuer.add(groups.FlagSet("authentication"))
 	pick(groups.FlagSet("serving"), o.config.Serving.AddFlags, "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file", "tls-cipher-suites",
 		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
@@ -181,7 +182,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	} else {
 		errs = append(errs, o.authorization.checkWebhooks(authorizers)...)
 	}
-	restricted, err := o.nodeRestriction()
+	restricted, err := o.admission.nodeRestriction()
 	if err != nil {
 		errs = append(errs, err)
 	}

@@ -65,14 +65,9 @@ var errMisplaced = errors.New("the object has another name than its key")
 
 // decode returns the object that is stored under a key.
 func (e *encoding) decode(ctx context.Context, key Key, kv *mvccpb.KeyValue) (runtime.Object, error) {
-	data := kv.Value
-	if e.transformer != nil {
-		plain, _, err := e.transformer.TransformFromStorage(ctx, kv.Value, value.DefaultContext(kv.Key))
-		if err != nil {
-			// The error of a transformer may quote its configuration, and says nothing of use to the reader of a log.
-			return nil, errors.New("it can't be decrypted with the configured keys")
-		}
-		data = plain
+	data, err := e.plain(ctx, kv)
+	if err != nil {
+		return nil, err
 	}
 	obj, _, err := e.codec.Decode(data, nil, e.new())
 	if err != nil {
@@ -86,4 +81,17 @@ func (e *encoding) decode(ctx context.Context, key Key, kv *mvccpb.KeyValue) (ru
 		return nil, errMisplaced
 	}
 	return obj, nil
+}
+
+// plain returns what is stored under a key, decrypted.
+func (e *encoding) plain(ctx context.Context, kv *mvccpb.KeyValue) ([]byte, error) {
+	if e.transformer == nil {
+		return kv.Value, nil
+	}
+	plain, _, err := e.transformer.TransformFromStorage(ctx, kv.Value, value.DefaultContext(kv.Key))
+	if err != nil {
+		// The error of a transformer may quote its configuration, and says nothing of use to the reader of a log.
+		return nil, errors.New("it can't be decrypted with the configured keys")
+	}
+	return plain, nil
 }

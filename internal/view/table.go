@@ -18,9 +18,14 @@ import (
 // not ask the view.
 //
 // An object that can't be read any more keeps the record that it had. So the resource must be one whose objects don't change.
-func NewPacked[T any](resource schema.GroupResource, clusterScoped bool, record func(runtime.Object) T, changed func(before, after *T)) *View[T] {
+//
+// Read may be nil. It is a shorter way to the record of an object from the bytes that are stored, for a list of a million of
+// them. If it reports false, the object is decoded as any other.
+func NewPacked[T any](resource schema.GroupResource, clusterScoped bool, record func(runtime.Object) T,
+	read func(Key, []byte) (T, bool), changed func(before, after *T),
+) *View[T] {
 	v := New(resource, clusterScoped, record)
-	v.objects = table[T]{packed: &packed[T]{changed: changed, entries: map[digest]small[T]{}}}
+	v.objects = table[T]{packed: &packed[T]{read: read, changed: changed, entries: map[digest]small[T]{}}}
 	_, _ = rand.Read(v.objects.packed.secret[:]) // never fails
 	return v
 }
@@ -33,6 +38,7 @@ type table[T any] struct {
 
 // packed is the form of a table that takes the least memory.
 type packed[T any] struct {
+	read    func(Key, []byte) (T, bool)
 	changed func(before, after *T)
 	entries map[digest]small[T]
 	secret  [16]byte // of the process, so that callers can't look for names that collide
@@ -64,6 +70,13 @@ func (t *table[T]) get(key Key) (entry[T], bool) {
 	}
 	s, ok := t.packed.entries[t.packed.digest(key)]
 	return entry[T]{record: s.record, version: s.at()}, ok
+}
+
+func (t *table[T]) len() int {
+	if t.packed == nil {
+		return len(t.entries)
+	}
+	return len(t.packed.entries)
 }
 
 func (t *table[T]) put(key Key, e entry[T]) {
@@ -108,12 +121,12 @@ func (t *table[T]) all() iter.Seq2[Key, entry[T]] { return maps.All(t.entries) }
 
 // retain removes the entries of a packed table whose objects are not stored at a version, and that are not younger. The
 // objects that are stored are those of the list and those that can't be read.
-func (p *packed[T]) retain(list []listed[T], bad map[Key]badObject, version uint64) {
-	there := make(map[digest]struct{}, len(list))
-	for i := range list {
-		there[p.digest(list[i].key)] = struct{}{}
+func (p *packed[T]) retain(list *list[T], version uint64) {
+	there := map[digest]struct{}{}
+	for l := range list.all() {
+		there[p.digest(l.key)] = struct{}{}
 	}
-	for key := range bad {
+	for key := range list.bad {
 		there[p.digest(key)] = struct{}{}
 	}
 	for d, s := range p.entries {

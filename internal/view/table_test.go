@@ -13,8 +13,8 @@ func TestPackedKeepsWhatCantBeRead(t *testing.T) {
 		want string
 	}{
 		"a change that can't be read": {func(v *View[string]) { v.spoil(0, key, badObject{version: 2}) }, "1"},
-		"listed, and can't be read":   {func(v *View[string]) { _ = v.replace(0, nil, map[Key]badObject{key: {version: 2}}, 3) }, "1"},
-		"not listed":                  {func(v *View[string]) { _ = v.replace(0, nil, nil, 3) }, ""},
+		"listed, and can't be read":   {func(v *View[string]) { _ = v.replace(0, &list[string]{bad: map[Key]badObject{key: {version: 2}}}, 3) }, "1"},
+		"not listed":                  {func(v *View[string]) { _ = v.replace(0, listOf(), 3) }, ""},
 		"deleted since": {func(v *View[string]) {
 			v.spoil(0, key, badObject{version: 2})
 			feed(v, change{key: key, version: 3, gone: true})
@@ -23,7 +23,7 @@ func TestPackedKeepsWhatCantBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := packedWorld(0)
-			_ = w.view.replace(0, listOf(change{key: key, version: 1}), nil, 1)
+			_ = w.view.replace(0, listOf(change{key: key, version: 1}), 1)
 			test.then(w.view)
 			got, ok := w.view.Get(key.Namespace, key.Name)
 			if got != test.want || w.records["1"] != ok {

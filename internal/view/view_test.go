@@ -57,7 +57,7 @@ func newWorld(seed uint64) *world {
 func packedWorld(seed uint64) *world {
 	w := newWorld(seed)
 	w.packed, w.records = true, map[string]bool{}
-	w.view = NewPacked(w.view.resource, false, w.view.record, func(before, after *string) {
+	w.view = NewPacked(w.view.resource, false, w.view.record, nil, func(before, after *string) {
 		if before != nil {
 			delete(w.records, *before)
 		}
@@ -91,12 +91,12 @@ func feed(v *View[string], c change) {
 }
 
 // listOf is a list of objects, as etcd tells it.
-func listOf(changes ...change) []listed[string] {
-	var list []listed[string]
+func listOf(changes ...change) *list[string] {
+	var part []listed[string]
 	for _, c := range changes {
-		list = append(list, listed[string]{key: c.key, version: c.version, record: strconv.FormatUint(c.version, 10), whole: c.object()})
+		part = append(part, listed[string]{key: c.key, version: c.version, record: strconv.FormatUint(c.version, 10), whole: c.object()})
 	}
-	return list
+	return &list[string]{parts: [][]listed[string]{part}, whole: true}
 }
 
 // step does one thing at random.
@@ -177,7 +177,7 @@ func (w *world) relist() (string, error) {
 		}
 	}
 	list := slices.Collect(maps.Values(at))
-	return fmt.Sprintf("listed at %d", w.watched), w.view.replace(0, listOf(list...), nil, uint64(w.watched))
+	return fmt.Sprintf("listed at %d", w.watched), w.view.replace(0, listOf(list...), uint64(w.watched))
 }
 
 // bookmark says that there is nothing new up to where the watch is.
@@ -321,15 +321,15 @@ func TestPassedByTheWatch(t *testing.T) {
 		"an event, after a later write by us":     {func(v *View[string]) { v.stored(at(7)); feed(v, change{key: key, version: 6, gone: true}) }, "7"},
 		"a list from before a deletion by us": {func(v *View[string]) {
 			v.deleted(at(7))
-			_ = v.replace(0, listOf(change{key: key, version: 4}), nil, 6)
+			_ = v.replace(0, listOf(change{key: key, version: 4}), 6)
 		}, ""},
-		"a list from before a write by us": {func(v *View[string]) { v.stored(at(7)); _ = v.replace(0, nil, nil, 6) }, "7"},
-		"a list without it":                {func(v *View[string]) { _ = v.replace(0, nil, nil, 6) }, ""},
+		"a list from before a write by us": {func(v *View[string]) { v.stored(at(7)); _ = v.replace(0, listOf(), 6) }, "7"},
+		"a list without it":                {func(v *View[string]) { _ = v.replace(0, listOf(), 6) }, ""},
 		"a list, then a late deletion": {func(v *View[string]) {
-			_ = v.replace(0, listOf(change{key: key, version: 8}), nil, 8)
+			_ = v.replace(0, listOf(change{key: key, version: 8}), 8)
 			v.deleted(at(7))
 		}, "8"},
-		"a write, a list after it, a late write":   {func(v *View[string]) { _ = v.replace(0, nil, nil, 8); v.stored(at(7)) }, ""},
+		"a write, a list after it, a late write":   {func(v *View[string]) { _ = v.replace(0, listOf(), 8); v.stored(at(7)) }, ""},
 		"a deletion by us, then made anew by them": {func(v *View[string]) { v.deleted(at(7)); feed(v, change{key: key, version: 8}) }, "8"},
 	} {
 		t.Run(name, func(t *testing.T) {
