@@ -319,27 +319,16 @@ func TestDirectories(t *testing.T) {
 	if err := os.CopyFS(copied, os.DirFS(filepath.Join(dir, "state"))); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"node.pem", "kubeconfig"} {
-		if err := os.Chmod(filepath.Join(copied, name), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	refuses("a key that others can read", agent.Config{RootDir: dir, StateDir: copied}, "can be read by others")
-	for _, name := range []string{"node.pem", "kubeconfig"} {
-		if err := os.Chmod(filepath.Join(copied, name), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	refuses("a key that others can read", agent.Config{RootDir: dir, StateDir: copied}, "node.pem can be read by others") // the copy has 0644
+	for _, name := range []string{"node.pem", "kubeconfig", "lock"} {
+		c.check(os.Chmod(filepath.Join(copied, name), 0o600))
 	}
 	refuses("the same root directory", agent.Config{RootDir: dir, StateDir: copied}, "another process keeps the volumes")
 	c.check(stop())
 	refuses("another node", agent.Config{RootDir: dir, NodeName: "vm2"}, "belongs to the node vm1")
 	open := filepath.Join(t.TempDir(), "open")
-	if err := os.Mkdir(open, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(open, 0o777); err != nil { //nolint:gosec // the case
-		t.Fatal(err)
-	}
+	c.check(os.Mkdir(open, 0o700))
+	c.check(os.Chmod(open, 0o777))
 	refuses("a root directory that everybody can write to", agent.Config{RootDir: open, StateDir: copied}, "everybody can write to")
 	if os.Getuid() != 0 {
 		return
