@@ -68,7 +68,7 @@ func (m *machine) file(name string) string {
 
 // webPod is the pod on the node.
 func webPod() *corev1.Pod {
-	web := pod("web", tokenSource("vault-token", "vault", 600), secretSource("settings", false), fieldSource("namespace", "metadata.namespace", "labels", "metadata.labels"))
+	web := pod("web", tokenSource("vault-token", "vault", 600), secretSource("settings", false), configMapSource("config", false), fieldSource("namespace", "metadata.namespace", "labels", "metadata.labels"))
 	web.UID, web.Labels = "", map[string]string{"app": "web"}
 	web.Spec.NodeName, web.Spec.Containers[0].Image = "vm1", "none"
 	return web
@@ -93,6 +93,7 @@ func prepare(t *testing.T, admin kubernetes.Interface) *corev1.Pod {
 	must(admin.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "vm1"}}, create))(t)
 	must(admin.CoreV1().ServiceAccounts("ns").Create(ctx, account(), create))(t)
 	must(admin.CoreV1().Secrets("ns").Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "settings"}, Data: map[string][]byte{"mode": []byte("test")}}, create))(t)
+	must(admin.CoreV1().ConfigMaps("ns").Create(ctx, configMap("config", map[string]string{"level": "debug"}), create))(t)
 	return must(admin.CoreV1().Pods("ns").Create(ctx, webPod(), create))(t)
 }
 
@@ -116,7 +117,7 @@ func TestServer(t *testing.T) {
 	if err := os.WriteFile(tokens, []byte("the-nodes-token,system:node:vm1,,system:nodes\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	flags := []string{"--data-dir=" + filepath.Join(folder, "data"), "--token-auth-file=" + tokens, "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"}
+	flags := []string{"--data-dir=" + filepath.Join(folder, "data"), "--token-auth-file=" + tokens}
 	server := testserver.Start(t, flags...)
 	web := prepare(t, server.Admin())
 	vm := newMachine(t, server.As("the-nodes-token"))
@@ -126,7 +127,7 @@ func TestServer(t *testing.T) {
 	}
 	vm.isWritten(server.Admin())
 	vm.isRenewed(server.Admin())
-	vm.followsTheSecret(server.Admin())
+	vm.followsObjects(server.Admin())
 
 	before := vm.file("vault-token")
 	if err := server.Stop(); err != nil {
@@ -159,8 +160,10 @@ func TestServer(t *testing.T) {
 func (m *machine) isWritten(admin kubernetes.Interface) {
 	m.t.Helper()
 	m.until("files of the new pod", func() bool { return m.file("vault-token") != "" })
-	if m.file("namespace") != "ns" || m.file("labels") != `app="web"` || m.file("mode") != "test" {
-		m.t.Errorf("the files have %q, %q and %q", m.file("namespace"), m.file("labels"), m.file("mode"))
+	for name, want := range map[string]string{"namespace": "ns", "labels": `app="web"`, "mode": "test", "level": "debug"} {
+		if got := m.file(name); got != want {
+			m.t.Errorf("%s has %q, want %q", name, got, want)
+		}
 	}
 	verdict := review(m.t, admin, m.file("vault-token"))
 	if !verdict.Authenticated || verdict.User.Username != "system:serviceaccount:ns:app" || !slices.Equal(verdict.User.Extra["authentication.kubernetes.io/pod-name"], []string{"web"}) {
@@ -181,14 +184,15 @@ func (m *machine) isRenewed(admin kubernetes.Interface) {
 	}
 }
 
-// followsTheSecret changes the secret, and waits for the file without the clock.
-func (m *machine) followsTheSecret(admin kubernetes.Interface) {
+// followsObjects changes the secret and the config map, and waits for the files without the clock.
+func (m *machine) followsObjects(admin kubernetes.Interface) {
 	m.t.Helper()
+	must(admin.CoreV1().ConfigMaps("ns").Update(m.t.Context(), configMap("config", map[string]string{"level": "info"}), metav1.UpdateOptions{}))(m.t)
 	changed := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "settings"}, Data: map[string][]byte{"mode": []byte("live")}}
 	must(admin.CoreV1().Secrets("ns").Update(m.t.Context(), changed, metav1.UpdateOptions{}))(m.t)
-	for deadline := time.Now().Add(time.Minute); m.file("mode") != "live"; <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); m.file("mode") != "live" || m.file("level") != "info"; <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			m.t.Fatal("a change of the secret does not come through the watch")
+			m.t.Fatal("changes of the secret and the config map do not come through the watches")
 		}
 	}
 }
