@@ -10,13 +10,14 @@ import (
 
 // The parts of the document that have figures of another command.
 const (
-	sizePart, etcdPart, revocationsPart, propagationPart = "size", "size-etcd", "size-revocations", "propagation"
+	sizePart, etcdPart, revocationsPart      = "size", "size-etcd", "size-revocations"
+	propagationPart, propagationInMemoryPart = "propagation", "propagation-in-memory"
 )
 
 // parts returns the parts of a document by their names. Each stands between two comments.
 func parts(document string) map[string]string {
 	found := map[string]string{}
-	for _, name := range []string{sizePart, etcdPart, revocationsPart, propagationPart} {
+	for _, name := range []string{sizePart, etcdPart, revocationsPart, propagationPart, propagationInMemoryPart} {
 		begin, end := limits(name)
 		if _, rest, ok := strings.Cut(document, begin); ok {
 			if text, _, ok := strings.Cut(rest, end); ok {
