@@ -20,7 +20,9 @@ var callers = map[string]string{
 	"internal/apiserver/internalclient.go": "calls the server's own handler, without a network",
 	"internal/options/files.go":            "reads kubeconfigs to check them, and calls nobody",
 	"cmd/mintmark/":                        "commands other than serve, which call the server that a person names",
+	"internal/agent/":                      "a process of its own, which calls the server that a person names",
 	"internal/bench/":                      "a program of its own",
+	"faults/":                              "a program of its own",
 	"internal/conformance/":                "for tests only",
 	"internal/testserver/":                 "for tests only",
 }

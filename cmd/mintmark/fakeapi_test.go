@@ -20,6 +20,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -32,6 +33,9 @@ const (
 	signature       = "bm90LWEtcmVhbC1zaWduYXR1cmU"
 	maxSeconds      = 3600
 )
+
+// fakeExpiration is when the tokens of a fakeAPI end.
+var fakeExpiration = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // fakeAPI is a small Kubernetes API: it makes tokens for the accounts it has, and knows them
 // again.
@@ -91,6 +95,7 @@ func (f *fakeAPI) tokenRequest(w http.ResponseWriter, r *http.Request) {
 		answer.Spec.Audiences = []string{"api"}
 	}
 	username := "system:serviceaccount:" + namespace + ":" + name
+	answer.Status.ExpirationTimestamp = metav1.NewTime(fakeExpiration)
 	answer.Status.Token = makeJWT(`{"alg":"ES256"}`, fmt.Sprintf(`{"sub":%q,"jti":"%d"}`, username, len(f.issued)))
 	f.issued[answer.Status.Token] = authenticationv1.TokenReview{Status: authenticationv1.TokenReviewStatus{
 		Authenticated: true,

@@ -40,7 +40,7 @@ command nor the API shows it.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			text, err := c.read(cmd.Context(), s, args[0])
+			text, err := c.read(cmd, s, args[0])
 			if err != nil {
 				return err
 			}
@@ -54,9 +54,12 @@ command nor the API shows it.`,
 	return cmd
 }
 
-func (c *keysImport) read(ctx context.Context, s streams, file string) (string, error) {
+func (c *keysImport) read(cmd *cobra.Command, s streams, file string) (string, error) {
 	if file == "-" {
-		return readAll(ctx, s.in)
+		if err := stdinTaken(cmd); err != nil {
+			return "", err
+		}
+		return readAll(cmd.Context(), s.in, maxTokenBytes)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {

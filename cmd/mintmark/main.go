@@ -1,6 +1,6 @@
 // Command mintmark is the Kubernetes authentication API without the cluster: serve runs the
-// server, token creates, reviews and inspects tokens, keys rotates the keys that sign them,
-// conformance tries external signers, version says what was built.
+// server, agent keeps token files on machines, workload says which ones, token creates, reviews and
+// inspects tokens, keys rotates the keys that sign them, conformance tries external signers, version says what was built.
 package main
 
 import (

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,11 +42,32 @@ func tokenArg(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// verdictOn is the RunE of the commands whose exit code 1 says that the token is refused: it reads the token for run, and gives
+// every other failure another code.
+func verdictOn(s streams, audiences *[]string, run func(cmd *cobra.Command, token string, s streams) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if slices.Contains(*audiences, "") {
+			return usageErrorf(cmd, "--audience must not be empty: leave it out to ask for the server's own audiences")
+		}
+		token, err := readToken(cmd.Context(), cmd, s, args[0])
+		if err == nil {
+			err = run(cmd, token, s)
+		}
+		if exit := (*exitError)(nil); err == nil || errors.As(err, &exit) {
+			return err
+		}
+		return &exitError{exitUsage, err}
+	}
+}
+
 // readToken is the token that was named by arg: itself, or standard input for "-", without the
 // white space around it.
 func readToken(ctx context.Context, cmd *cobra.Command, s streams, arg string) (string, error) {
 	if arg == "-" {
-		read, err := readAll(ctx, s.in)
+		if err := stdinTaken(cmd); err != nil {
+			return "", err
+		}
+		read, err := readAll(ctx, s.in, maxTokenBytes)
 		if err != nil {
 			return "", fmt.Errorf("cannot read the token from standard input: %w", err)
 		}
@@ -60,27 +81,4 @@ func readToken(ctx context.Context, cmd *cobra.Command, s streams, arg string) (
 		return "", usageErrorf(cmd, "this is the value of an Authorization header: leave out the word in front of the token")
 	}
 	return token, nil
-}
-
-// readAll reads in until its end, at most maxTokenBytes, or until ctx is done: a read from a
-// terminal doesn't end by itself when the person gives up.
-func readAll(ctx context.Context, in io.Reader) (string, error) {
-	type result struct {
-		data []byte
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		data, err := io.ReadAll(io.LimitReader(in, maxTokenBytes+1))
-		done <- result{data, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return "", errors.New("interrupted")
-	case got := <-done:
-		if len(got.data) > maxTokenBytes {
-			return "", fmt.Errorf("it is longer than %d bytes, so it isn't a token", maxTokenBytes)
-		}
-		return string(got.data), got.err
-	}
 }

@@ -25,6 +25,8 @@ type tokenCreate struct {
 	duration  time.Duration
 	bound     authenticationv1.BoundObjectReference
 	opaque    opaqueToken
+	// execCredential has the token printed as client-go's exec plugins do.
+	execCredential bool
 }
 
 func newTokenCreateCommand(s streams) *cobra.Command {
@@ -35,6 +37,10 @@ func newTokenCreateCommand(s streams) *cobra.Command {
 		Long: `Request a token for a service account and print it, and nothing else, on standard output, as
 'kubectl create token' does. What the server warns of, such as a shortened lifetime, goes to
 standard error.
+
+With --exec-credential it is what the exec plugin of a kubeconfig prints: kubectl and other clients
+run this command for a token, and again when that has ended. 'mintmark kubeconfig create' writes
+such a kubeconfig.
 
 With --opaque, create an access token of OpenShift for a user (--user), which kubectl and the
 server's other clients then are that user with. It is printed once and kept nowhere: the server
@@ -47,6 +53,10 @@ knows a hash of it. Its owner lists and deletes such tokens as useroauthaccessto
 
   # One that ends with a pod
   mintmark token create app --bound-object-kind Pod --bound-object-name web-0
+
+  # In a CI job: the job's own token, from the CI system, for one of Mintmark
+  mintmark token create app --audience vault --server https://tokens.example.com:7443 \
+    --certificate-authority ca.crt --bearer-token-file job-token
 
   # An opaque one for the user "ada", for an hour
   mintmark token create --opaque --user ada --duration 1h`,
@@ -82,6 +92,7 @@ func (c *tokenCreate) addTo(cmd *cobra.Command) {
 	flags.StringVar(&c.bound.Kind, "bound-object-kind", "", "Kind of an object that the token ends with: "+strings.Join(boundObjectKinds, ", "))
 	flags.StringVar(&c.bound.Name, "bound-object-name", "", "Name of that object; required with --bound-object-kind")
 	flags.StringVar((*string)(&c.bound.UID), "bound-object-uid", "", "UID of that object (default: that of the object that has the name now)")
+	flags.BoolVar(&c.execCredential, flagExecCredential, false, "Print the token as an ExecCredential (client.authentication.k8s.io/v1), for the exec plugin of a kubeconfig")
 	c.opaque.addTo(cmd)
 	c.output.addTo(cmd)
 	c.connectionFlags.addTo(cmd)
@@ -111,6 +122,8 @@ func (c *tokenCreate) validate(cmd *cobra.Command) error {
 		return usageErrorf(cmd, "--bound-object-kind must be one of %s", kinds)
 	case c.bound.Kind != "" && c.bound.Name == "":
 		return usageErrorf(cmd, "--bound-object-kind needs the object's name: give it with --bound-object-name")
+	case c.execCredential && c.output.value != "":
+		return usageErrorf(cmd, "--%s is a format of its own: leave out --output", flagExecCredential)
 	}
 	return nil
 }
@@ -133,28 +146,46 @@ func (c *tokenCreate) run(cmd *cobra.Command, account string, s streams) error {
 	if err := c.validate(cmd); err != nil {
 		return err
 	}
+	if c.execCredential {
+		var err error
+		if c.question, err = askedExec(); err != nil {
+			return err
+		}
+	}
 	server, err := c.open(cmd, s.err)
 	if err != nil {
 		return err
 	}
-	client, err := corev1client.NewForConfig(server.config)
+	answer, err := server.createToken(cmd.Context(), server.namespace, account, c.request())
 	if err != nil {
-		return fmt.Errorf("cannot use the kubeconfig %s: %w", server.source, err)
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
-	defer cancel()
-	answer, err := client.ServiceAccounts(server.namespace).CreateToken(ctx, account, c.request(), metav1.CreateOptions{})
-	if err != nil {
-		return fmt.Errorf("failed to create token: %w", server.explain(ctx, err))
-	}
-	if answer.Status.Token == "" {
-		return errors.New("failed to create token: no token in server response")
+		return err
 	}
 	return c.print(s, answer)
 }
 
+// createToken requests a token of a service account.
+func (c *connection) createToken(ctx context.Context, namespace, account string, request *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {
+	client, err := corev1client.NewForConfig(c.config)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the kubeconfig %s: %w", c.source, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	answer, err := client.ServiceAccounts(namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("failed to create token: %w", c.explain(ctx, err))
+	}
+	if answer.Status.Token == "" {
+		return nil, errors.New("failed to create token: no token in server response")
+	}
+	return answer, nil
+}
+
 func (c *tokenCreate) print(s streams, answer *authenticationv1.TokenRequest) error {
-	if c.output.value != "" {
+	switch {
+	case c.execCredential:
+		return c.output.print(s.out, c.question.answer(&answer.Status))
+	case c.output.value != "":
 		answer.TypeMeta = metav1.TypeMeta{APIVersion: authenticationv1.SchemeGroupVersion.String(), Kind: "TokenRequest"}
 		answer.ManagedFields = nil // kubectl doesn't show it either
 		return c.output.print(s.out, answer)

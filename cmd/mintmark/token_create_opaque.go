@@ -52,7 +52,7 @@ func (o *opaqueToken) addTo(cmd *cobra.Command) {
 
 // validate refuses flags that mean nothing together.
 func (o *opaqueToken) validate(cmd *cobra.Command, args []string) error {
-	ours, theirs := []string{"user", "client", "scope"}, []string{"namespace", "audience", "bound-object-kind", "bound-object-name", "bound-object-uid", "output"}
+	ours, theirs := []string{"user", "client", "scope"}, []string{"namespace", "audience", "bound-object-kind", "bound-object-name", "bound-object-uid", "output", flagExecCredential}
 	given := func(names []string) string {
 		i := slices.IndexFunc(names, cmd.Flags().Changed)
 		if i < 0 {

@@ -1,5 +1,6 @@
-// Package admission provides the admission plugins NamespaceLifecycle and NodeRestriction. They check a request between its
-// decoding and its storage, against the live views.
+// Package admission provides the admission plugins NamespaceLifecycle, NodeRestriction, NodeBootstrap, CertificateApproval,
+// CertificateSigning and CertificateSubjectRestriction. They check a request between its decoding and its storage, against
+// the live views.
 package admission
 
 import (

@@ -17,7 +17,7 @@ import (
 // node returns the client of a node, and that of the administrator.
 func node(t *testing.T, name string) (kubelet, admin kubernetes.Interface) {
 	t.Helper()
-	server := testserver.Start(t, "--controllers=", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction")
+	server := testserver.Start(t, "--controllers=")
 	config := server.AdminConfig()
 	config.Impersonate = rest.ImpersonationConfig{UserName: "system:node:" + name, Groups: []string{"system:nodes"}}
 	kubelet, err := kubernetes.NewForConfig(config)

@@ -5,7 +5,10 @@ import (
 	userv1 "github.com/openshift/api/user/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -35,15 +38,20 @@ var withoutSecrets = func() sets.Set[schema.GroupResource] {
 	for group, resources := range map[string][]string{
 		corev1.GroupName: {
 			"namespaces", "namespaces/status", "namespaces/finalize", "serviceaccounts", "nodes", "nodes/status",
-			"pods", "pods/status", "pods/binding",
+			"pods", "pods/status", "pods/binding", "events",
 		},
 		authenticationv1.GroupName: {"selfsubjectreviews"},
 		authorizationv1.GroupName: {
 			"subjectaccessreviews", "localsubjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews",
 		},
-		rbacv1.GroupName:  {"roles", "rolebindings", "clusterroles", "clusterrolebindings"},
-		oauthv1.GroupName: {"oauthclientauthorizations"},
-		userv1.GroupName:  {"users", "groups", "identities", "useridentitymappings"},
+		certificatesv1.GroupName: {
+			"certificatesigningrequests", "certificatesigningrequests/approval", "certificatesigningrequests/status",
+		},
+		coordinationv1.GroupName: {"leases"},
+		eventsv1.GroupName:       {"events"},
+		rbacv1.GroupName:         {"roles", "rolebindings", "clusterroles", "clusterrolebindings"},
+		oauthv1.GroupName:        {"oauthclientauthorizations"},
+		userv1.GroupName:         {"users", "groups", "identities", "useridentitymappings"},
 	} {
 		for _, resource := range resources {
 			all.Insert(schema.GroupResource{Group: group, Resource: resource})

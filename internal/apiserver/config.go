@@ -35,12 +35,15 @@ type Config struct {
 	MaxStaleness time.Duration
 	// Storage names the servers of an external etcd; without any the embedded one runs.
 	Storage *genericoptions.EtcdOptions
-	Audit   *genericoptions.AuditOptions
-	Tracing *genericoptions.TracingOptions
+	// EventTTL is how long an event is kept after it was written last; 0 is for ever.
+	EventTTL time.Duration
+	Audit    *genericoptions.AuditOptions
+	Tracing  *genericoptions.TracingOptions
 
 	Tokens         Tokens
 	ExternalSigner ExternalSigner
 	Authentication Authentication
+	ClusterSigning ClusterSigning
 	// Authorizers are asked in this order.
 	Authorizers []apiserverapi.AuthorizerConfiguration
 	// NodeRestriction holds nodes to what concerns their own pods.
@@ -90,6 +93,14 @@ type ExternalSigner struct {
 	Mode fs.FileMode
 	// AllowedUIDs may use the socket besides root and the user of the server.
 	AllowedUIDs []int
+}
+
+// ClusterSigning says how certificates are signed for CertificateSigningRequests.
+type ClusterSigning struct {
+	// CertFile and KeyFile hold the authority that signs. Without them, the authority of the identity does.
+	CertFile, KeyFile string
+	// Duration is how long a certificate lives at most, and without a wish in the request.
+	Duration time.Duration
 }
 
 // Authentication says whose requests are let in.

@@ -16,6 +16,7 @@ import (
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/authn"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/registry/mintmark"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/view"
@@ -111,6 +112,8 @@ type tokenEnds struct {
 	tokens  Tokens
 	own     *keys
 	union   *authn.Union
+	// furtherCA says that the certificates of other authorities are accepted as well (--client-ca-file).
+	furtherCA bool
 }
 
 var _ mintmark.Ends = tokenEnds{}
@@ -171,6 +174,15 @@ func (e tokenEnds) Key(ctx context.Context, keyID string) (time.Time, bool) {
 	}
 	return e.Account(ctx, "", "")
 }
+
+// Certificates returns the latest end of certificates that this server issued: those of its administrator, and those that were signed
+// for requests. With --client-ca-file there may be others, and no end is known.
+func (e tokenEnds) Certificates(context.Context) (time.Time, bool) {
+	return time.Now().Add(longestCertificate), !e.furtherCA
+}
+
+// longestCertificate is the longest life of a client certificate that is issued here.
+const longestCertificate = datadir.LeafLife
 
 // Token returns the end of tokens of this server and of OpenID Connect issuers. A webhook may accept tokens that say they have ended.
 func (e tokenEnds) Token(ctx context.Context, token string) (time.Time, bool) {

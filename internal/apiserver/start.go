@@ -56,7 +56,7 @@ func (s seeds) addTo(server *genericapiserver.GenericAPIServer, stopping <-chan 
 }
 
 func (s seeds) storeNamespaces(ctx context.Context) error {
-	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
+	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
 		if _, ok := s.index.Namespaces.Get("", name); ok {
 			continue
 		}

@@ -7,6 +7,9 @@ import (
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -14,6 +17,7 @@ import (
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/view"
@@ -34,17 +38,21 @@ type views struct {
 	set  *view.Set
 	// keys has the whole object of each signing key.
 	keys *view.View[*mintmarkv1alpha1.SigningKey]
+	// requests has what the controllers of certificate signing requests need to know.
+	requests *view.View[certificates.Record]
 }
 
 // newViews returns the views of the indexes. openShift is nil where its API is not served, and maxStaleness how old a view
 // may be for an answer to be taken from memory.
 func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, revoked *revocation.Set, keys *keys, openShift *openShift) *views {
-	v := &views{keys: keys.view(), list: []storedView{
+	requests := view.New(certificatesv1.Resource("certificatesigningrequests"), true, certificates.RecordOf)
+	v := &views{keys: keys.view(), requests: requests, list: []storedView{
 		index.Namespaces, index.ServiceAccounts, index.Secrets, index.Pods, index.Nodes,
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
 		revoked.View,
 	}}
-	v.list = append(v.list, v.keys)
+	v.list = append(v.list, v.keys, v.requests,
+		newCollectedView(corev1.Resource("configmaps"), false), newCollectedView(coordinationv1.Resource("leases"), false))
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)
@@ -66,9 +74,14 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 func newCollectedViews(resources ...schema.GroupResource) []storedView {
 	views := make([]storedView, len(resources))
 	for i, resource := range resources {
-		views[i] = view.New(resource, true, func(runtime.Object) struct{} { return struct{}{} })
+		views[i] = newCollectedView(resource, true)
 	}
 	return views
+}
+
+// newCollectedView returns the view of a resource that only the garbage collector and the namespace controller look at.
+func newCollectedView(resource schema.GroupResource, clusterScoped bool) storedView {
+	return view.New(resource, clusterScoped, func(runtime.Object) struct{} { return struct{}{} })
 }
 
 // of returns the view of a resource, or nil.

@@ -1,6 +1,9 @@
 package authz
 
 import (
+	"strings"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
@@ -66,7 +69,7 @@ func nodeRules() []rbacv1.PolicyRule {
 		may(read+" create", "", "nodes"),
 		may("patch update", "", "nodes/status"),
 		may("patch update", "", "nodes"),
-		may("create patch update", "", "events"),
+		events(),
 		may(read, "", "pods"),
 		may("create delete", "", "pods"),
 		may("patch update", "", "pods/status"),
@@ -74,11 +77,34 @@ func nodeRules() []rbacv1.PolicyRule {
 		may(read, "", "configmaps", "secrets"),
 		may("get", "", "persistentvolumeclaims", "persistentvolumes"),
 		may("get", "", "endpoints"),
-		may(read+" create", "certificates.k8s.io", "certificatesigningrequests"),
+		mayBootstrap,
 		may("create", "", "serviceaccounts/token"),
 		may("get", "", "serviceaccounts"),
 		may("create delete get patch update", "coordination.k8s.io", "leases"),
 	}
+}
+
+// mayBootstrap is the rule by which a node, or a machine that is to become one, gets its client certificate.
+var mayBootstrap = may(read+" create", certificatesv1.GroupName, "certificatesigningrequests")
+
+// kubernetesSigners are the signers that kube-controller-manager has.
+var kubernetesSigners = []string{
+	certificatesv1.KubeAPIServerClientSignerName, certificatesv1.KubeAPIServerClientKubeletSignerName,
+	certificatesv1.KubeletServingSignerName, "kubernetes.io/legacy-unknown",
+}
+
+// certificateRules are the rules about certificates, one a role. The roles have no subjects by default. Who may approve for a signer
+// needs update on certificatesigningrequests/approval as well, which none of them gives.
+func certificateRules() map[string]rbacv1.PolicyRule {
+	const certificates = "system:certificates.k8s.io:"
+	rules := map[string]rbacv1.PolicyRule{"system:node-bootstrapper": mayBootstrap}
+	for _, kind := range []string{"nodeclient", "selfnodeclient"} {
+		rules[certificates+"certificatesigningrequests:"+kind] = may("create", certificatesv1.GroupName, "certificatesigningrequests/"+kind)
+	}
+	for _, signer := range kubernetesSigners {
+		rules[certificates+strings.TrimPrefix(signer, "kubernetes.io/")+"-approver"] = mayNamed("approve", certificatesv1.GroupName, "signers", signer)
+	}
+	return rules
 }
 
 func controllerManagerRules() []rbacv1.PolicyRule {
@@ -122,7 +148,15 @@ func controllerRules() map[string][]rbacv1.PolicyRule {
 			mayNamed("get", "", "configmaps", "kube-apiserver-legacy-service-account-token-tracking"),
 			may("delete patch", "", "secrets"),
 		},
-		"root-ca-cert-publisher":             {may("create update", "", "configmaps"), events()},
+		"root-ca-cert-publisher": {may("create update", "", "configmaps"), events()},
+		"certificate-controller": {
+			may(read+" delete", certificatesv1.GroupName, "certificatesigningrequests"),
+			may("update", certificatesv1.GroupName, "certificatesigningrequests/approval", "certificatesigningrequests/status"),
+			mayNamed("approve", certificatesv1.GroupName, "signers", certificatesv1.KubeAPIServerClientKubeletSignerName),
+			mayNamed("sign", certificatesv1.GroupName, "signers", kubernetesSigners...),
+			may("create", "authorization.k8s.io", "subjectaccessreviews"),
+			events(),
+		},
 		"clusterrole-aggregation-controller": {may("escalate get list patch update watch", rbacv1.GroupName, "clusterroles")},
 	}
 }

@@ -36,10 +36,10 @@ func may(verbs, group string, resources ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{Verbs: sorted(strings.Fields(verbs)), APIGroups: []string{group}, Resources: sorted(resources)}
 }
 
-// mayNamed is a rule about one object of a resource.
-func mayNamed(verbs, group, resource, name string) rbacv1.PolicyRule {
+// mayNamed is a rule about some objects of a resource.
+func mayNamed(verbs, group, resource string, names ...string) rbacv1.PolicyRule {
 	r := may(verbs, group, resource)
-	r.ResourceNames = []string{name}
+	r.ResourceNames = sorted(names)
 	return r
 }
 
@@ -102,6 +102,9 @@ func defaultClusterRoles() []*rbacv1.ClusterRole {
 	}
 
 	add("system:node", nodeRules()...)
+	for name, rule := range certificateRules() {
+		add(name, rule)
+	}
 	add("system:kube-controller-manager", controllerManagerRules()...)
 	add("system:kube-scheduler", schedulerRules()...)
 	for name, rules := range controllerRules() {

@@ -197,9 +197,13 @@ func TestDefaultRoles(t *testing.T) {
 	want := []string{
 		"admin", "cluster-admin", "edit",
 		"system:aggregate-to-admin", "system:aggregate-to-edit", "system:aggregate-to-view", "system:auth-delegator", "system:basic-user",
+		"system:certificates.k8s.io:certificatesigningrequests:nodeclient", "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+		"system:certificates.k8s.io:kube-apiserver-client-approver", "system:certificates.k8s.io:kube-apiserver-client-kubelet-approver",
+		"system:certificates.k8s.io:kubelet-serving-approver", "system:certificates.k8s.io:legacy-unknown-approver",
+		"system:controller:certificate-controller",
 		"system:controller:clusterrole-aggregation-controller", "system:controller:legacy-service-account-token-cleaner",
 		"system:controller:root-ca-cert-publisher", "system:controller:service-account-controller", "system:discovery",
-		"system:kube-controller-manager", "system:kube-scheduler", "system:monitoring", "system:node", "system:public-info-viewer",
+		"system:kube-controller-manager", "system:kube-scheduler", "system:monitoring", "system:node", "system:node-bootstrapper", "system:public-info-viewer",
 		"system:service-account-issuer-discovery", "view",
 	}
 	var got []string

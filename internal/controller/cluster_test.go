@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,6 +33,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -38,9 +41,11 @@ import (
 // of the index in front of the storage. It does no network, so it can live in a bubble of testing/synctest.
 type cluster struct {
 	*fake.Clientset
-	index  *boundobject.Index
-	roles  *authz.Index
-	logger klog.Logger // silent by default
+	index *boundobject.Index
+	roles *authz.Index
+	// requests are the certificate signing requests.
+	requests *view.View[certificates.Record]
+	logger   klog.Logger // silent by default
 
 	mu      sync.Mutex
 	version int
@@ -56,15 +61,22 @@ type kind struct{ object, list runtime.Object }
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{
-		Clientset: &fake.Clientset{}, index: boundobject.NewIndex(), roles: authz.NewIndex(), stores: map[string]storage.Interface{},
+		Clientset: &fake.Clientset{}, index: boundobject.NewIndex(), roles: authz.NewIndex(),
+		requests: view.New(certificatesv1.Resource("certificatesigningrequests"), true, certificates.RecordOf), stores: map[string]storage.Interface{},
 		kinds: map[string]kind{
 			"namespaces":      {&corev1.Namespace{}, &corev1.NamespaceList{}},
 			"serviceaccounts": {&corev1.ServiceAccount{}, &corev1.ServiceAccountList{}},
 			"secrets":         {&corev1.Secret{}, &corev1.SecretList{}},
+			"configmaps":      {&corev1.ConfigMap{}, &corev1.ConfigMapList{}},
+			"events":          {&corev1.Event{}, &corev1.EventList{}},
+			"leases":          {&coordinationv1.Lease{}, &coordinationv1.LeaseList{}},
 			"pods":            {&corev1.Pod{}, &corev1.PodList{}},
 			"roles":           {&rbacv1.Role{}, &rbacv1.RoleList{}},
 			"rolebindings":    {&rbacv1.RoleBinding{}, &rbacv1.RoleBindingList{}},
 			"clusterroles":    {&rbacv1.ClusterRole{}, &rbacv1.ClusterRoleList{}},
+			"nodes":           {&corev1.Node{}, &corev1.NodeList{}},
+
+			"certificatesigningrequests": {&certificatesv1.CertificateSigningRequest{}, &certificatesv1.CertificateSigningRequestList{}},
 		},
 	}
 	for resource, decorate := range map[string]func(generic.StorageDecorator) generic.StorageDecorator{
@@ -75,6 +87,9 @@ func newCluster(t *testing.T) *cluster {
 		"roles":           c.roles.Roles.Decorate,
 		"rolebindings":    c.roles.RoleBindings.Decorate,
 		"clusterroles":    c.roles.ClusterRoles.Decorate,
+		"nodes":           c.index.Nodes.Decorate,
+
+		"certificatesigningrequests": c.requests.Decorate,
 	} {
 		c.stores[resource] = decorated(t, c.kinds[resource], resource, decorate)
 	}
@@ -100,6 +115,9 @@ func decorated(t *testing.T, k kind, resource string, decorate func(generic.Stor
 func (c *cluster) run(t *testing.T, cfg Config, names ...string) (stop func()) {
 	t.Helper()
 	cfg.Client, cfg.Index, cfg.Roles, cfg.Controllers = c, c.index, c.roles, sets.New(names...)
+	for _, view := range []LinkView{c.index.ServiceAccounts, c.index.Secrets, c.index.Pods, c.roles.Roles, c.roles.RoleBindings} {
+		cfg.Resources = append(cfg.Resources, Resource{Namespaced: true, View: view})
+	}
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), c.logger))
 	controllers, err := New(cfg)
 	if err != nil {

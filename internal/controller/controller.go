@@ -1,6 +1,6 @@
 // Package controller provides the controllers of kube-controller-manager that concern the objects served here: default
-// service accounts, token secrets, the deletion of namespaces, pods and dependents, aggregated cluster roles, and the
-// cleaners of old tokens.
+// service accounts, token secrets, the deletion of namespaces, pods and dependents, aggregated cluster roles, the approval,
+// signing and removal of certificate signing requests, and the cleaners of old tokens.
 //
 // Each controller is a queue of keys and one worker. Events and timers only put keys into the queue; the worker reads
 // the object as it is stored and does what is missing, through the API. All writes insist on the version or the UID that
@@ -42,7 +42,8 @@ type Config struct {
 	Client kubernetes.Interface
 	// Metadata writes, too, for the garbage-collector-controller, which does not run without it.
 	Metadata metadata.Interface
-	// Resources are those whose objects the garbage-collector-controller collects. Their views are in step likewise.
+	// Resources are those whose objects the garbage-collector-controller collects, and of which the namespace-controller
+	// learns that a namespace may be empty. Their views are in step likewise.
 	Resources []Resource
 	// Index has the views that the controllers read and that tell them of changes. They are in step with the storage
 	// before Run is called.
@@ -57,6 +58,8 @@ type Config struct {
 	SigningKeys *SigningKeys
 	// Revocations has the TokenRevocations. Without it the tokenrevocation-cleaner does not run.
 	Revocations RevocationStore
+	// Certificates is what the controllers of certificate signing requests work on. Without it they do not run.
+	Certificates *CertificateRequests
 	// RootCA is the PEM that is written into token secrets as ca.crt. An empty one is not written.
 	RootCA []byte
 	// RootCAs delivers what takes the place of RootCA while the controllers run. Nil means that it stays as it is.
@@ -81,6 +84,16 @@ var constructors = map[string]func(Config) func(context.Context){
 	"legacy-serviceaccount-token-cleaner-controller": newLegacyTokenController,
 	"signingkey-controller":                          newSigningKeyController,
 	"tokenrevocation-cleaner":                        newRevocationController,
+	"certificatesigningrequest-approving-controller": newApprovingController,
+	"certificatesigningrequest-signing-controller":   newSigningController,
+	"certificatesigningrequest-cleaner-controller":   newRequestCleaner,
+}
+
+// aliases are the short names that kube-controller-manager takes as well.
+var aliases = map[string]string{
+	"csrapproving": "certificatesigningrequest-approving-controller",
+	"csrsigning":   "certificatesigningrequest-signing-controller",
+	"csrcleaner":   "certificatesigningrequest-cleaner-controller",
 }
 
 // Names returns the names of all controllers, sorted.
@@ -92,6 +105,9 @@ func Select(list []string) (sets.Set[string], error) {
 	selected, excluded, named := sets.New[string](), sets.New[string](), sets.New[string]()
 	for _, item := range list {
 		name, exclude := strings.CutPrefix(item, "-")
+		if long, short := aliases[name]; short {
+			name = long
+		}
 		_, known := constructors[name]
 		switch {
 		case item == "*":
@@ -148,7 +164,7 @@ func (c *Controllers) Run(ctx context.Context) {
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
 		run := c.run[name]
 		if run == nil {
-			logger.Info("Controller not started: it needs a client, a signer, the role index or signing keys, and none was configured")
+			logger.Info("Controller not started: it needs a client, a signer, the role index, signing keys or certificate requests, and none was configured")
 			continue
 		}
 		running.Go(func() { crash.Keep(klog.NewContext(ctx, logger), run) })

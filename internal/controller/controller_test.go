@@ -34,6 +34,9 @@ func TestSelect(t *testing.T) {
 		"all but one, named first":   {list: []string{"-token-cleaner-controller", "*"}, want: without(all, "token-cleaner-controller")},
 		"one that is in all":         {list: []string{"namespace-controller", "*"}, want: all},
 		"one left out of none":       {list: []string{"-namespace-controller"}},
+		"by its short name":          {list: []string{"csrsigning"}, want: []string{"certificatesigningrequest-signing-controller"}},
+		"left out by its short name": {list: []string{"*", "-csrcleaner"}, want: without(all, "certificatesigningrequest-cleaner-controller")},
+		"by both of its names":       {list: []string{"csrapproving", "-certificatesigningrequest-approving-controller"}, err: "both names and excludes certificatesigningrequest-approving-controller"},
 		"unknown":                    {list: []string{"*", "replicaset-controller"}, err: `"replicaset-controller" is not a controller`},
 		"unknown left out":           {list: []string{"*", "-replicaset-controller"}, err: `"replicaset-controller" is not a controller`},
 		"all left out":               {list: []string{"-*"}, err: `"*" is not a controller`},
@@ -66,6 +69,7 @@ func without(names []string, name string) []string {
 
 func TestNames(t *testing.T) {
 	want := []string{
+		"certificatesigningrequest-approving-controller", "certificatesigningrequest-cleaner-controller", "certificatesigningrequest-signing-controller",
 		"clusterrole-aggregation-controller", "garbage-collector-controller", "legacy-serviceaccount-token-cleaner-controller", "namespace-controller", "pod-garbage-collector-controller",
 		"serviceaccount-controller", "serviceaccount-token-controller", "signingkey-controller", "token-cleaner-controller", "tokenrevocation-cleaner",
 	}

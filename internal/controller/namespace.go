@@ -34,12 +34,10 @@ func newNamespaceController(cfg Config) func(context.Context) {
 			c.queue.Add(key.Name)
 		}
 	})
-	cfg.Index.ServiceAccounts.OnChange(c.left)
-	cfg.Index.Secrets.OnChange(c.left)
-	cfg.Index.Pods.OnChange(c.left)
-	if cfg.Roles != nil {
-		cfg.Roles.Roles.OnChange(c.left)
-		cfg.Roles.RoleBindings.OnChange(c.left)
+	for _, resource := range cfg.Resources {
+		if resource.Namespaced {
+			resource.View.OnChange(c.left)
+		}
 	}
 	return func(ctx context.Context) { c.queue.run(ctx, c.deleted, c.empty) }
 }

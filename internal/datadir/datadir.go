@@ -42,28 +42,49 @@ type Dir struct {
 	root *os.Root
 	lock *fileutil.LockedFile
 	used bool
+	use  Use
+}
+
+// Use is the use of a directory: how errors name it, which flag names another one, and its files. Only the public ones may be
+// read by other users.
+type Use struct {
+	Noun, Flag    string
+	Files, Public []string
+}
+
+// serverUse is the directory of a server.
+var serverUse = Use{
+	Noun: "data directory", Flag: "--data-dir",
+	Files:  []string{lockFile, CACertificate, caKey, servingCrt, servingKey, AdminKubeconfig, SigningKey, KeyEncryptionKey, serverNameFile},
+	Public: []string{CACertificate, servingCrt},
 }
 
 // Open makes the directory if it is missing, checks that no other user can change it or read its keys, and locks it.
-func Open(path string) (*Dir, error) { return openAs(currentUser(), path) }
+func Open(path string) (*Dir, error) { return openAs(currentUser(serverUse), path) }
+
+// OpenFor opens a directory with another use as Open does.
+func OpenFor(use Use, path string) (*Dir, error) {
+	use.Files = append([]string{lockFile}, use.Files...)
+	return openAs(currentUser(use), path)
+}
 
 func openAs(who caller, path string) (_ *Dir, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("the data directory %s: %w", path, err)
+		return nil, fmt.Errorf("the %s %s: %w", who.Noun, path, err)
 	}
 	resolved, err := who.resolve(abs)
 	if err != nil {
-		return nil, fmt.Errorf("the data directory %s can't be used: %w", abs, err)
+		return nil, fmt.Errorf("the %s %s can't be used: %w", who.Noun, abs, err)
 	}
 	if err := makeDir(resolved); err != nil {
-		return nil, fmt.Errorf("the data directory can't be made; name another with --data-dir: %w", err)
+		return nil, fmt.Errorf("the %s can't be made; name another with %s: %w", who.Noun, who.Flag, err)
 	}
 	root, err := os.OpenRoot(resolved)
 	if err != nil {
-		return nil, fmt.Errorf("the data directory %s can't be opened; does it belong to the user that runs this process?: %w", abs, err)
+		return nil, fmt.Errorf("the %s %s can't be opened; does it belong to the user that runs this process?: %w", who.Noun, abs, err)
 	}
-	d := &Dir{path: abs, root: root}
+	d := &Dir{path: abs, root: root, use: who.Use}
 	defer func() {
 		if err != nil {
 			_ = d.Close()
@@ -102,14 +123,14 @@ func (d *Dir) takeLock() error {
 	name := d.Path(lockFile)
 	lock, err := fileutil.TryLockFile(name, os.O_RDWR|os.O_CREATE|openFlags, privateMode)
 	if errors.Is(err, fileutil.ErrLocked) {
-		return fmt.Errorf("the data directory %s is in use by %s: stop that process, or name another directory with --data-dir", d.path, d.holder())
+		return fmt.Errorf("the %s %s is in use by %s: stop that process, or name another directory with %s", d.use.Noun, d.path, d.holder(), d.use.Flag)
 	}
 	if err != nil {
-		return fmt.Errorf("the data directory %s can't be locked; is it writable?: %w", d.path, err)
+		return fmt.Errorf("the %s %s can't be locked; is it writable?: %w", d.use.Noun, d.path, err)
 	}
 	d.lock = lock
 	if err := d.writeLock(); err != nil {
-		return fmt.Errorf("the lock of the data directory %s can't be written: %w", d.path, err)
+		return fmt.Errorf("the lock of the %s %s can't be written: %w", d.use.Noun, d.path, err)
 	}
 	return nil
 }

@@ -9,4 +9,4 @@ const openFlags = 0
 // ownership is unknown on systems without Unix owners and modes.
 func ownership(fs.FileInfo) (o owner, known bool) { return owner{}, false }
 
-func currentUser() caller { return caller{} }
+func currentUser(use Use) caller { return caller{Use: use} }

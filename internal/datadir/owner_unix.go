@@ -21,8 +21,8 @@ func ownership(info fs.FileInfo) (o owner, known bool) {
 }
 
 // currentUser returns the user and the groups that the process acts as.
-func currentUser() caller {
-	c := caller{uid: os.Geteuid(), gid: os.Getegid()}
+func currentUser(use Use) caller {
+	c := caller{Use: use, uid: os.Geteuid(), gid: os.Getegid()}
 	c.groups, _ = os.Getgroups() // without them fewer directories are trusted
 	return c
 }

@@ -23,17 +23,16 @@ const (
 	maxLinks = 40
 )
 
-// public are the files of the directory that hold no key. Others may read them.
-var public = []string{CACertificate, servingCrt}
-
 // owner says who owns a file, and how many names it has.
 type owner struct {
 	uid, gid int
 	links    uint64
 }
 
-// caller is the user that the process acts as.
+// caller is the user that the process acts as, and its use of a directory.
 type caller struct {
+	Use
+
 	uid, gid int
 	groups   []int
 }
@@ -80,7 +79,7 @@ func (c caller) resolve(path string) (string, error) {
 			}
 			rest = append(split(target), rest...)
 		case !info.IsDir():
-			return "", fmt.Errorf("%s is %s, not a directory: name another with --data-dir", next, kind(info.Mode()))
+			return "", fmt.Errorf("%s is %s, not a directory: name another with %s", next, kind(info.Mode()), c.Flag)
 		default:
 			if len(rest) > 0 {
 				if err := c.checkParent(next); err != nil {
@@ -101,12 +100,12 @@ func split(path string) []string {
 // readLink returns the target of a symbolic link, unless another user could have set it.
 func (c caller) readLink(name string, info fs.FileInfo) (string, error) {
 	if o, known := ownership(info); known && !c.trusts(o) {
-		return "", fmt.Errorf("%s, on the way to the data directory, is a symbolic link of %s, who could lead it elsewhere: name the directory itself with --data-dir", name, userName(o.uid))
+		return "", fmt.Errorf("%s, on the way to the %s, is a symbolic link of %s, who could lead it elsewhere: name the directory itself with %s", name, c.Noun, userName(o.uid), c.Flag)
 	}
 	return os.Readlink(name)
 }
 
-// checkParent checks a directory above the data directory. A sticky one, such as /tmp, may be written by everybody: only
+// checkParent checks a directory above the one that is opened. A sticky one, such as /tmp, may be written by everybody: only
 // the owner of an entry can rename it there. A group that the process is in may write, since many systems give every
 // user such a group.
 func (c caller) checkParent(dir string) error {
@@ -118,16 +117,16 @@ func (c caller) checkParent(dir string) error {
 	if !known {
 		return nil
 	}
-	const remedy = "name a directory elsewhere with --data-dir, or mend it with: "
+	remedy := "name a directory elsewhere with " + c.Flag + ", or mend it with: "
 	switch {
 	case !c.trusts(o):
-		return fmt.Errorf("%s, above the data directory, belongs to %s, who could put another directory in its place: %schown %d %s", dir, userName(o.uid), remedy, c.uid, shell.Quote(dir))
+		return fmt.Errorf("%s, above the %s, belongs to %s, who could put another directory in its place: %schown %d %s", dir, c.Noun, userName(o.uid), remedy, c.uid, shell.Quote(dir))
 	case info.Mode()&fs.ModeSticky != 0:
 		return nil
 	case info.Mode()&0o002 != 0:
-		return fmt.Errorf("%s, above the data directory, can be written by everybody (mode %04o): %schmod o-w %s", dir, info.Mode().Perm(), remedy, shell.Quote(dir))
+		return fmt.Errorf("%s, above the %s, can be written by everybody (mode %04o): %schmod o-w %s", dir, c.Noun, info.Mode().Perm(), remedy, shell.Quote(dir))
 	case info.Mode()&0o020 != 0 && !c.inGroup(o.gid):
-		return fmt.Errorf("%s, above the data directory, can be written by the group %d (mode %04o): %schmod g-w %s", dir, o.gid, info.Mode().Perm(), remedy, shell.Quote(dir))
+		return fmt.Errorf("%s, above the %s, can be written by the group %d (mode %04o): %schmod g-w %s", dir, c.Noun, o.gid, info.Mode().Perm(), remedy, shell.Quote(dir))
 	}
 	return nil
 }
@@ -140,10 +139,10 @@ func (c caller) check(path string, root *os.Root) error {
 		return err
 	}
 	if err := c.checkOwner(path, info); err != nil {
-		return fmt.Errorf("the data directory %s is not safe to use:\n%w", path, err) // all in it is in doubt
+		return fmt.Errorf("the %s %s is not safe to use:\n%w", c.Noun, path, err) // all in it is in doubt
 	}
 	problems := []error{c.checkDir(path, info, writableByOthers)}
-	for _, name := range []string{lockFile, CACertificate, caKey, servingCrt, servingKey, AdminKubeconfig, SigningKey, KeyEncryptionKey, serverNameFile} {
+	for _, name := range c.Files {
 		info, err := root.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -152,7 +151,7 @@ func (c caller) check(path string, root *os.Root) error {
 			return err
 		}
 		forbidden := openToOthers
-		if slices.Contains(public, name) {
+		if slices.Contains(c.Public, name) {
 			forbidden = writableByOthers
 		}
 		problems = append(problems, c.checkFile(filepath.Join(path, name), info, forbidden))
@@ -162,7 +161,7 @@ func (c caller) check(path string, root *os.Root) error {
 		return err
 	}
 	if err := errors.Join(append(problems, stored...)...); err != nil {
-		return fmt.Errorf("the data directory %s is not safe to use:\n%w", path, err)
+		return fmt.Errorf("the %s %s is not safe to use:\n%w", c.Noun, path, err)
 	}
 	return nil
 }
@@ -244,8 +243,8 @@ func (c caller) checkOwner(name string, info fs.FileInfo) error {
 	if !known || c.trusts(o) {
 		return nil
 	}
-	return fmt.Errorf("  %s belongs to %s, who could put keys of their own there; name another directory with --data-dir or, if everything in it is yours, take it over: chown -R %d %s",
-		name, userName(o.uid), c.uid, shell.Quote(name))
+	return fmt.Errorf("  %s belongs to %s, who could put keys of their own there; name another directory with %s or, if everything in it is yours, take it over: chown -R %d %s",
+		name, userName(o.uid), c.Flag, c.uid, shell.Quote(name))
 }
 
 func (c caller) checkMode(name string, info fs.FileInfo, forbidden fs.FileMode) error {

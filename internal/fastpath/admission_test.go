@@ -19,7 +19,7 @@ import (
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	users := write(t, "tokens.csv", "node-token,system:node:n1,n1-uid,system:nodes\n")
-	server := testserver.Start(t, "--controllers=", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--token-auth-file="+users)
+	server := testserver.Start(t, "--controllers=", "--token-auth-file="+users)
 	node, admin := server.Caller(server.TokenConfig("node-token")), server.Caller(server.AdminConfig())
 	mine, theirs := podWithToken(t, server.Admin(), "mine", "n1"), podWithToken(t, server.Admin(), "theirs", "n2")
 	admin.Run(

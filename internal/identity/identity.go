@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -195,5 +196,11 @@ func (i *Identity) Issuer() string { return i.issuer }
 
 // Authority returns the authority that signs at an instant.
 func (i *Identity) Authority(now time.Time) datadir.Authority { return i.state.Load().authority(now) }
+
+// Signer returns the certificate and the key of that authority, for certificates of clients.
+func (i *Identity) Signer(now time.Time) (*x509.Certificate, crypto.Signer) {
+	signer := i.state.Load().authority(now).signer
+	return signer.certificate, signer.key
+}
 
 var errGone = errors.New("the identity is gone from the store, which was probably replaced: restore the store from a backup, or restart this server")

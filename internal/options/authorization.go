@@ -41,11 +41,13 @@ type authorizationFlags struct {
 	webhookConfigFile, webhookVersion string
 	// allowedTTL and refusedTTL are how long the webhook's answers are remembered.
 	allowedTTL, refusedTTL time.Duration
+	// flags tell which of these were given; nil where no flags are read.
+	flags *pflag.FlagSet
 }
 
 func newAuthorizationFlags() authorizationFlags {
 	return authorizationFlags{
-		modes:          []string{authz.ModeRBAC},
+		modes:          []string{authz.ModeNode, authz.ModeRBAC},
 		webhookVersion: "v1beta1",
 		allowedTTL:     5 * time.Minute,
 		refusedTTL:     30 * time.Second,
@@ -53,6 +55,7 @@ func newAuthorizationFlags() authorizationFlags {
 }
 
 func (f *authorizationFlags) add(fs *pflag.FlagSet) {
+	f.flags = fs
 	fs.StringSliceVar(&f.modes, modeFlag, f.modes,
 		"Ordered list of who is asked what a request may do: "+strings.Join(authz.Modes, ", ")+". Where others can reach the server, AlwaysAllow must be said twice.")
 	fs.StringVar(&f.configFile, configFlag, f.configFile,
@@ -67,11 +70,15 @@ func (f *authorizationFlags) add(fs *pflag.FlagSet) {
 		"How long it is remembered that the webhook did not allow something.")
 }
 
-// unset reports whether all flags but that of the file have the values that they have without being given.
-func (f *authorizationFlags) unset() bool {
-	d := newAuthorizationFlags()
-	return slices.Equal(f.modes, d.modes) && f.webhookConfigFile == d.webhookConfigFile &&
-		f.webhookVersion == d.webhookVersion && f.allowedTTL == d.allowedTTL && f.refusedTTL == d.refusedTTL
+// replaceable reports whether a flag was given that the file of --authorization-config replaces.
+func (f *authorizationFlags) replaceable() bool {
+	given := false
+	if f.flags != nil {
+		f.flags.VisitAll(func(flag *pflag.Flag) {
+			given = given || flag.Changed && (flag.Name == modeFlag || strings.HasPrefix(flag.Name, "authorization-webhook-"))
+		})
+	}
+	return given
 }
 
 // authorizers returns the authorizers that the flags name, in their order. A server that other machines can reach allows
@@ -113,7 +120,7 @@ func (f *authorizationFlags) authorizers(address net.IP) ([]apiserverconfig.Auth
 // read returns the configuration in the file or, without a file, that of the other flags.
 func (f *authorizationFlags) read() (*apiserverconfig.AuthorizationConfiguration, error) {
 	if f.configFile != "" {
-		if !f.unset() {
+		if f.replaceable() {
 			return nil, fmt.Errorf("--%s can not be specified when --%s or --authorization-webhook-* flags are defined", configFlag, modeFlag)
 		}
 		if err := checkFile(f.configFile, checkObject); err != nil {

@@ -26,6 +26,8 @@ const (
 	DefaultPort = 7443
 	// defaultMaxStaleness leaves time for a leader to be elected, and for a balancer to notice a server that is cut off.
 	defaultMaxStaleness = 30 * time.Second
+	// defaultEventTTL is kube-apiserver's.
+	defaultEventTTL = time.Hour
 	// storagePrefix is the key under which everything is stored in etcd.
 	storagePrefix = "/mintmark"
 )
@@ -37,7 +39,7 @@ type Options struct {
 	controllers []string
 	// authorization and admission hold their flags.
 	authorization authorizationFlags
-	admission     []string
+	admission     admissionFlags
 	// signer holds the flags about external signers.
 	signer signerFlags
 	// issuer is the one OpenID Connect issuer that flags can describe.
@@ -59,19 +61,22 @@ func New() *Options {
 		signer:        signerFlags{mode: socketMode},
 		authorization: newAuthorizationFlags(),
 		config: apiserver.Config{
-			DataDir:      DefaultDataDir,
-			FastPath:     true,
-			Server:       genericoptions.NewServerRunOptions(),
-			Serving:      genericoptions.NewSecureServingOptions(),
-			MaxStaleness: defaultMaxStaleness,
-			Storage:      genericoptions.NewEtcdOptions(storage),
-			Audit:        genericoptions.NewAuditOptions(),
-			Tracing:      genericoptions.NewTracingOptions(),
-			Tokens:       apiserver.Tokens{Lookup: true, SigningKeyLead: defaultSigningKeyLead},
+			DataDir:        DefaultDataDir,
+			FastPath:       true,
+			Server:         genericoptions.NewServerRunOptions(),
+			Serving:        genericoptions.NewSecureServingOptions(),
+			MaxStaleness:   defaultMaxStaleness,
+			Storage:        genericoptions.NewEtcdOptions(storage),
+			EventTTL:       defaultEventTTL,
+			Audit:          genericoptions.NewAuditOptions(),
+			Tracing:        genericoptions.NewTracingOptions(),
+			Tokens:         apiserver.Tokens{Lookup: true, SigningKeyLead: defaultSigningKeyLead},
+			ClusterSigning: apiserver.ClusterSigning{Duration: defaultCertificateLife},
 			Authentication: apiserver.Authentication{
-				Anonymous:    true,
-				PublicIssuer: true,
-				Webhook:      authn.WebhookConfig{Version: "v1beta1", CacheTTL: 2 * time.Minute},
+				Anonymous:       true,
+				BootstrapTokens: true,
+				PublicIssuer:    true,
+				Webhook:         authn.WebhookConfig{Version: "v1beta1", CacheTTL: 2 * time.Minute},
 			},
 		},
 	}
@@ -83,6 +88,8 @@ func New() *Options {
 	o.config.Storage.DefaultStorageMediaType = runtime.ContentTypeProtobuf
 	// What decisions need is in memory already; the rest is asked for too rarely to be held there a second time.
 	o.config.Storage.EnableWatchCache = false
+	// Events are many and short-lived, so kube-apiserver doesn't hold them in memory, either.
+	o.config.Storage.WatchCacheSizes = []string{"events#0"}
 	return o
 }
 
@@ -94,8 +101,9 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.signer.add(groups.FlagSet("tokens"))
 	o.addAuthenticationFlags(groups.FlagSet("authentication"))
 	o.authorization.add(groups.FlagSet("authorization"))
-	o.addAdmissionFlags(groups.FlagSet("authorization"))
+	o.admission.add(groups.FlagSet("authorization"))
 	o.issuer.add(groups.FlagSet("authentication"))
+	addClusterSigningFlags(&o.config.ClusterSigning, groups.FlagSet("certificates"))
 	pick(groups.FlagSet("serving"), o.config.Serving.AddFlags, "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file", "tls-cipher-suites",
 		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
 		"http2-max-streams-per-connection", "permit-port-sharing", "permit-address-sharing", "disable-http2-serving")
@@ -151,6 +159,8 @@ func (o *Options) addStorageFlags(fs *pflag.FlagSet) {
 	pick(fs, o.config.Storage.AddFlags, "etcd-servers", "etcd-prefix", "etcd-keyfile", "etcd-certfile", "etcd-cafile", "etcd-compaction-interval",
 		"etcd-healthcheck-timeout", "etcd-readycheck-timeout", "encryption-provider-config",
 		"encryption-provider-config-automatic-reload", "storage-media-type", "watch-cache")
+	fs.DurationVar(&o.config.EventTTL, "event-ttl", o.config.EventTTL,
+		"How long events are kept after they were written last. 0 means for ever.")
 	fs.DurationVar(&o.config.MaxStaleness, "max-staleness", o.config.MaxStaleness,
 		"How old what is in memory may be for a request to be answered from it, while the store can't be reached or watched. Older, "+
 			"the store is asked, and where it does not answer neither does the server (503). 0 means any age: a server that is cut off goes on accepting tokens that have been taken back. It issues tokens for half a minute then, since it can't tell whether its signing key was given up.")
@@ -174,7 +184,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	} else {
 		errs = append(errs, o.authorization.checkWebhooks(authorizers)...)
 	}
-	restricted, err := o.nodeRestriction()
+	restricted, err := o.admission.nodeRestriction()
 	if err != nil {
 		errs = append(errs, err)
 	}

@@ -48,8 +48,11 @@ func TestDefaults(t *testing.T) {
 	if len(cfg.Storage.StorageConfig.Transport.ServerList) != 0 {
 		t.Error("there is an external etcd")
 	}
-	if !cfg.Authentication.Anonymous || !cfg.Authentication.PublicIssuer || cfg.Authentication.BootstrapTokens {
+	if !cfg.Authentication.Anonymous || !cfg.Authentication.PublicIssuer || !cfg.Authentication.BootstrapTokens {
 		t.Errorf("authentication: %+v", cfg.Authentication)
+	}
+	if !cfg.NodeRestriction {
+		t.Error("NodeRestriction is off")
 	}
 }
 
@@ -99,6 +102,8 @@ func TestRefused(t *testing.T) {
 		"--service-account-key-file=a":                          "give the signing key, too",
 		"--data-dir=":                                           "--data-dir must name a directory",
 		"--tls-private-key-file=a":                              "--tls-cert-file and --tls-private-key-file go together",
+		"--event-ttl=-1s":                                       "the store counts in whole seconds",
+		"--event-ttl=1500ms":                                    "the store counts in whole seconds",
 		"--etcd-cafile=a":                                       "for an external etcd",
 		"--controllers=-nobody":                                 `"nobody" is not a controller; the controllers are`,
 		"--encryption-provider-config-automatic-reload=true":    "must be set with --encryption-provider-config",
@@ -140,7 +145,8 @@ func TestAuthorizationModes(t *testing.T) {
 		want []string
 		err  string
 	}{
-		{want: []string{"RBAC"}},
+		{want: []string{"Node", "RBAC"}},
+		{args: []string{"--authorization-mode=RBAC"}, want: []string{"RBAC"}},
 		{args: []string{"--authorization-mode=Node,RBAC"}, want: []string{"Node", "RBAC"}},
 		{args: []string{"--authorization-mode=AlwaysAllow"}, want: []string{"AlwaysAllow"}},
 		{args: []string{"--authorization-mode=AlwaysAllow", "--bind-address=::1"}, want: []string{"AlwaysAllow"}},
@@ -154,7 +160,8 @@ func TestAuthorizationModes(t *testing.T) {
 		{args: []string{"--authorization-webhook-config-file=x"}, err: "without mode Webhook"},
 		{args: []string{"--authorization-config=x", "--authorization-mode=Node"}, err: "can not be specified when"},
 		{args: []string{"--authorization-config=/nowhere"}, err: "no such file"},
-		{args: []string{"--enable-admission-plugins=ServiceAccount"}, err: `plugin "ServiceAccount" is unknown`},
+		{args: []string{"--authorization-config=x", "--authorization-mode=Node,RBAC"}, err: "can not be specified when"},
+		{args: []string{"--authorization-config=x", "--authorization-webhook-version=v1beta1"}, err: "can not be specified when"},
 	} {
 		cfg, err := parse(t, test.args...)
 		if test.err != "" {
@@ -169,6 +176,39 @@ func TestAuthorizationModes(t *testing.T) {
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
 			t.Errorf("%v: %v\n%s", test.args, err, diff)
+		}
+	}
+}
+
+// NodeRestriction is on unless it is turned off; plugins that don't exist, or that are in both lists, are refused.
+func TestAdmissionPlugins(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		off  bool
+		err  string
+	}{
+		{},
+		{args: []string{"--enable-admission-plugins=NodeRestriction,NamespaceLifecycle"}},
+		{args: []string{"--enable-admission-plugins="}},
+		{args: []string{"--authorization-mode=RBAC"}},
+		{args: []string{"--disable-admission-plugins=NodeRestriction"}, off: true},
+		{args: []string{"--enable-admission-plugins=ServiceAccount"}, err: `enable-admission-plugins plugin "ServiceAccount" is unknown`},
+		{args: []string{"--disable-admission-plugins=noderestriction"}, err: `disable-admission-plugins plugin "noderestriction" is unknown`},
+		{args: []string{"--disable-admission-plugins=NamespaceLifecycle"}, err: `disable-admission-plugins plugin "NamespaceLifecycle" can't be turned off`},
+		{
+			args: []string{"--enable-admission-plugins=NodeRestriction", "--disable-admission-plugins=NodeRestriction"},
+			err:  "[NodeRestriction] in enable-admission-plugins and disable-admission-plugins overlapped",
+		},
+	} {
+		cfg, err := parse(t, test.args...)
+		if test.err != "" {
+			if err == nil || !strings.Contains(err.Error(), test.err) {
+				t.Errorf("%v: error %v, want %q", test.args, err, test.err)
+			}
+			continue
+		}
+		if err != nil || cfg.NodeRestriction == test.off {
+			t.Errorf("%v: NodeRestriction %v, error %v", test.args, cfg.NodeRestriction, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -63,5 +64,10 @@ func (CommonStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 
 // ResetFields lists fields of a core object that the strategy sets itself, so that a client that applies them doesn't own them.
 func ResetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(paths...)}
+	return ResetFieldsOf(schema.GroupVersion{Version: "v1"}, paths...)
+}
+
+// ResetFieldsOf does the same for an object of another group.
+func ResetFieldsOf(version schema.GroupVersion, paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{fieldpath.APIVersion(version.String()): fieldpath.NewSet(paths...)}
 }

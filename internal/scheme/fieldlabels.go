@@ -3,10 +3,13 @@ package scheme
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -15,16 +18,24 @@ import (
 // addFieldLabels registers the field selectors that each kind supports. Kinds that aren't named here can be selected
 // by name and namespace, which the library provides.
 func addFieldLabels(s *runtime.Scheme) {
-	addLabels(s, "Namespace", map[string]string{"name": "metadata.name"},
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Namespace"), map[string]string{"name": "metadata.name"},
 		"metadata.name", "status.phase")
-	addLabels(s, "Node", nil,
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Node"), nil,
 		"metadata.name", "spec.unschedulable")
-	addLabels(s, "Pod", map[string]string{"spec.host": "spec.nodeName"},
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Pod"), map[string]string{"spec.host": "spec.nodeName"},
 		"metadata.name", "metadata.namespace",
 		"spec.hostNetwork", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
 		"status.nominatedNodeName", "status.phase", "status.podIP", "status.podIPs")
-	addLabels(s, "Secret", nil,
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Secret"), nil,
 		"metadata.name", "metadata.namespace", "type")
+	addLabels(s, certificatesv1.SchemeGroupVersion.WithKind("CertificateSigningRequest"), nil,
+		"metadata.name", "spec.signerName")
+
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Event"), nil,
+		"metadata.name", "metadata.namespace",
+		"involvedObject.apiVersion", "involvedObject.fieldPath", "involvedObject.kind", "involvedObject.name", "involvedObject.namespace",
+		"involvedObject.resourceVersion", "involvedObject.uid", "reason", "reportingComponent", "source", "type")
+	addEventLabels(s)
 
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAccessToken"), "clientName", "userName", "userUID", "authorizeToken")
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAuthorizeToken"), "clientName", "userName", "userUID")
@@ -33,10 +44,27 @@ func addFieldLabels(s *runtime.Scheme) {
 	addFurtherLabels(s, userv1.GroupVersion.WithKind("Identity"), "providerName", "providerUserName", "user.name", "user.uid")
 }
 
-// addLabels lets objects of a core kind be selected by the given labels, and by the keys of old, names from earlier
+// addEventLabels lets events be selected in events.k8s.io by the names that fields have there.
+func addEventLabels(s *runtime.Scheme) {
+	utilruntime.Must(s.AddFieldLabelConversionFunc(eventsv1.SchemeGroupVersion.WithKind("Event"),
+		func(label, value string) (string, string, error) {
+			switch label {
+			case "metadata.name", "metadata.namespace", "reason", "type":
+				return label, value, nil
+			case "reportingController":
+				return "reportingComponent", value, nil
+			case "regarding.apiVersion", "regarding.fieldPath", "regarding.kind", "regarding.name", "regarding.namespace",
+				"regarding.resourceVersion", "regarding.uid":
+				return "involvedObject" + strings.TrimPrefix(label, "regarding"), value, nil
+			}
+			return "", "", fmt.Errorf("field label not supported: %s", label)
+		}))
+}
+
+// addLabels lets objects of a kind be selected by the given labels alone, and by the keys of old, names from earlier
 // releases.
-func addLabels(s *runtime.Scheme, kind string, old map[string]string, labels ...string) {
-	utilruntime.Must(s.AddFieldLabelConversionFunc(corev1.SchemeGroupVersion.WithKind(kind),
+func addLabels(s *runtime.Scheme, kind schema.GroupVersionKind, old map[string]string, labels ...string) {
+	utilruntime.Must(s.AddFieldLabelConversionFunc(kind,
 		func(label, value string) (string, string, error) {
 			if current, ok := old[label]; ok {
 				return current, value, nil

@@ -1,5 +1,5 @@
 // Package core provides the REST storage of the core API: Namespace, ServiceAccount with its token subresource
-// (TokenRequest), Secret, Pod and Node.
+// (TokenRequest), Secret, ConfigMap, Pod and Node.
 //
 // Each resource has a file with its storage, its strategy (which fields are set, kept and refused when an object is
 // created or changed) and its table. Validation errors are part of the API and have Kubernetes' text to the letter.
@@ -20,7 +20,7 @@ import (
 func Storage(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer) (registry.Group, error) {
 	served := map[string]rest.Storage{"serviceaccounts/token": NewTokenRequests(issuer)}
 	for _, add := range []func(generic.RESTOptionsGetter, map[string]rest.Storage) error{
-		addNamespaces, addServiceAccounts, addSecrets, addPods, addNodes,
+		addNamespaces, addServiceAccounts, addSecrets, addConfigMaps, addPods, addNodes,
 	} {
 		if err := add(getter, served); err != nil {
 			return registry.Group{}, err

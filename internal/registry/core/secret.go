@@ -65,7 +65,6 @@ func (s secretStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Obj
 	errs := registry.ValidateMetadataUpdate(&secret.ObjectMeta, &oldSecret.ObjectMeta)
 	errs = append(errs, validation.ValidateImmutableField(secret.Type, oldSecret.Type, field.NewPath("type"))...)
 	if isTrue(oldSecret.Immutable) {
-		const frozen = "field is immutable when `immutable` is set"
 		if !isTrue(secret.Immutable) {
 			errs = append(errs, field.Forbidden(field.NewPath("immutable"), frozen))
 		}
@@ -77,6 +76,9 @@ func (s secretStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Obj
 }
 
 var dataPath = field.NewPath("data")
+
+// frozen is the error of a change to a secret or config map that is immutable.
+const frozen = "field is immutable when `immutable` is set"
 
 // validateSecretType checks that a secret of a well-known type has the keys of that type.
 func validateSecretType(secret *corev1.Secret) field.ErrorList {

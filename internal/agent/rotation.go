@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+const (
+	// A certificate is renewed at a random point between these parts of its life, as a kubelet does it, so that nodes that joined
+	// together don't ask together.
+	renewFrom, renewTo = 0.7, 0.9
+	// longestWait bounds a wait, so that a clock that was set, or a machine that slept, is noticed.
+	longestWait = 10 * time.Minute
+	// A renewal that failed is tried again after a tenth of what is left of the life, within these bounds.
+	firstRenewalRetry, lastRenewalRetry = 5 * time.Second, 10 * time.Minute
+)
+
+// renewAt draws the time at which a certificate is renewed.
+func renewAt(certificate *tls.Certificate) time.Time {
+	life := certificate.Leaf.NotAfter.Sub(certificate.Leaf.NotBefore)
+	part := renewFrom + (renewTo-renewFrom)*rand.Float64() //nolint:gosec // no secret
+	return certificate.Leaf.NotBefore.Add(time.Duration(part * float64(life)))
+}
+
+// keepCertificate renews the client certificate until the context ends.
+func (a *Agent) keepCertificate(ctx context.Context) {
+	due := renewAt(a.connection.current())
+	for a.sleepUntil(ctx, due) {
+		err := a.renewCertificate(ctx)
+		now, current := a.clock.Now(), a.connection.current()
+		if ctx.Err() != nil {
+			return
+		}
+		a.metrics.certificateRenewed(err)
+		if err == nil {
+			klog.FromContext(ctx).Info("The client certificate was renewed", "node", a.node, "notAfter", current.Leaf.NotAfter)
+			due = renewAt(current)
+			// A server that signs for less than its backdating has each certificate due at once.
+			due = later(due, now.Add(firstRenewalRetry))
+			continue
+		}
+		retry := min(max(current.Leaf.NotAfter.Sub(now)/10, firstRenewalRetry), lastRenewalRetry)
+		klog.FromContext(ctx).Error(err, "The client certificate is not renewed yet; it is tried again", "node", a.node, "notAfter", current.Leaf.NotAfter, "in", retry)
+		due = now.Add(retry)
+	}
+}
+
+// renewCertificate gets a new certificate for a new key, and uses it once it is kept.
+func (a *Agent) renewCertificate(ctx context.Context) error {
+	key, err := newKey()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, approvalPatience)
+	defer cancel()
+	request := &certificateRequest{client: a.client, clock: a.clock, node: a.node, key: key}
+	pair, err := request.pairPEM(ctx)
+	if err != nil {
+		return err
+	}
+	certificate, err := tls.X509KeyPair(pair, pair)
+	if err != nil {
+		return err
+	}
+	if err := a.state.Write(certificateFile, pair); err != nil {
+		return errors.New("the new certificate can't be kept, so the old one is used on: " + err.Error())
+	}
+	a.connection.use(&certificate)
+	return nil
+}
+
+// sleepUntil waits for a time of the wall clock. It reports false if the context ends before.
+func (a *Agent) sleepUntil(ctx context.Context, due time.Time) bool {
+	for {
+		left := due.Sub(a.clock.Now())
+		if left <= 0 {
+			return ctx.Err() == nil
+		}
+		if !a.sleep(ctx, min(left, longestWait)) {
+			return false
+		}
+	}
+}
+
+// sleep waits. It reports false if the context ends before.
+func (a *Agent) sleep(ctx context.Context, pause time.Duration) bool {
+	timer := a.clock.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C():
+		return true
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
