@@ -23,6 +23,7 @@ type tokenRevoke struct {
 	credentialID string
 	account      string
 	key          string
+	certificate  string
 	issuedBefore string
 	reason       string
 	dryRun       bool
@@ -32,21 +33,25 @@ func newTokenRevokeCommand(s streams) *cobra.Command {
 	c := &tokenRevoke{output: outputFormat{allowed: []string{"json", "yaml"}}}
 	cmd := &cobra.Command{
 		Use:   "revoke TOKEN|-",
-		Short: "Take a token back, or all tokens of an account or a key",
+		Short: "Take a token back, or all tokens of an account or a key, or a user's client certificates",
 		Long: `Take tokens back (a TokenRevocation of mintmark.io). The server refuses them from the moment at
 which it answers, and every other replica does within a second.
 
 Name what is taken back: a token, with - from standard input; a credential id, as audit logs and
-'mintmark token review' show it; the tokens of a service account; or the tokens of a signing key.
-The last two cover what was issued before an instant, by default now. Tokens that an account gets
-in the rest of that second are covered as well: ask for new ones after it.
+'mintmark token review' show it; the tokens of a service account; the tokens of a signing key; or
+the client certificates of a user. The last three cover what was issued before an instant, by
+default now. What is issued in the rest of that second is covered as well: ask for new tokens or
+certificates after it.
 
 Parties that verify tokens offline are not reached: see docs/revocation.md.`,
 		Example: `  # A token was found in a log
   mintmark token revoke - --reason 'found in a log' < token
 
   # All tokens that an account has now
-  mintmark token revoke --service-account default/app`,
+  mintmark token revoke --service-account default/app
+
+  # A laptop with a client certificate was stolen
+  mintmark token revoke --client-certificate-of jane --reason 'laptop stolen'`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return tokenArg(cmd, args)
@@ -60,10 +65,11 @@ Parties that verify tokens offline are not reached: see docs/revocation.md.`,
 	flags.StringVar(&c.credentialID, "credential-id", "", "Credential id of the token, with or without JTI= in front")
 	flags.StringVar(&c.account, "service-account", "", "NAMESPACE/NAME of the account whose tokens are taken back")
 	flags.StringVar(&c.key, "key", "", "Key id of the signing key whose tokens are taken back")
-	flags.StringVar(&c.issuedBefore, "issued-before", "now", "Instant before which the tokens were issued, as in 2026-01-31T12:00:00Z, or now; goes with --service-account and --key")
+	flags.StringVar(&c.certificate, "client-certificate-of", "", "User (the common name) whose client certificates are taken back")
+	flags.StringVar(&c.issuedBefore, "issued-before", "now", "Instant before which the tokens were issued, as in 2026-01-31T12:00:00Z, or now; goes with --service-account, --key and --client-certificate-of")
 	flags.StringVar(&c.reason, "reason", "", "Why, for people. It is stored: no token in it")
 	flags.BoolVar(&c.dryRun, "dry-run", false, "Say what would be taken back, and change nothing")
-	for _, name := range []string{"credential-id", "service-account", "key", "issued-before", "reason"} {
+	for _, name := range []string{"credential-id", "service-account", "key", "client-certificate-of", "issued-before", "reason"} {
 		completeFlag(cmd, name)
 	}
 	c.output.addTo(cmd)
@@ -103,17 +109,17 @@ func (c *tokenRevoke) run(cmd *cobra.Command, args []string, s streams) error {
 // fill writes what is taken back into a spec.
 func (c *tokenRevoke) fill(cmd *cobra.Command, args []string, s streams, spec *v1alpha1.TokenRevocationSpec) error {
 	named := len(args)
-	for _, flag := range []string{"credential-id", "service-account", "key"} {
+	for _, flag := range []string{"credential-id", "service-account", "key", "client-certificate-of"} {
 		if cmd.Flags().Changed(flag) {
 			named++
 		}
 	}
 	if named != 1 {
-		return usageErrorf(cmd, "name one of: a token (- reads it from standard input), --credential-id, --service-account, --key")
+		return usageErrorf(cmd, "name one of: a token (- reads it from standard input), --credential-id, --service-account, --key, --client-certificate-of")
 	}
 	spec.Reason = c.reason
-	if cmd.Flags().Changed("issued-before") && c.account == "" && c.key == "" {
-		return usageErrorf(cmd, "--issued-before goes with --service-account or --key")
+	if cmd.Flags().Changed("issued-before") && c.account == "" && c.key == "" && c.certificate == "" {
+		return usageErrorf(cmd, "--issued-before goes with --service-account, --key or --client-certificate-of")
 	}
 	// Without an instant the server takes its own clock's, which is the one that the tokens were issued by.
 	if c.issuedBefore != "now" {
@@ -137,6 +143,8 @@ func (c *tokenRevoke) fill(cmd *cobra.Command, args []string, s streams, spec *v
 		spec.ServiceAccount = &v1alpha1.ServiceAccountReference{Namespace: namespace, Name: name}
 	case c.key != "":
 		spec.KeyID = c.key
+	case c.certificate != "":
+		spec.ClientCertificate = &v1alpha1.ClientCertificateReference{Username: c.certificate}
 	case c.credentialID != "":
 		spec.CredentialID = c.credentialID
 	default:

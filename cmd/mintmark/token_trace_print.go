@@ -218,6 +218,8 @@ func revoked(r *audittrail.Revocation) string {
 		text = "the tokens of " + r.Subject
 	case r.KeyID != "":
 		text = "the tokens of the key " + r.KeyID
+	case r.CertificateUser != "":
+		text = "the client certificates of " + r.CertificateUser
 	default:
 		text = "all tokens"
 	}

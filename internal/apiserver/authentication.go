@@ -16,6 +16,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authn"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
 )
@@ -26,7 +27,11 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 	client kubernetes.Interface, generic *genericapiserver.Config,
 ) (*authn.Union, error) {
 	given := cfg.Authentication
-	clientCA, err := newClientCA(ownCA, given.ClientCAFile)
+	own, err := dynamiccertificates.NewDynamicCAContentFromFile("data-directory", ownCA)
+	if err != nil {
+		return nil, err
+	}
+	clientCA, err := newClientCA(own, given.ClientCAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +68,7 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 			CacheBytes:    given.CacheBytes,
 		},
 		Revocations: revoked,
+		Signer:      certificateSigner(own, cfg.ClusterSigning.CertFile),
 
 		Webhook:   given.Webhook,
 		Audited:   generic.AuditBackend != nil,
@@ -95,16 +101,30 @@ func certificateAuthorities(clients dynamiccertificates.CAContentProvider, proxy
 
 // newClientCA returns the authorities whose client certificates are accepted: the server's own, and those of a further file if
 // one is named. Both files are read again when they change.
-func newClientCA(ownCA, file string) (dynamiccertificates.CAContentProvider, error) {
-	own, err := dynamiccertificates.NewDynamicCAContentFromFile("data-directory", ownCA)
-	if err != nil || file == "" {
-		return own, err
+func newClientCA(own dynamiccertificates.CAContentProvider, file string) (dynamiccertificates.CAContentProvider, error) {
+	if file == "" {
+		return own, nil
 	}
 	further, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca-bundle", file)
 	if err != nil {
 		return nil, err
 	}
 	return dynamiccertificates.NewUnionCAContentProvider(own, further), nil
+}
+
+// certificateSigner is what issues client certificates here, with the server's own authorities, or that of a file if one is named.
+func certificateSigner(own dynamiccertificates.CAContentProvider, file string) authn.Signer {
+	return authn.Signer{
+		Backdate: certificates.Backdate,
+		Authorities: func() []*x509.Certificate {
+			authorities, _ := cert.ParseCertsPEM(own.CurrentCABundleContent()) // the provider has parsed them
+			if file != "" {
+				further, _ := cert.CertsFromFile(file) // what can't be read signs nothing
+				authorities = append(authorities, further...)
+			}
+			return authorities
+		},
+	}
 }
 
 // requestHeader returns the configuration of request headers, or nil if none are accepted. An authority of ordinary clients may vouch for

@@ -30,6 +30,7 @@ func authorizationConfig(cfg Config, index *boundobject.Index, roles *authz.Inde
 // newAdmission returns the checks of what is about to be carried out.
 func newAdmission(nodeRestriction bool, index *boundobject.Index, authorizer *authz.Authorizer) admission.Interface {
 	plugins := []admission.Interface{mintmarkadmission.NamespaceLifecycle{Namespaces: index.Namespaces}}
+	plugins = append(plugins, mintmarkadmission.NodeBootstrap{Secrets: index.Secrets})
 	if nodeRestriction {
 		plugins = append(plugins, mintmarkadmission.NodeRestriction{
 			Pods: index.Pods, Nodes: index.Nodes, Authorizer: authorizer,

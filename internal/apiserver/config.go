@@ -43,6 +43,7 @@ type Config struct {
 	Tokens         Tokens
 	ExternalSigner ExternalSigner
 	Authentication Authentication
+	ClusterSigning ClusterSigning
 	// Authorizers are asked in this order.
 	Authorizers []apiserverapi.AuthorizerConfiguration
 	// NodeRestriction holds nodes to what concerns their own pods.
@@ -92,6 +93,14 @@ type ExternalSigner struct {
 	Mode fs.FileMode
 	// AllowedUIDs may use the socket besides root and the user of the server.
 	AllowedUIDs []int
+}
+
+// ClusterSigning says how certificates are signed for CertificateSigningRequests.
+type ClusterSigning struct {
+	// CertFile and KeyFile hold the authority that signs. Without them, the authority of the identity does.
+	CertFile, KeyFile string
+	// Duration is how long a certificate lives at most, and without a wish in the request.
+	Duration time.Duration
 }
 
 // Authentication says whose requests are let in.

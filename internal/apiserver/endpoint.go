@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 
+	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/datadir"
 )
 
@@ -45,6 +46,7 @@ func listen(cfg Config) (*endpoint, error) {
 	certificate := &serving.ServerCert.CertKey
 	wanted := datadir.Wanted{
 		Hosts:              hosts(cfg),
+		Backdate:           certificates.Backdate,
 		Server:             "https://" + net.JoinHostPort(reachable(serving.BindAddress), strconv.Itoa(port)),
 		ServingCertificate: certificate.CertFile,
 		ServingKey:         certificate.KeyFile,

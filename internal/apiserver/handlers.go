@@ -14,6 +14,7 @@ import (
 	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/fastpath"
 	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
@@ -36,10 +37,10 @@ type transports struct {
 
 // newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
 func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
-	openShift *openShift, authorizer *authz.Authorizer, ready <-chan struct{}, views *view.Set, generic *genericapiserver.Config,
+	openShift *openShift, authorizer *authz.Authorizer, revoked *revocation.Set, ready <-chan struct{}, views *view.Set, generic *genericapiserver.Config,
 ) (transports, error) {
 	t := transports{
-		authorizer: authorizer, ready: ready, views: views, watchEnd: newWatchEnd(cfg.Server, generic.LongRunningFunc, generic.ShutdownInitiatedNotify()),
+		authorizer: authorizer, ready: ready, views: views, watchEnd: newWatchEnd(cfg.Server, generic.LongRunningFunc, revoked, generic.ShutdownInitiatedNotify()),
 		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: newInFlight(generic),
 		reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: reviewer},
 	}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/crash"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/scheme"
 	"github.com/mintmark/mintmark/internal/view"
 )
@@ -86,7 +87,7 @@ func TestPanicsOfRequests(t *testing.T) {
 			go views.Run(t.Context())
 			handler := transports{
 				inFlight: newInFlight(c), authorizer: &authz.Authorizer{AuthorizerFunc: panickingAt(part).Authorize}, ready: ready,
-				views: views, watchEnd: newWatchEnd(genericoptions.NewServerRunOptions(), c.LongRunningFunc, nil),
+				views: views, watchEnd: newWatchEnd(genericoptions.NewServerRunOptions(), c.LongRunningFunc, revocation.NewSet(), nil),
 			}.chain(panickingAt(part), c)
 			server := httptest.NewUnstartedServer(handler)
 			server.Config.ErrorLog = log.New(&logged, "", 0)

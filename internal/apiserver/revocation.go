@@ -16,6 +16,7 @@ import (
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/authn"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/datadir"
 	"github.com/mintmark/mintmark/internal/registry/mintmark"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/view"
@@ -111,6 +112,10 @@ type tokenEnds struct {
 	tokens  Tokens
 	own     *keys
 	union   *authn.Union
+	// furtherCA says that the certificates of other authorities are accepted as well (--client-ca-file).
+	furtherCA bool
+	// certificateLife is the longest life of certificates that are signed for requests.
+	certificateLife time.Duration
 }
 
 var _ mintmark.Ends = tokenEnds{}
@@ -170,6 +175,12 @@ func (e tokenEnds) Key(ctx context.Context, keyID string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return e.Account(ctx, "", "")
+}
+
+// Certificates returns the latest end of certificates that this server issued: those of its administrator, and those that were signed
+// for requests. With --client-ca-file there may be others, and no end is known.
+func (e tokenEnds) Certificates(context.Context) (time.Time, bool) {
+	return time.Now().Add(max(datadir.LeafLife, e.certificateLife)), !e.furtherCA
 }
 
 // Token returns the end of tokens of this server and of OpenID Connect issuers. A webhook may accept tokens that say they have ended.

@@ -100,6 +100,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	ends := tokenEnds{
 		managed: cfg.Tokens.SigningKeyFile == "" && cfg.Tokens.SigningEndpoint == "",
 		keys:    views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
+		furtherCA: cfg.Authentication.ClientCAFile != "", certificateLife: cfg.ClusterSigning.Duration,
 	}
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
@@ -117,7 +118,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, ready, views.set, generic)
+	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, revoked, ready, views.set, generic)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +131,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := install(server, groups, reviewer, newDocuments(cfg.Tokens.JWKSURI, endpoint.address, keys)); err != nil {
 		return nil, err
 	}
+	installOpenAPI(server, generic)
 	self.Handler = server.Handler.FullHandlerChain
 	signer, err := newSignerSocket(ctx, cfg, keys, generic)
 	if err != nil {
@@ -144,9 +146,13 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	requests, err := certificateRequests(cfg.ClusterSigning, ground, views, authorizer)
+	if err != nil {
+		return nil, err
+	}
 	whenReady := []service{freeMemory, ground.resealSecrets, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
-		Index: index, Roles: roles, Signer: keys.legacySigner(), SigningKeys: keyController, Revocations: revocations,
+		Index: index, Roles: roles, Signer: keys.legacySigner(), SigningKeys: keyController, Revocations: revocations, Certificates: requests,
 		ConfigMaps: views.configMaps, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)

@@ -84,7 +84,10 @@ func addStartHook(server *genericapiserver.GenericAPIServer, stopping <-chan str
 }
 
 // freeMemory gives back the memory that only the start needed, above all for schemas.
-func freeMemory(context.Context) { debug.FreeOSMemory() }
+func freeMemory(context.Context) {
+	debug.FreeOSMemory()
+	releaseProgram()
+}
 
 // runControllers returns the service that runs the controllers, on one replica at a time. The embedded store has one server,
 // which needs no election.

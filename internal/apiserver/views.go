@@ -16,6 +16,7 @@ import (
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/view"
@@ -36,6 +37,8 @@ type views struct {
 	set  *view.Set
 	// keys has the whole object of each signing key.
 	keys *view.View[*mintmarkv1alpha1.SigningKey]
+	// requests has what the controllers of certificate signing requests need to know.
+	requests *view.View[certificates.Record]
 	// configMaps tells where the root CA is published.
 	configMaps *view.View[controller.ConfigMap]
 }
@@ -43,14 +46,13 @@ type views struct {
 // newViews returns the views of the indexes. openShift is nil where its API is not served, and maxStaleness how old a view
 // may be for an answer to be taken from memory.
 func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, revoked *revocation.Set, keys *keys, openShift *openShift) *views {
-	v := &views{keys: keys.view(), configMaps: controller.NewConfigMaps(), list: []storedView{
+	requests := view.New(certificatesv1.Resource("certificatesigningrequests"), true, certificates.RecordOf)
+	v := &views{keys: keys.view(), requests: requests, configMaps: controller.NewConfigMaps(), list: []storedView{
 		index.Namespaces, index.ServiceAccounts, index.Secrets, index.Pods, index.Nodes,
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
 		revoked.View,
 	}}
-	v.list = append(v.list, v.keys)
-	v.list = append(v.list, newCollectedViews(certificatesv1.Resource("certificatesigningrequests"))...)
-	v.list = append(v.list, v.configMaps, newCollectedView(coordinationv1.Resource("leases"), false))
+	v.list = append(v.list, v.keys, v.requests, v.configMaps, newCollectedView(coordinationv1.Resource("leases"), false))
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)

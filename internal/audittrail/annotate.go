@@ -108,6 +108,9 @@ func NoteRevoked(ctx context.Context, revocation *v1alpha1.TokenRevocation) {
 	if of := spec.Subject; of != nil {
 		issuer, subject = of.Issuer, of.Subject
 	}
+	if of := spec.ClientCertificate; of != nil {
+		annotate(ctx, RevokedCertificateUser, of.Username)
+	}
 	annotate(ctx, RevocationName, revocation.Name, RevokedBy, revocation.Status.RevokedBy, RevokedCredentialID, id, RevokedServiceAccount, account, RevokedIssuer, issuer, RevokedSubject, subject,
 		RevokedKeyID, spec.KeyID, RevokedIssuedBefore, before)
 }

@@ -31,6 +31,10 @@ func TestNoteRevoked(t *testing.T) {
 			map[string]string{prefix + "issuer": "https://i", prefix + "subject": "s", prefix + "issued-before": "2026-05-04T03:02:01Z"},
 		},
 		"key": {v1alpha1.TokenRevocationSpec{KeyID: "k1", IssuedBefore: &before}, map[string]string{prefix + "key-id": "k1", prefix + "issued-before": "2026-05-04T03:02:01Z"}},
+		"certificates": {
+			v1alpha1.TokenRevocationSpec{ClientCertificate: &v1alpha1.ClientCertificateReference{Username: "system:node:vm1"}, IssuedBefore: &before},
+			map[string]string{prefix + "certificate-user": "system:node:vm1", prefix + "issued-before": "2026-05-04T03:02:01Z"},
+		},
 		"all": {v1alpha1.TokenRevocationSpec{IssuedBefore: &before}, map[string]string{prefix + "issued-before": "2026-05-04T03:02:01Z"}},
 	} {
 		ctx := audit.WithAuditContext(t.Context())

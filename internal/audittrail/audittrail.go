@@ -49,7 +49,7 @@ const (
 )
 
 // Annotations of a request that revoked tokens. They say which tokens: one, or those of an account, of a subject of an issuer
-// or of a key, or, where there is RevokedIssuedBefore alone, all.
+// or of a key, or, where there is RevokedIssuedBefore alone, all. With RevokedCertificateUser, client certificates are revoked.
 const (
 	// RevocationName is the name of the TokenRevocation.
 	RevocationName = Prefix + "revocation"
@@ -65,6 +65,8 @@ const (
 	RevokedSubject = Prefix + "revoked-subject"
 	// RevokedKeyID is the kid of the key.
 	RevokedKeyID = Prefix + "revoked-key-id"
+	// RevokedCertificateUser is the user whose client certificates were revoked.
+	RevokedCertificateUser = Prefix + "revoked-certificate-user"
 	// RevokedIssuedBefore is the instant before which the tokens were issued, as in RFC 3339.
 	RevokedIssuedBefore = Prefix + "revoked-issued-before"
 )

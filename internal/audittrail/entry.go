@@ -73,14 +73,16 @@ type Token struct {
 
 // Revocation says which tokens were revoked, as the annotations of the same names do.
 type Revocation struct {
-	Name           string     `json:"name,omitempty"`
-	By             string     `json:"by,omitempty"`
-	CredentialID   string     `json:"credentialID,omitempty"`
-	ServiceAccount string     `json:"serviceAccount,omitempty"`
-	Issuer         string     `json:"issuer,omitempty"`
-	Subject        string     `json:"subject,omitempty"`
-	KeyID          string     `json:"keyID,omitempty"`
-	IssuedBefore   *time.Time `json:"issuedBefore,omitempty"`
+	Name           string `json:"name,omitempty"`
+	By             string `json:"by,omitempty"`
+	CredentialID   string `json:"credentialID,omitempty"`
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+	Issuer         string `json:"issuer,omitempty"`
+	Subject        string `json:"subject,omitempty"`
+	KeyID          string `json:"keyID,omitempty"`
+	// CertificateUser is the user whose client certificates were revoked, and no tokens.
+	CertificateUser string     `json:"certificateUser,omitempty"`
+	IssuedBefore    *time.Time `json:"issuedBefore,omitempty"`
 }
 
 // compare orders entries by time. Those of one request are beside each other, its kinds and stages in their order.
@@ -168,7 +170,8 @@ func (e *event) revocation() *Entry {
 	r := &Revocation{
 		Name: e.Annotations[RevocationName], By: e.Annotations[RevokedBy], CredentialID: e.Annotations[RevokedCredentialID], ServiceAccount: e.Annotations[RevokedServiceAccount],
 		Issuer: e.Annotations[RevokedIssuer], Subject: e.Annotations[RevokedSubject], KeyID: e.Annotations[RevokedKeyID],
-		IssuedBefore: timeIn(e.Annotations[RevokedIssuedBefore]),
+		CertificateUser: e.Annotations[RevokedCertificateUser],
+		IssuedBefore:    timeIn(e.Annotations[RevokedIssuedBefore]),
 	}
 	if *r == (Revocation{}) {
 		return nil

@@ -47,7 +47,7 @@ func see(seen map[string]time.Time, name string, at time.Time) {
 	}
 }
 
-// covers reports whether a revocation covers one of the credentials. Revocations of a subject are left out: no event has the
+// covers reports whether a revocation covers one of the credentials, which are tokens. Revocations of a subject are left out: no event has the
 // subject of an OpenID Connect token.
 func (l *life) covers(e *Entry) bool {
 	r := e.Revocation
@@ -64,7 +64,7 @@ func (l *life) covers(e *Entry) bool {
 		if since, known = l.keys[r.KeyID]; !known && r.KeyID != l.KeyID {
 			return false
 		}
-	case r.Subject != "":
+	case r.Subject != "", r.CertificateUser != "":
 		return false
 	}
 	return r.IssuedBefore == nil || since.Before(*r.IssuedBefore)

@@ -73,6 +73,7 @@ var day = []string{
 	revoking(10, "r3", `"authentication.mintmark.io/revoked-service-account":"ns/app","authentication.mintmark.io/revoked-issued-before":"2026-05-03T00:00:00Z"`),
 	revoking(11, "r4", `"authentication.mintmark.io/revoked-key-id":"k-ns",`+before),
 	revoking(12, "r5", before),
+	revoking(18, "r6", `"authentication.mintmark.io/revoked-certificate-user":"system:node:vm1",`+before),
 	line(13, "sec", "delete", "/apis/mintmark.io/v1alpha1/tokenrevocations/r1", 200, `,"objectRef":{"resource":"tokenrevocations","apiGroup":"mintmark.io","name":"r1"}`),
 	line(14, "sec", "delete", "/apis/mintmark.io/v1alpha1/tokenrevocations/r2", 200, `,"objectRef":{"resource":"tokenrevocations","apiGroup":"mintmark.io","name":"r2"}`),
 	line(15, "", "get", "/api", 401, `,"annotations":{"authentication.mintmark.io/credential-id":"JTI=one","authentication.mintmark.io/reason":"Revoked"}`),

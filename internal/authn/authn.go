@@ -50,8 +50,10 @@ type Config struct {
 	Webhook WebhookConfig
 	// Audited has the audit events of callers with tokens name the credential.
 	Audited bool
-	// Revocations knows the tokens that were taken back.
+	// Revocations knows the tokens and client certificates that were taken back; nil if none are.
 	Revocations Revocations
+	// Signer tells when client certificates were issued.
+	Signer Signer
 	// Anonymous lets in requests without credentials, on the paths that it names, or everywhere. The configuration file of
 	// Issuers takes precedence.
 	Anonymous apiserver.AnonymousAuthConfig
@@ -84,12 +86,13 @@ func New(cfg Config) (_ *Union, err error) {
 	}
 	var requests []authenticator.Request
 	if proxy := cfg.RequestHeader; proxy != nil {
-		requests = append(requests, named(withReason(authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
+		headers := authenticator.WrapAudienceAgnosticRequest(cfg.APIAudiences, headerrequest.NewDynamicVerifyOptionsSecure(
 			proxy.CAContentProvider.VerifyOptions, proxy.AllowedClientNames,
-			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes)), reason.CertificateRefused)))
+			proxy.UsernameHeaders, proxy.UIDHeaders, proxy.GroupHeaders, proxy.ExtraHeaderPrefixes))
+		requests = append(requests, named(withReason(unrevokedProxy{headers, cfg.Revocations, cfg.Signer}, reason.CertificateRefused)))
 	}
 	if cfg.ClientCA != nil {
-		requests = append(requests, named(withReason(newCertificates(cfg.ClientCA), reason.CertificateRefused)))
+		requests = append(requests, named(withReason(newCertificates(cfg.ClientCA, cfg.Revocations, cfg.Signer), reason.CertificateRefused)))
 	}
 	presented := authenticator.Token(tokens)
 	if cfg.Audited {

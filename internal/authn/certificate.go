@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,26 @@ type ClientCA interface {
 	VerifyOptions() (x509.VerifyOptions, bool)
 }
 
+// Signer is what issues client certificates here: the signer of CertificateSigningRequests, and the administrator's certificate.
+type Signer struct {
+	// Authorities are the certificates with which it signs. Nil means that there is none.
+	Authorities func() []*x509.Certificate
+	// Backdate is how long before the signing its certificates begin.
+	Backdate time.Duration
+}
+
+// issuedAt returns when a certificate was issued, in seconds since the epoch. Of a certificate of another authority only its beginning
+// is known: it was issued then, or later.
+func (s Signer) issuedAt(certificate *x509.Certificate, by *x509.Certificate) int64 {
+	at := certificate.NotBefore
+	if by != nil && s.Authorities != nil && slices.ContainsFunc(s.Authorities(), func(own *x509.Certificate) bool {
+		return bytes.Equal(own.RawSubjectPublicKeyInfo, by.RawSubjectPublicKeyInfo)
+	}) {
+		at = at.Add(s.Backdate)
+	}
+	return at.Unix()
+}
+
 // certificates authenticates client certificates. A verified certificate is cached until the authorities change or a
 // certificate of its chain ends: a connection brings the same certificate with each request, and verifying it takes longer
 // than all other decisions about a request.
@@ -31,6 +52,9 @@ type certificates struct {
 	ask     authenticator.Request
 	current atomic.Pointer[authorities]
 	known   *cache.Cache[vouched]
+	// revoked is asked about each certificate, remembered or not; nil if there is none.
+	revoked Revocations
+	signer  Signer
 }
 
 // authorities are the authorities of one bundle.
@@ -41,16 +65,22 @@ type authorities struct {
 
 // certified is a user who came with a client certificate. It has the group of all who have proved who they are, so that it
 // need not be added at every request.
-type certified struct{ *user.DefaultInfo }
+type certified struct {
+	user.DefaultInfo
+	issuedAt int64
+}
 
 // FromClientCertificate marks the user. No other authenticator, no impersonation and no access review makes one that has it,
 // whatever name and extra it has.
-func (certified) FromClientCertificate() {}
+func (*certified) FromClientCertificate() {}
+
+// Certificate returns the common name of the certificate and when it was issued, in seconds since the epoch.
+func (c *certified) Certificate() (commonName string, issuedAt int64) { return c.Name, c.issuedAt }
 
 // vouched is the user of a verified certificate, the authorities that verified it, and the time within which it is valid.
 type vouched struct {
 	by          *authorities
-	user        certified
+	user        *certified
 	from, until time.Time
 }
 
@@ -61,8 +91,8 @@ const (
 	vouchedBytes = 1 << 10
 )
 
-func newCertificates(ca ClientCA) *certificates {
-	c := &certificates{ca: ca, known: cache.New[vouched](certificateBytes)}
+func newCertificates(ca ClientCA, revoked Revocations, signer Signer) *certificates {
+	c := &certificates{ca: ca, revoked: revoked, signer: signer, known: cache.New[vouched](certificateBytes)}
 	c.ask = x509request.NewDynamic(c.options, x509request.CommonNameUserConversion)
 	return c
 }
@@ -75,19 +105,50 @@ func (c *certificates) AuthenticateRequest(r *http.Request) (*authenticator.Resp
 	now := time.Now()
 	by, key := c.authorities(), keyOf(r.TLS.PeerCertificates)
 	if known, ok := c.known.Get(key); ok && by != nil && known.by == by && !now.Before(known.from) && !now.After(known.until) {
-		return &authenticator.Response{User: known.user}, true, nil
+		return c.unlessRevoked(known.user, &authenticator.Response{User: known.user})
 	}
 	response, ok, err := c.ask.AuthenticateRequest(r)
 	if err != nil || !ok {
 		return response, ok, err
 	}
-	who := certified{authenticated(response.User)}
+	who := &certified{*authenticated(response.User), c.signer.issuedAt(r.TLS.PeerCertificates[0], nil)}
 	response.User = who
 	if by == nil {
-		return response, true, nil
+		return c.unlessRevoked(who, response)
 	}
-	if vouched, ok := by.vouch(r.TLS.PeerCertificates, who); ok {
+	if vouched, ok := by.vouch(r.TLS.PeerCertificates, who, c.signer); ok {
 		c.known.Add(key, vouched, vouchedBytes+2*len(who.Name))
+	}
+	return c.unlessRevoked(who, response)
+}
+
+// unlessRevoked returns a certificate's user, unless the certificate was taken back.
+func (c *certificates) unlessRevoked(who *certified, response *authenticator.Response) (*authenticator.Response, bool, error) {
+	if c.revoked != nil {
+		if err := c.revoked.CheckCertificate(who.Certificate()); err != nil {
+			return nil, false, err
+		}
+	}
+	return response, true, nil
+}
+
+// unrevokedProxy is an authenticator of request headers that believes no proxy whose client certificate was taken back. Proxies have
+// authorities of their own, so when such a certificate was issued is known by its beginning alone.
+type unrevokedProxy struct {
+	authenticator.Request
+	revoked Revocations
+	signer  Signer
+}
+
+// AuthenticateRequest returns the user that a proxy names.
+func (p unrevokedProxy) AuthenticateRequest(r *http.Request) (*authenticator.Response, bool, error) {
+	response, ok, err := p.Request.AuthenticateRequest(r)
+	if err != nil || !ok || p.revoked == nil {
+		return response, ok, err
+	}
+	proxy := r.TLS.PeerCertificates[0]
+	if err := p.revoked.CheckCertificate(proxy.Subject.CommonName, p.signer.issuedAt(proxy, nil)); err != nil {
+		return nil, false, err
 	}
 	return response, true, nil
 }
@@ -118,8 +179,8 @@ func (c *certificates) options() (x509.VerifyOptions, bool) {
 }
 
 // vouch returns the user of a verified certificate and how long it stays valid: as long as the first of the chains that
-// lead to an authority.
-func (a *authorities) vouch(presented []*x509.Certificate, who certified) (vouched, bool) {
+// lead to an authority. It notes when the certificate was issued, which that chain tells.
+func (a *authorities) vouch(presented []*x509.Certificate, who *certified, signer Signer) (vouched, bool) {
 	options := a.options
 	if options.Intermediates == nil {
 		options.Intermediates = x509.NewCertPool()
@@ -132,6 +193,9 @@ func (a *authorities) vouch(presented []*x509.Certificate, who certified) (vouch
 		return vouched{}, false
 	}
 	v := vouched{by: a, user: who, from: chains[0][0].NotBefore, until: chains[0][0].NotAfter}
+	if len(chains[0]) > 1 {
+		who.issuedAt = signer.issuedAt(presented[0], chains[0][1])
+	}
 	for _, certificate := range chains[0][1:] {
 		if certificate.NotBefore.After(v.from) {
 			v.from = certificate.NotBefore

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net/http"
 	"slices"
@@ -80,7 +81,7 @@ func TestCertificates(t *testing.T) {
 		ann, ben := sign(t, "ann", time.Hour, root), sign(t, "ben", 5*time.Hour, between)
 		ca := &bundle{}
 		ca.trust(root)
-		c := newCertificates(ca)
+		c := newCertificates(ca, nil, Signer{})
 		check := func(name, want string, presented ...*signed) {
 			t.Helper()
 			request := &http.Request{TLS: &tls.ConnectionState{}}
@@ -120,12 +121,70 @@ func TestCertificates(t *testing.T) {
 	})
 }
 
+// takenBack has the certificates of one user refused that were issued before an instant.
+type takenBack struct {
+	Revocations
+	user   string
+	before time.Time
+}
+
+func (b *takenBack) CheckCertificate(commonName string, issuedAt int64) error {
+	if commonName == b.user && issuedAt < b.before.Unix() {
+		return errors.New("taken back")
+	}
+	return nil
+}
+
+// TestRevokedCertificates: a certificate that was taken back is refused, whether it was seen before or not. When it was issued is
+// known exactly if an authority signed it with which this server signs, and by its beginning otherwise.
+func TestRevokedCertificates(t *testing.T) {
+	const backdate = time.Minute // that of sign
+	root, further := sign(t, "root authority", time.Hour, nil), sign(t, "other authority", time.Hour, nil)
+	between := sign(t, "intermediate authority", time.Hour, root)
+	now := time.Now().Truncate(time.Second)
+	for name, test := range map[string]struct {
+		presented []*signed
+		before    time.Duration // when it is taken back, from now
+		revoked   bool
+	}{
+		"issued before":                         {[]*signed{sign(t, "vm1", time.Hour, root)}, 5 * time.Second, true},
+		"issued later":                          {[]*signed{sign(t, "vm1", time.Hour, root)}, -5 * time.Second, false},
+		"another user":                          {[]*signed{sign(t, "vm2", time.Hour, root)}, 5 * time.Second, false},
+		"another authority, which may backdate": {[]*signed{sign(t, "vm1", time.Hour, further)}, -5 * time.Second, true},
+		"another authority, issued later":       {[]*signed{sign(t, "vm1", time.Hour, further)}, -backdate - 5*time.Second, false},
+		"below this server's authority":         {[]*signed{sign(t, "vm1", time.Hour, between), between}, -5 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ca, back := &bundle{}, &takenBack{}
+			ca.trust(root, further)
+			c := newCertificates(ca, back, Signer{Authorities: func() []*x509.Certificate { return []*x509.Certificate{root.Certificate} }, Backdate: backdate})
+			request := &http.Request{TLS: &tls.ConnectionState{}}
+			for _, p := range test.presented {
+				request.TLS.PeerCertificates = append(request.TLS.PeerCertificates, p.Certificate)
+			}
+			check := func(turn string, revoked bool) {
+				t.Helper()
+				response, ok, err := c.AuthenticateRequest(request)
+				if ok == revoked || (err != nil) != revoked || (response != nil) == revoked {
+					t.Errorf("%s: accepted: %t, error %v; want it refused: %t", turn, ok, err, revoked)
+				}
+			}
+			back.user, back.before = "vm1", now.Add(test.before)
+			check("not seen before", test.revoked)
+			back.user = ""
+			check("before it is taken back", false)
+			back.user = "vm1"
+			check("remembered", test.revoked)
+		})
+	}
+}
+
 // TestCertificatesAreCheckedOnce: a certificate that was found good is not checked again.
 func TestCertificatesAreCheckedOnce(t *testing.T) {
 	root := sign(t, "root authority", time.Hour, nil)
 	ca := &bundle{}
 	ca.trust(root)
-	c := newCertificates(ca)
+	c := newCertificates(ca, nil, Signer{})
 	request := &http.Request{TLS: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{sign(t, "ann", time.Hour, root).Certificate}}}
 	if _, ok, err := c.AuthenticateRequest(request); !ok {
 		t.Fatal(err)

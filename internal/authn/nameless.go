@@ -24,11 +24,11 @@ func nameless(name string) bool {
 	return !strings.ContainsFunc(name, func(r rune) bool { return unicode.IsPrint(r) && r != ' ' })
 }
 
-// withReason gives the errors of an authenticator a code.
+// withReason gives the errors of an authenticator a code, unless they have one.
 func withReason(requests authenticator.Request, code reason.Code) authenticator.Request {
 	return authenticator.RequestFunc(func(r *http.Request) (*authenticator.Response, bool, error) {
 		response, ok, err := requests.AuthenticateRequest(r)
-		if _, several := errors.AsType[utilerrors.Aggregate](err); err != nil && !several {
+		if _, several := errors.AsType[utilerrors.Aggregate](err); err != nil && !several && reason.Of(err) == reason.None {
 			err = reason.With(code, err)
 		}
 		return response, ok, err

@@ -29,7 +29,7 @@ func TestRequestsGiveNames(t *testing.T) {
 	root := sign(t, "root authority", time.Hour, nil)
 	ca := &bundle{}
 	ca.trust(root)
-	certificates := named(newCertificates(ca))
+	certificates := named(newCertificates(ca, nil, Signer{}))
 	for commonName, want := range map[string]struct {
 		ok  bool
 		err error

@@ -9,10 +9,13 @@ import (
 	"github.com/mintmark/mintmark/internal/reason"
 )
 
-// Revocations tells which tokens were taken back. It must be safe for concurrent use.
+// Revocations tells which tokens and client certificates were taken back. It must be safe for concurrent use.
 type Revocations interface {
 	// Check returns the refusal of a token that was taken back, whose user is owner; nil if it was not.
 	Check(token string, owner user.Info) error
+	// CheckCertificate returns the refusal of a client certificate that was taken back, by its common name and when it was issued,
+	// in seconds since the epoch; nil if it was not.
+	CheckCertificate(commonName string, issuedAt int64) error
 }
 
 // unlessRevoked returns an authenticator's yes, unless the token was taken back. Notes may be nil.

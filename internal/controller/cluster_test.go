@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -32,6 +33,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
+	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -39,10 +41,12 @@ import (
 // of the index in front of the storage. It does no network, so it can live in a bubble of testing/synctest.
 type cluster struct {
 	*fake.Clientset
-	index  *boundobject.Index
-	roles  *authz.Index
-	maps   *view.View[ConfigMap]
-	logger klog.Logger // silent by default
+	index *boundobject.Index
+	roles *authz.Index
+	maps  *view.View[ConfigMap]
+	// requests are the certificate signing requests.
+	requests *view.View[certificates.Record]
+	logger   klog.Logger // silent by default
 
 	mu      sync.Mutex
 	version int
@@ -58,7 +62,8 @@ type kind struct{ object, list runtime.Object }
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{
-		Clientset: &fake.Clientset{}, index: boundobject.NewIndex(), roles: authz.NewIndex(), maps: NewConfigMaps(), stores: map[string]storage.Interface{},
+		Clientset: &fake.Clientset{}, index: boundobject.NewIndex(), roles: authz.NewIndex(), maps: NewConfigMaps(),
+		requests: view.New(certificatesv1.Resource("certificatesigningrequests"), true, certificates.RecordOf), stores: map[string]storage.Interface{},
 		kinds: map[string]kind{
 			"namespaces":      {&corev1.Namespace{}, &corev1.NamespaceList{}},
 			"serviceaccounts": {&corev1.ServiceAccount{}, &corev1.ServiceAccountList{}},
@@ -70,6 +75,9 @@ func newCluster(t *testing.T) *cluster {
 			"roles":           {&rbacv1.Role{}, &rbacv1.RoleList{}},
 			"rolebindings":    {&rbacv1.RoleBinding{}, &rbacv1.RoleBindingList{}},
 			"clusterroles":    {&rbacv1.ClusterRole{}, &rbacv1.ClusterRoleList{}},
+			"nodes":           {&corev1.Node{}, &corev1.NodeList{}},
+
+			"certificatesigningrequests": {&certificatesv1.CertificateSigningRequest{}, &certificatesv1.CertificateSigningRequestList{}},
 		},
 	}
 	for resource, decorate := range map[string]func(generic.StorageDecorator) generic.StorageDecorator{
@@ -81,6 +89,9 @@ func newCluster(t *testing.T) *cluster {
 		"roles":           c.roles.Roles.Decorate,
 		"rolebindings":    c.roles.RoleBindings.Decorate,
 		"clusterroles":    c.roles.ClusterRoles.Decorate,
+		"nodes":           c.index.Nodes.Decorate,
+
+		"certificatesigningrequests": c.requests.Decorate,
 	} {
 		c.stores[resource] = decorated(t, c.kinds[resource], resource, decorate)
 	}

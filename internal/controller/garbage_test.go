@@ -1,6 +1,8 @@
 package controller_test
 
 import (
+	"crypto/x509/pkix"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -204,7 +206,9 @@ func TestEveryKindIsCollected(t *testing.T) {
 		"oauthauthorizetokens":      token,
 		"oauthclients":              `grantMethod: auto, redirectURIs: ["http://localhost"]`,
 		"oauthclientauthorizations": `clientName: client, userName: user, userUID: "1", scopes: ["user:full"]`,
-		"identities":                `providerName: p, providerUserName: u, user: {}`,
+		"certificatesigningrequests": fmt.Sprintf("spec: {request: %s, signerName: example.com/x, usages: [client auth]}",
+			base64.StdEncoding.EncodeToString(signingRequest(t, newKey(t), pkix.Name{CommonName: "x"}))),
+		"identities": `providerName: p, providerUserName: u, user: {}`,
 	}
 	names := map[string]string{
 		"oauthaccesstokens":         "sha256~oXKhkhdEVYYz5bDFIBNrjyT4Vl8EuKkD1jTfVWLgv2o",

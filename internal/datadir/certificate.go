@@ -20,10 +20,10 @@ const (
 	clockSkew = time.Hour
 )
 
-func leaf(subject pkix.Name, usage x509.ExtKeyUsage, now time.Time) *x509.Certificate {
+func leaf(subject pkix.Name, usage x509.ExtKeyUsage, backdate time.Duration, now time.Time) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:     subject,
-		NotBefore:   now.Add(-clockSkew),
+		NotBefore:   now.Add(-backdate),
 		NotAfter:    now.Add(LeafLife),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{usage},

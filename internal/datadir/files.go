@@ -27,6 +27,8 @@ type Wanted struct {
 	Identity Identity
 	// Hosts are the names and addresses at which the server is reached.
 	Hosts []string
+	// Backdate is how long before its making the administrator's certificate begins.
+	Backdate time.Duration
 	// Server is the URL that the kubeconfig names.
 	Server string
 	// ServingCertificate is a PEM file that the server serves with instead of a certificate of its own; ServingKey is
@@ -85,7 +87,7 @@ func (d *Dir) Ensure(ctx context.Context, want Wanted, now time.Time) (*Files, e
 	if err != nil {
 		return nil, err
 	}
-	made, err = d.kubeconfig(authority, cluster, now)
+	made, err = d.kubeconfig(authority, cluster, want.Backdate, now)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +226,7 @@ func (d *Dir) serving(authority Authority, hosts []string, now time.Time) (made 
 	if good {
 		return true, d.write(servingCrt, append(encodeCertificate(pair.Leaf), behind...), publicMode)
 	}
-	template := leaf(pkix.Name{CommonName: "mintmark"}, x509.ExtKeyUsageServerAuth, now)
+	template := leaf(pkix.Name{CommonName: "mintmark"}, x509.ExtKeyUsageServerAuth, clockSkew, now)
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)

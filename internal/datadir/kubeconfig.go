@@ -23,7 +23,7 @@ import (
 const handshakeTimeout = 10 * time.Second
 
 // kubeconfig makes the administrator's kubeconfig, unless the one that is there will do.
-func (d *Dir) kubeconfig(signer Authority, cluster clientcmdapi.Cluster, now time.Time) (made bool, err error) {
+func (d *Dir) kubeconfig(signer Authority, cluster clientcmdapi.Cluster, backdate time.Duration, now time.Time) (made bool, err error) {
 	old, err := d.read(AdminKubeconfig)
 	if err != nil {
 		return false, err
@@ -32,7 +32,7 @@ func (d *Dir) kubeconfig(signer Authority, cluster clientcmdapi.Cluster, now tim
 		return false, nil
 	}
 	certificate, keyPEM, err := signer.Issue(leaf(
-		pkix.Name{CommonName: "admin", Organization: []string{user.SystemPrivilegedGroup}}, x509.ExtKeyUsageClientAuth, now))
+		pkix.Name{CommonName: "admin", Organization: []string{user.SystemPrivilegedGroup}}, x509.ExtKeyUsageClientAuth, backdate, now))
 	if err != nil {
 		return false, err
 	}

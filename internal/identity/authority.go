@@ -147,8 +147,8 @@ func (a *Authority) Signed(certificate *x509.Certificate) bool {
 	return certificate.CheckSignatureFrom(a.signer.certificate) == nil
 }
 
-// Chain is the PEM that a server sends behind its certificate: the signer's certificate, signed by each of the other
-// authorities and by itself. It leads clients that know only one of them to the signer.
+// Chain is the PEM that a server sends behind its certificate: the other authorities, and the signer's certificate, signed by each of
+// them and by itself. It leads clients that know only one of them to the signer, if by the hash of its key alone.
 func (a *Authority) Chain() ([]byte, error) {
 	var encoded []byte
 	own := a.signer.certificate
@@ -162,17 +162,21 @@ func (a *Authority) Chain() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		encoded = append(encoded, encode(certificate)...)
+		encoded = append(append(encoded, encode(certificate)...), encode(other.certificate)...)
 	}
 	return append(encoded, encode(own)...), nil
 }
 
 // Leads reports whether the certificates behind a server's lead clients of every authority to the signer.
 func (a *Authority) Leads(chain []*x509.Certificate) bool {
+	if !slices.ContainsFunc(chain, a.signer.certificate.Equal) {
+		return false
+	}
 	for _, other := range a.others {
-		if !slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
+		crossed := slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
 			return samePublic(c.PublicKey, a.signer.certificate.PublicKey) && c.CheckSignatureFrom(other.certificate) == nil
-		}) {
+		})
+		if !crossed || !slices.ContainsFunc(chain, other.certificate.Equal) {
 			return false
 		}
 	}

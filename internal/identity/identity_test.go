@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -113,6 +114,22 @@ func (r *replica) verify(trusted []byte) error {
 	}
 	_, err = chain[0].Verify(x509.VerifyOptions{DNSName: "localhost", Roots: roots, Intermediates: intermediates, CurrentTime: r.now})
 	return err
+}
+
+// verifyPinned checks the serving certificate as a client does that knows the key of one authority by its hash, and takes the
+// authority's certificate from what the server sends.
+func (r *replica) verifyPinned(authority []byte) error {
+	r.t.Helper()
+	known, err := cert.ParseCertsPEM(authority)
+	must(r.t, err)
+	chain, err := cert.CertsFromFile(r.dir.Path("serving.crt"))
+	must(r.t, err)
+	for _, sent := range chain[1:] {
+		if sent.IsCA && bytes.Equal(sent.RawSubjectPublicKeyInfo, known[0].RawSubjectPublicKeyInfo) {
+			return r.verify(pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: sent.Raw}))
+		}
+	}
+	return errors.New("the server does not send the authority")
 }
 
 // admin returns the authorities and the client certificate in the administrator's kubeconfig.
@@ -228,6 +245,11 @@ func TestAuthorityIsSucceeded(t *testing.T) {
 		for name, trusted := range map[string][]byte{"the old": before, "the new": newest, "both": bundle, "the kubeconfig's": trusted} {
 			if err := r.verify(trusted); err != nil {
 				t.Errorf("a client that trusts %s: %v", name, err)
+			}
+		}
+		for name, pinned := range map[string][]byte{"the old": before, "the new": newest} {
+			if err := r.verifyPinned(pinned); err != nil {
+				t.Errorf("a client that pins %s: %v", name, err)
 			}
 		}
 		if !bytes.Equal(trusted, bundle) || !bytes.Equal(files.PublishedRootCA, bundle) {

@@ -61,16 +61,17 @@ func New() *Options {
 		signer:        signerFlags{mode: socketMode},
 		authorization: newAuthorizationFlags(),
 		config: apiserver.Config{
-			DataDir:      DefaultDataDir,
-			FastPath:     true,
-			Server:       genericoptions.NewServerRunOptions(),
-			Serving:      genericoptions.NewSecureServingOptions(),
-			MaxStaleness: defaultMaxStaleness,
-			Storage:      genericoptions.NewEtcdOptions(storage),
-			EventTTL:     defaultEventTTL,
-			Audit:        genericoptions.NewAuditOptions(),
-			Tracing:      genericoptions.NewTracingOptions(),
-			Tokens:       apiserver.Tokens{Lookup: true, SigningKeyLead: defaultSigningKeyLead},
+			DataDir:        DefaultDataDir,
+			FastPath:       true,
+			Server:         genericoptions.NewServerRunOptions(),
+			Serving:        genericoptions.NewSecureServingOptions(),
+			MaxStaleness:   defaultMaxStaleness,
+			Storage:        genericoptions.NewEtcdOptions(storage),
+			EventTTL:       defaultEventTTL,
+			Audit:          genericoptions.NewAuditOptions(),
+			Tracing:        genericoptions.NewTracingOptions(),
+			Tokens:         apiserver.Tokens{Lookup: true, SigningKeyLead: defaultSigningKeyLead},
+			ClusterSigning: apiserver.ClusterSigning{Duration: defaultCertificateLife},
 			Authentication: apiserver.Authentication{
 				Anonymous:       true,
 				BootstrapTokens: true,
@@ -102,6 +103,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.authorization.add(groups.FlagSet("authorization"))
 	o.admission.add(groups.FlagSet("authorization"))
 	o.issuer.add(groups.FlagSet("authentication"))
+	addClusterSigningFlags(&o.config.ClusterSigning, groups.FlagSet("certificates"))
 	pick(groups.FlagSet("serving"), o.config.Serving.AddFlags, "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file", "tls-cipher-suites",
 		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
 		"http2-max-streams-per-connection", "permit-port-sharing", "permit-address-sharing", "disable-http2-serving")

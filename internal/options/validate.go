@@ -19,6 +19,7 @@ func (o *Options) validate() []error {
 	errs = append(errs, o.validateTokens()...)
 	errs = append(errs, o.validateAuthentication()...)
 	errs = append(errs, o.validateOpenShift()...)
+	errs = append(errs, validateClusterSigning(&c.ClusterSigning)...)
 	errs = append(errs, c.Server.Validate()...)
 	errs = append(errs, c.Serving.Validate()...)
 	errs = append(errs, c.Audit.Validate()...)

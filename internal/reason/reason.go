@@ -91,7 +91,7 @@ var codes = [Count]struct{ name, meaning string }{
 	WebhookRefused:       {"WebhookRefused", "The token webhook refused the token."},
 	WebhookUnavailable:   {"WebhookUnavailable", "No authenticator of this server knows the token, and the token webhook did not answer."},
 	CertificateRefused:   {"CertificateRefused", "The client certificate of the request is not accepted."},
-	Revoked:              {"Revoked", "The token was revoked."},
+	Revoked:              {"Revoked", "The token, or the client certificate of the request, was revoked."},
 	AuthenticatorFailed:  {"AuthenticatorFailed", "An authenticator failed in an unexpected way."},
 	Undecided:            {"Undecided", "There is no verdict: what the verdict depends on could not be read. The token may be good."},
 }
@@ -128,7 +128,8 @@ func (c Code) Unanswered() bool {
 	return c == Undecided || c == IssuerUnavailable || c == WebhookUnavailable
 }
 
-// stranger reports whether the code says that an authenticator left a token to others.
+// stranger reports whether the code says that an authenticator left a credential to others. A client certificate that one authority does
+// not know may be another's: that of a proxy or that of a client.
 func (c Code) stranger() bool {
-	return c == None || c == UnknownToken || c == UnknownIssuer || c == BadShape
+	return c == None || c == UnknownToken || c == UnknownIssuer || c == BadShape || c == CertificateRefused
 }

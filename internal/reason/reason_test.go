@@ -56,6 +56,7 @@ func TestOf(t *testing.T) {
 		{"several, joined", errors.Join(plain, expired), reason.Expired},
 		{"unknown to the first", utilerrors.NewAggregate([]error{unknown, expired}), reason.Expired},
 		{"unknown to the last", utilerrors.NewAggregate([]error{expired, unknown}), reason.Expired},
+		{"a certificate that another knows", utilerrors.NewAggregate([]error{reason.Invalid(reason.CertificateRefused), reason.Invalid(reason.Revoked)}), reason.Revoked},
 		{"unknown to all", utilerrors.NewAggregate([]error{plain, unknown}), reason.UnknownToken},
 	} {
 		if got := reason.Of(test.err); got != test.want {

@@ -27,6 +27,8 @@ func Covered(spec *v1alpha1.TokenRevocationSpec) string {
 		return "the tokens of " + spec.Subject.Subject + " of " + spec.Subject.Issuer
 	case spec.KeyID != "":
 		return "the tokens of the key " + spec.KeyID
+	case spec.ClientCertificate != nil:
+		return "the client certificates of " + spec.ClientCertificate.Username
 	}
 	return "all tokens"
 }

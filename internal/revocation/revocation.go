@@ -1,9 +1,12 @@
-// Package revocation provides the set of the tokens that were taken back: the stored TokenRevocations of mintmark.io, as
-// authenticators ask for them.
+// Package revocation provides the set of the tokens and client certificates that were taken back: the stored TokenRevocations of
+// mintmark.io, as authenticators ask for them.
 //
 // An entry covers one token, by its credential id or the hash of its text, or all tokens of an account, a subject, a key or
 // the whole server that were issued before an instant. Instants have whole seconds, as the claim iat has: a token is covered
 // if its iat is less than the instant. A token that does not tell when it was issued counts as issued before every instant.
+//
+// An entry for client certificates covers those of a user, by the common name, that were issued before an instant. It covers no
+// tokens, and the entries for tokens cover no certificates.
 package revocation
 
 import (
@@ -36,9 +39,9 @@ type Set struct {
 	// View is the view of tokenrevocations. The set has what the view has, at every moment.
 	View *view.View[Record]
 
-	seeds  [2]maphash.Seed
-	total  atomic.Int64        // entries of all kinds; while it is 0, no token is looked at
-	counts [kinds]atomic.Int64 // entries of each kind, so that no digest is made for a kind without any
+	seeds        [2]maphash.Seed
+	tokenEntries atomic.Int64        // entries that cover tokens; while it is 0, no token is looked at
+	counts       [kinds]atomic.Int64 // entries of each kind, so that no digest is made for a kind without any
 
 	entries *metrics.Gauge
 
@@ -46,8 +49,16 @@ type Set struct {
 	// tokens has the entries that cover one token. Further entries for the same token are counted in again.
 	tokens map[digest]struct{}
 	again  map[digest]int
-	// before has, for each account, subject and key, and for all tokens, the instants of its entries.
+	// before has, for each account, subject, key and user with certificates, and for all tokens, the instants of its entries.
 	before map[digest]*instants
+	// uses are the uses of client certificates that end when the certificate is taken back.
+	uses map[digest]map[*use]struct{}
+}
+
+// use is a use of a client certificate that was issued at an instant.
+type use struct {
+	issuedAt int64
+	end      func()
 }
 
 // kind says by what an entry covers tokens.
@@ -62,11 +73,12 @@ const (
 	subject
 	keyID
 	everything
+	certificate // the client certificates of a user
 	kinds
 )
 
 // kindMask are the bits of a digest that say of which kind it is.
-const kindMask = 7
+const kindMask = 15
 
 // digest is a seeded hash of what an entry covers. It has 11 bytes because Go's maps then take the least memory.
 type digest [11]byte
@@ -82,14 +94,14 @@ type Record struct {
 
 // NewSet returns an empty set with its view.
 func NewSet() *Set {
-	s := &Set{tokens: map[digest]struct{}{}, again: map[digest]int{}, before: map[digest]*instants{}, entries: registered().Entries}
+	s := &Set{tokens: map[digest]struct{}{}, again: map[digest]int{}, before: map[digest]*instants{}, uses: map[digest]map[*use]struct{}{}, entries: registered().Entries}
 	s.seeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	s.View = view.NewPacked(v1alpha1.Resource("tokenrevocations"), true, s.record, s.read, s.change)
 	return s
 }
 
 // Len returns how many entries there are.
-func (s *Set) Len() int { return int(s.total.Load()) }
+func (s *Set) Len() int { return int(s.tokenEntries.Load() + s.counts[certificate].Load()) }
 
 // record returns the record of a TokenRevocation.
 func (s *Set) record(obj runtime.Object) (r Record) {
@@ -136,6 +148,8 @@ func (s *Set) recordOf(spec *v1alpha1.TokenRevocationSpec) (r Record) {
 		r.what = s.digest(subject, spec.Subject.Issuer, spec.Subject.Subject)
 	case spec.KeyID != "":
 		r.what = s.digest(keyID, "", spec.KeyID)
+	case spec.ClientCertificate != nil:
+		r.what = s.digest(certificate, "", spec.ClientCertificate.Username)
 	case spec.IssuedBefore != nil:
 		r.what = s.digest(everything, "", "")
 	}
@@ -179,7 +193,10 @@ func (s *Set) change(before, after *Record) {
 
 func (s *Set) count(r *Record, by int64) {
 	s.counts[r.what.kind()].Add(by)
-	s.entries.Set(float64(s.total.Add(by)))
+	if r.what.kind() != certificate {
+		s.tokenEntries.Add(by)
+	}
+	s.entries.Set(float64(s.Len()))
 }
 
 func (s *Set) add(r *Record) {
@@ -188,6 +205,11 @@ func (s *Set) add(r *Record) {
 			s.before[r.what] = &instants{}
 		}
 		s.before[r.what].add(binary.BigEndian.Uint32(r.before[:]))
+		for u := range s.uses[r.what] {
+			if u.issuedAt < int64(s.before[r.what].latest) {
+				u.end()
+			}
+		}
 		return
 	}
 	if _, ok := s.tokens[r.what]; ok {
@@ -217,13 +239,14 @@ func (s *Set) remove(r *Record) {
 
 // Covers reports whether a token was taken back, whose user is owner. While there are no entries it is one atomic load.
 func (s *Set) Covers(token string, owner user.Info) bool {
-	return s.total.Load() != 0 && s.covers(token, owner)
+	return s.tokenEntries.Load() != 0 && s.covers(token, owner)
 }
 
 // The refusals of tokens that were taken back.
 var (
-	errOwn   = reason.New(reason.Revoked, boundobject.ErrInvalidated.Error())
-	errOther = reason.Invalid(reason.Revoked)
+	errOwn         = reason.New(reason.Revoked, boundobject.ErrInvalidated.Error())
+	errOther       = reason.Invalid(reason.Revoked)
+	errCertificate = reason.New(reason.Revoked, "the client certificate has been revoked")
 )
 
 // Check returns the refusal of a token that was taken back, whose user is owner; nil if it was not. Service account tokens get
@@ -236,6 +259,37 @@ func (s *Set) Check(token string, owner user.Info) error {
 		return errOwn
 	}
 	return errOther
+}
+
+// CheckCertificate returns the refusal of a client certificate that was taken back, by its common name and when it was issued, in
+// seconds since the epoch; nil if it was not. While there are no entries for certificates it is one atomic load.
+func (s *Set) CheckCertificate(commonName string, issuedAt int64) error {
+	if s.issuedBefore(certificate, "", commonName, &Credential{IssuedAt: issuedAt, Dated: true}) {
+		return errCertificate
+	}
+	return nil
+}
+
+// WhileUnrevoked calls end as soon as a client certificate is taken back, at once if it was. That may be more than once, until done is
+// called. end must not take long, and must not call the set.
+func (s *Set) WhileUnrevoked(commonName string, issuedAt int64, end func()) (done func()) {
+	d, u := s.digest(certificate, "", commonName), &use{issuedAt, end}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.uses[d] == nil {
+		s.uses[d] = map[*use]struct{}{}
+	}
+	s.uses[d][u] = struct{}{}
+	if known := s.before[d]; known != nil && issuedAt < int64(known.latest) {
+		end()
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if delete(s.uses[d], u); len(s.uses[d]) == 0 {
+			delete(s.uses, d)
+		}
+	}
 }
 
 // Holder is a user who knows what the token says.
@@ -283,7 +337,7 @@ func (s *Set) has(k kind, first, second string) bool {
 
 // issuedBefore reports whether a token is covered by what is named, which is nothing if the second name is empty.
 func (s *Set) issuedBefore(k kind, first, second string, c *Credential) bool {
-	return second != "" && s.counts[k].Load() != 0 && s.isBefore(s.digest(k, first, second), c)
+	return s.counts[k].Load() != 0 && second != "" && s.isBefore(s.digest(k, first, second), c)
 }
 
 func (s *Set) isBefore(d digest, c *Credential) bool {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 
@@ -204,6 +205,64 @@ func TestManyForOne(t *testing.T) {
 	}
 	if second(); s.Covers("", token) {
 		t.Error("covered although both entries are gone")
+	}
+}
+
+// TestCertificates: an entry for certificates covers those of its user that were issued before its instant, and no token; an entry
+// for tokens covers no certificate.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	node := &v1alpha1.ClientCertificateReference{Username: "system:node:vm1"}
+	for name, test := range map[string]struct {
+		entry  spec
+		user   string
+		issued int64
+		want   bool
+	}{
+		"issued before":                {spec{ClientCertificate: node, IssuedBefore: at(101)}, "system:node:vm1", 100, true},
+		"issued in that very second":   {spec{ClientCertificate: node, IssuedBefore: at(101)}, "system:node:vm1", 101, false},
+		"another user":                 {spec{ClientCertificate: node, IssuedBefore: at(101)}, "system:node:vm10", 100, false},
+		"before the epoch":             {spec{ClientCertificate: node, IssuedBefore: at(101)}, "system:node:vm1", -5, true},
+		"no common name":               {spec{ClientCertificate: &v1alpha1.ClientCertificateReference{}, IssuedBefore: at(101)}, "", 100, false},
+		"all tokens":                   {spec{IssuedBefore: at(101)}, "system:node:vm1", 100, false},
+		"a key with the user's name":   {spec{KeyID: "system:node:vm1", IssuedBefore: at(101)}, "system:node:vm1", 100, false},
+		"an entry without its instant": {spec{ClientCertificate: node}, "system:node:vm1", 100, false},
+	} {
+		s := NewSet()
+		if err := s.CheckCertificate(test.user, test.issued); err != nil {
+			t.Errorf("%s: refused by an empty set: %v", name, err)
+		}
+		remove := put(s, test.entry)
+		if err := s.CheckCertificate(test.user, test.issued); (err != nil) != test.want {
+			t.Errorf("%s: error %v, want one: %t", name, err, test.want)
+		}
+		if test.entry.ClientCertificate != nil && s.Covers("sesame", &user.DefaultInfo{Name: test.user}) {
+			t.Errorf("%s: a token is covered", name)
+		}
+		if remove(); s.CheckCertificate(test.user, test.issued) != nil || s.Len() != 0 {
+			t.Errorf("%s: refused although the entry is gone", name)
+		}
+	}
+}
+
+// TestUsesEnd: a use of a certificate ends when the certificate is taken back, or at once if it was, and no other use does.
+func TestUsesEnd(t *testing.T) {
+	t.Parallel()
+	s := NewSet()
+	ended := map[string]int{}
+	use := func(name, user string, issued int64) (done func()) {
+		return s.WhileUnrevoked(user, issued, func() { ended[name]++ })
+	}
+	node := spec{ClientCertificate: &v1alpha1.ClientCertificateReference{Username: "vm1"}, IssuedBefore: at(101)}
+	for _, done := range []func(){use("before", "vm1", 100), use("later", "vm1", 101), use("another", "vm2", 100)} {
+		defer done()
+	}
+	use("over", "vm1", 100)()
+	put(s, node)
+	defer use("afterwards", "vm1", 100)()
+	want := map[string]int{"before": 1, "afterwards": 1}
+	if diff := cmp.Diff(want, ended); diff != "" {
+		t.Errorf("ended (-want +got):\n%s", diff)
 	}
 }
 

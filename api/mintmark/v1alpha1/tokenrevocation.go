@@ -3,7 +3,7 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // TokenRevocation takes tokens back. Its spec names one token, or the tokens of an account, of a subject, of a key, or all,
-// that were issued before an instant. It can't be changed but for its metadata, and is removed when no token that it covers
+// or the client certificates of a user, that were issued before an instant. It can't be changed but for its metadata, and is removed when no token that it covers
 // can be alive.
 //
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -20,7 +20,7 @@ type TokenRevocation struct {
 }
 
 // TokenRevocationSpec says which tokens are taken back: exactly one of credentialID, token, tokenHash, serviceAccount,
-// subject, keyID, or none of them and issuedBefore alone, which covers all tokens.
+// subject, keyID, clientCertificate, or none of them and issuedBefore alone, which covers all tokens.
 type TokenRevocationSpec struct {
 	// credentialID is the id of one token: its claim jti, with or without "JTI=" in front.
 	// +optional
@@ -44,8 +44,11 @@ type TokenRevocationSpec struct {
 	// keyID is the kid of the key whose tokens are taken back.
 	// +optional
 	KeyID string `json:"keyID,omitempty"`
-	// issuedBefore is the instant before which the tokens were issued. It goes with serviceAccount, subject, keyID, or
-	// stands alone, and is not in the future.
+	// clientCertificate says whose client certificates are taken back.
+	// +optional
+	ClientCertificate *ClientCertificateReference `json:"clientCertificate,omitempty"`
+	// issuedBefore is the instant before which the tokens or certificates were issued. It goes with serviceAccount, subject,
+	// keyID and clientCertificate, or stands alone, and is not in the future. Default, unless it stands alone: now.
 	// +optional
 	IssuedBefore *metav1.Time `json:"issuedBefore,omitempty"`
 	// reason is for people.
@@ -67,6 +70,12 @@ type SubjectReference struct {
 	Issuer string `json:"issuer"`
 	// subject is the claim sub.
 	Subject string `json:"subject"`
+}
+
+// ClientCertificateReference names the client certificates of a user.
+type ClientCertificateReference struct {
+	// username is the user: the common name (CN) of the certificates' subject.
+	Username string `json:"username"`
 }
 
 // TokenRevocationStatus says who took the tokens back, and until when the entry is needed.

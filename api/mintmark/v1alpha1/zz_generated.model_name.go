@@ -6,6 +6,11 @@
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClientCertificateReference) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.ClientCertificateReference"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServiceAccountReference) OpenAPIModelName() string {
 	return "io.mintmark.v1alpha1.ServiceAccountReference"
 }

@@ -167,6 +167,8 @@ func (r *tokenRevocations) expires(ctx context.Context, spec *mintmarkv1alpha1.T
 		end, known = r.Ends.Account(ctx, spec.ServiceAccount.Namespace, spec.ServiceAccount.Name)
 	case spec.KeyID != "":
 		end, known = r.Ends.Key(ctx, spec.KeyID)
+	case spec.ClientCertificate != nil:
+		end, known = r.Ends.Certificates(ctx)
 	}
 	// RFC 3339 ends with the year 9999.
 	if !known || end.Year() > lastYear {

@@ -64,6 +64,7 @@ func alternatives(spec *mintmarkv1alpha1.TokenRevocationSpec) (given []string) {
 		{"serviceAccount", spec.ServiceAccount != nil},
 		{"subject", spec.Subject != nil},
 		{"keyID", spec.KeyID != ""},
+		{"clientCertificate", spec.ClientCertificate != nil},
 	} {
 		if one.has {
 			given = append(given, one.name)
@@ -79,11 +80,11 @@ func validateChoice(spec *mintmarkv1alpha1.TokenRevocationSpec) (errs field.Erro
 	case len(given) > 1:
 		errs = append(errs, field.Forbidden(specPath, fmt.Sprintf("one of %s is allowed: make a revocation for each", strings.Join(given, ", "))))
 	case len(given) == 0 && spec.IssuedBefore == nil:
-		errs = append(errs, field.Required(specPath, "one of credentialID, token, tokenHash, serviceAccount, subject, keyID; or issuedBefore alone, for all tokens"))
+		errs = append(errs, field.Required(specPath, "one of credentialID, token, tokenHash, serviceAccount, subject, keyID, clientCertificate; or issuedBefore alone, for all tokens"))
 	}
 	one := spec.CredentialID != "" || spec.Token != "" || spec.TokenHash != ""
 	if one && spec.IssuedBefore != nil {
-		errs = append(errs, field.Forbidden(specPath.Child("issuedBefore"), "it goes with serviceAccount, subject or keyID, or stands alone"))
+		errs = append(errs, field.Forbidden(specPath.Child("issuedBefore"), "it goes with serviceAccount, subject, keyID or clientCertificate, or stands alone"))
 	}
 	if spec.Issuer != "" && spec.CredentialID == "" {
 		errs = append(errs, field.Forbidden(specPath.Child("issuer"), "it goes with credentialID"))
@@ -135,11 +136,11 @@ func roundUp(t time.Time) metav1.Time {
 func defaultInstant(spec *mintmarkv1alpha1.TokenRevocationSpec, now time.Time) *field.Error {
 	latest := roundUp(now)
 	switch {
-	case spec.IssuedBefore == nil && (spec.ServiceAccount != nil || spec.Subject != nil || spec.KeyID != ""):
+	case spec.IssuedBefore == nil && (spec.ServiceAccount != nil || spec.Subject != nil || spec.KeyID != "" || spec.ClientCertificate != nil):
 		spec.IssuedBefore = &latest
 	case spec.IssuedBefore != nil && spec.IssuedBefore.After(latest.Time):
 		return field.Invalid(specPath.Child("issuedBefore"), spec.IssuedBefore.UTC().Format(time.RFC3339),
-			"is in the future: this server's clock says "+now.UTC().Format(time.RFC3339)+"; leave it out to cover the tokens that were issued until now")
+			"is in the future: this server's clock says "+now.UTC().Format(time.RFC3339)+"; leave it out to cover what was issued until now")
 	}
 	return nil
 }
@@ -174,6 +175,13 @@ func validateSpec(spec *mintmarkv1alpha1.TokenRevocationSpec) field.ErrorList {
 			}
 			errs = append(errs, validateText(path.Child(name), value, maxText)...)
 		}
+	}
+	if of := spec.ClientCertificate; of != nil {
+		path := specPath.Child("clientCertificate", "username")
+		if of.Username == "" {
+			errs = append(errs, field.Required(path, ""))
+		}
+		errs = append(errs, validateText(path, of.Username, maxText)...)
 	}
 	return errs
 }

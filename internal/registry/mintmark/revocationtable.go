@@ -11,7 +11,7 @@ import (
 var tokenRevocationTable = &registry.Table[*mintmarkv1alpha1.TokenRevocation]{
 	Columns: []metav1.TableColumnDefinition{
 		registry.NameColumn,
-		registry.Column("Covers", "The tokens that are taken back."),
+		registry.Column("Covers", "The tokens or client certificates that are taken back."),
 		registry.Column("Issued-Before", "The instant before which they were issued."),
 		registry.Column("Expires", "When none of them can be alive, and the entry is removed."),
 		registry.AgeColumn,

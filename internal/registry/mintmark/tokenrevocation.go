@@ -44,6 +44,8 @@ type Ends interface {
 	Account(ctx context.Context, namespace, name string) (time.Time, bool)
 	// Key does so for all tokens with that kid.
 	Key(ctx context.Context, keyID string) (time.Time, bool)
+	// Certificates returns the latest end of the client certificates that were issued so far.
+	Certificates(ctx context.Context) (time.Time, bool)
 	// Token returns the end of a good token, if the authenticator that accepts it insists on the end that the token names.
 	Token(ctx context.Context, token string) (time.Time, bool)
 }

@@ -63,16 +63,20 @@ func TestRevocationSpec(t *testing.T) {
 		"{reason: x}":                           "spec: Required value",
 		"{credentialID: a, keyID: b}":           "one of credentialID, keyID is allowed",
 		"{token: " + app + ", credentialID: a}": "one of credentialID, token is allowed",
-		"{credentialID: a, issuedBefore: '2026-01-01T00:00:00Z'}":      "spec.issuedBefore: Forbidden",
-		"{keyID: a, issuer: b}":                                        "spec.issuer: Forbidden",
-		"{tokenHash: abc}":                                             "spec.tokenHash: Forbidden: must be a SHA-256",
-		"{issuedBefore: '" + later + "'}":                              "is in the future: this server's clock says",
-		"{serviceAccount: {namespace: default}}":                       "spec.serviceAccount.name: Required",
-		"{serviceAccount: {namespace: A, name: b}}":                    "spec.serviceAccount.namespace: Invalid",
-		"{subject: {issuer: a}}":                                       "spec.subject.subject: Required",
-		"{credentialID: a, reason: " + strings.Repeat("x", 1025) + "}": "spec.reason: Too long",
-		"{token: 'a b'}":                                               "spec.token is no token",
-		"{token: " + app + ", reason: 'leaked: " + app + "'}":          "the token stands outside spec.token",
+		"{credentialID: a, issuedBefore: '2026-01-01T00:00:00Z'}":            "spec.issuedBefore: Forbidden",
+		"{keyID: a, issuer: b}":                                              "spec.issuer: Forbidden",
+		"{tokenHash: abc}":                                                   "spec.tokenHash: Forbidden: must be a SHA-256",
+		"{issuedBefore: '" + later + "'}":                                    "is in the future: this server's clock says",
+		"{serviceAccount: {namespace: default}}":                             "spec.serviceAccount.name: Required",
+		"{serviceAccount: {namespace: A, name: b}}":                          "spec.serviceAccount.namespace: Invalid",
+		"{subject: {issuer: a}}":                                             "spec.subject.subject: Required",
+		"{clientCertificate: {}}":                                            "spec.clientCertificate.username: Required",
+		"{clientCertificate: {username: a}, keyID: b}":                       "one of keyID, clientCertificate is allowed",
+		"{clientCertificate: {username: a}, issuedBefore: '" + later + "'}":  "is in the future",
+		"{clientCertificate: {username: " + strings.Repeat("x", 2049) + "}}": "spec.clientCertificate.username: Too long",
+		"{credentialID: a, reason: " + strings.Repeat("x", 1025) + "}":       "spec.reason: Too long",
+		"{token: 'a b'}":                                                     "spec.token is no token",
+		"{token: " + app + ", reason: 'leaked: " + app + "'}":                "the token stands outside spec.token",
 	} {
 		answer, status := admin.Do("POST "+tokenRevocations, "{metadata: {name: bad}, spec: "+spec+"}")
 		message := answer.(map[string]any)["message"].(string)
@@ -246,6 +250,7 @@ func TestRevocationExpires(t *testing.T) {
 		{"{subject: {issuer: a, subject: b}}", none},
 		{"{keyID: theirs}", none},
 		{"{issuedBefore: '2020-01-01T00:00:00Z'}", none},
+		{"{clientCertificate: {username: vm1}}", 365*24*time.Hour + 6*time.Minute},
 	} {
 		answer, status := admin.Do("POST "+tokenRevocations, fmt.Sprintf("{metadata: {name: e%d}, spec: %s}", i, test.spec))
 		if status != 201 {

@@ -27,6 +27,7 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		v1alpha1.ClientCertificateReference{}.OpenAPIModelName():               schema_mintmark_api_mintmark_v1alpha1_ClientCertificateReference(ref),
 		v1alpha1.ServiceAccountReference{}.OpenAPIModelName():                  schema_mintmark_api_mintmark_v1alpha1_ServiceAccountReference(ref),
 		v1alpha1.SigningKey{}.OpenAPIModelName():                               schema_mintmark_api_mintmark_v1alpha1_SigningKey(ref),
 		v1alpha1.SigningKeyList{}.OpenAPIModelName():                           schema_mintmark_api_mintmark_v1alpha1_SigningKeyList(ref),
@@ -418,6 +419,28 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.Unknown{}.OpenAPIModelName():                                   schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		intstr.IntOrString{}.OpenAPIModelName():                                schema_apimachinery_pkg_util_intstr_IntOrString(ref),
 		version.Info{}.OpenAPIModelName():                                      schema_k8sio_apimachinery_pkg_version_Info(ref),
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_ClientCertificateReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClientCertificateReference names the client certificates of a user.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"username": {
+						SchemaProps: spec.SchemaProps{
+							Description: "username is the user: the common name (CN) of the certificates' subject.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"username"},
+			},
+		},
 	}
 }
 
@@ -912,7 +935,7 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenRevocation(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "TokenRevocation takes tokens back. Its spec names one token, or the tokens of an account, of a subject, of a key, or all, that were issued before an instant. It can't be changed but for its metadata, and is removed when no token that it covers can be alive.",
+				Description: "TokenRevocation takes tokens back. Its spec names one token, or the tokens of an account, of a subject, of a key, or all, or the client certificates of a user, that were issued before an instant. It can't be changed but for its metadata, and is removed when no token that it covers can be alive.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -1011,7 +1034,7 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenRevocationSpec(ref common.Refere
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "TokenRevocationSpec says which tokens are taken back: exactly one of credentialID, token, tokenHash, serviceAccount, subject, keyID, or none of them and issuedBefore alone, which covers all tokens.",
+				Description: "TokenRevocationSpec says which tokens are taken back: exactly one of credentialID, token, tokenHash, serviceAccount, subject, keyID, clientCertificate, or none of them and issuedBefore alone, which covers all tokens.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"credentialID": {
@@ -1061,9 +1084,15 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenRevocationSpec(ref common.Refere
 							Format:      "",
 						},
 					},
+					"clientCertificate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clientCertificate says whose client certificates are taken back.",
+							Ref:         ref(v1alpha1.ClientCertificateReference{}.OpenAPIModelName()),
+						},
+					},
 					"issuedBefore": {
 						SchemaProps: spec.SchemaProps{
-							Description: "issuedBefore is the instant before which the tokens were issued. It goes with serviceAccount, subject, keyID, or stands alone, and is not in the future.",
+							Description: "issuedBefore is the instant before which the tokens or certificates were issued. It goes with serviceAccount, subject, keyID and clientCertificate, or stands alone, and is not in the future. Default, unless it stands alone: now.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
@@ -1078,7 +1107,7 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenRevocationSpec(ref common.Refere
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.ServiceAccountReference{}.OpenAPIModelName(), v1alpha1.SubjectReference{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+			v1alpha1.ClientCertificateReference{}.OpenAPIModelName(), v1alpha1.ServiceAccountReference{}.OpenAPIModelName(), v1alpha1.SubjectReference{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
