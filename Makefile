@@ -1,7 +1,7 @@
 # The checks themselves are in .ci/run, which needs no make; here they only have short names.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test conformance bench lint fmt generate tidy vuln kubectl ci clean
+.PHONY: help build install test conformance bench faults lint fmt generate tidy vuln kubectl ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,14 @@ ARGS = --write docs/performance.md
 bench: ## measure what requests cost, and write docs/performance.md
 	go build -o bin/bench ./internal/bench
 	bin/bench $(ARGS)
+
+# FAULTS are flags of the program, such as "-seed 7 -for 1m".
+FAULTS = -for 10m
+
+faults: ## inject faults into real servers over real etcd members, for ten minutes
+	CGO_ENABLED=0 go build -o bin/mintmark ./cmd/mintmark
+	go build -o bin/faults ./faults
+	bin/faults -binary bin/mintmark $(FAULTS)
 
 lint: ## formatting, go vet and every linter
 	.ci/run format vet lint

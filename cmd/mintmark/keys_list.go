@@ -17,35 +17,38 @@ import (
 // maxPublished is how many keys of a key set AWS takes, the fewest among the known relying parties.
 const maxPublished = 100
 
-type keysList struct {
-	keysCommand
-	output outputFormat
-}
-
 func newKeysListCommand(s streams) *cobra.Command {
-	c := &keysList{output: outputFormat{allowed: []string{"table", "json", "yaml"}}}
-	cmd := &cobra.Command{
+	list := listing[*v1alpha1.SigningKeyList]{
+		kind: "SigningKey",
+		fetch: func(ctx context.Context, client *keysClient) (*v1alpha1.SigningKeyList, error) {
+			return listKeys(ctx, s, client)
+		},
+		table: func(client *keysClient, list *v1alpha1.SigningKeyList) error {
+			schedule := client.planOf(list)
+			if len(schedule.Keys) == 0 {
+				_, err := fmt.Fprintln(s.err, "The server has no signing keys of its own: they come from files or an external signer.")
+				return err
+			}
+			return writeKeys(s.out, schedule, client.now())
+		},
+	}
+	return list.command(&cobra.Command{
 		Use:   "list",
 		Short: "List the signing keys and where they are in their life",
 		Long: `List the signing keys: the state of each, since when it signs, until when its last token can live
 and when it is gone, by the server's clock.`,
 		Example: `  mintmark keys list
   mintmark keys list -o json`,
-		Args:              noArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.do(cmd, s, func(ctx context.Context, client *keysClient) error { return c.run(ctx, s, client) })
-		},
-	}
-	c.output.addTo(cmd)
-	c.addTo(cmd)
-	return cmd
+	}, s)
 }
 
-func (c *keysList) run(ctx context.Context, s streams, client *keysClient) error {
+// listKeys lists the keys, and warns if too many of them are published.
+func listKeys(ctx context.Context, s streams, client *keysClient) (*v1alpha1.SigningKeyList, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	list, err := client.list(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	schedule := client.planOf(list)
 	published := 0
@@ -55,24 +58,7 @@ func (c *keysList) run(ctx context.Context, s streams, client *keysClient) error
 		}
 	}
 	warnOfMany(s, published)
-	if c.output.value == "json" || c.output.value == "yaml" {
-		list.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind("SigningKeyList"))
-		for i := range list.Items {
-			clean(&list.Items[i])
-		}
-		return c.output.print(s.out, list)
-	}
-	if len(schedule.Keys) == 0 {
-		_, err := fmt.Fprintln(s.err, "The server has no signing keys of its own: they come from files or an external signer.")
-		return err
-	}
-	return writeKeys(s.out, schedule, client.now())
-}
-
-// clean has a key printed as kubectl prints it.
-func clean(key *v1alpha1.SigningKey) {
-	key.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind("SigningKey"))
-	key.ManagedFields = nil
+	return list, nil
 }
 
 // warnOfMany warns of a key set that relying parties don't take.

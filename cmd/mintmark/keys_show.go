@@ -35,7 +35,9 @@ func newKeysShowCommand(s streams) *cobra.Command {
 					return err
 				}
 				if c.output.value != "" {
-					clean(life.Key)
+					if err := clean(life.Key, "SigningKey"); err != nil {
+						return err
+					}
 					return c.output.print(s.out, life.Key)
 				}
 				return writeKey(s.out, life, schedule)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,7 +15,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
 
 // outputFormat is the -o flag: empty for the form meant for people, else one of allowed.
@@ -53,6 +58,51 @@ func (f *outputFormat) print(w io.Writer, object any) error {
 	}
 	_, err = w.Write(encoded)
 	return err
+}
+
+// listing is a command that lists objects of mintmark.io: as a table, or whole as JSON or YAML.
+type listing[L runtime.Object] struct {
+	kind  string // of an item
+	fetch func(ctx context.Context, client *keysClient) (L, error)
+	table func(client *keysClient, list L) error
+}
+
+// command completes a command with flags and the call.
+func (l listing[L]) command(cmd *cobra.Command, s streams) *cobra.Command {
+	connect, output := &connectionFlags{}, &outputFormat{allowed: []string{"table", "json", "yaml"}}
+	cmd.Args, cmd.ValidArgsFunction = noArgs, cobra.NoFileCompletions
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		client, err := connect.openOwn(cmd, s.err)
+		if err != nil {
+			return err
+		}
+		list, err := l.fetch(cmd.Context(), client)
+		if err != nil {
+			return err
+		}
+		if output.value == "" || output.value == "table" {
+			return l.table(client, list)
+		}
+		list.GetObjectKind().SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(l.kind + "List"))
+		if err := meta.EachListItem(list, func(item runtime.Object) error { return clean(item, l.kind) }); err != nil {
+			return err
+		}
+		return output.print(s.out, list)
+	}
+	output.addTo(cmd)
+	connect.addTo(cmd)
+	return cmd
+}
+
+// clean has an object of mintmark.io printed as kubectl prints it.
+func clean(object runtime.Object, kind string) error {
+	object.GetObjectKind().SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(kind))
+	described, err := meta.Accessor(object)
+	if err != nil {
+		return err
+	}
+	described.SetManagedFields(nil)
+	return nil
 }
 
 // completeFlag makes shell completion offer values, and no files, for a flag.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/signingkey"
+	"github.com/mintmark/mintmark/internal/testserver"
 )
 
 // process runs the program with a data directory of its own over an etcd, and returns its administrator's clients.
@@ -74,9 +74,7 @@ func TestRevocationsReachReplicas(t *testing.T) {
 	}
 	t.Cleanup(member.Close)
 	key := filepath.Join(t.TempDir(), "key.pem")
-	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
-		t.Fatal(err)
-	}
+	testserver.WriteSigningKey(t, key)
 	flags := []string{"--etcd-servers=" + member.Endpoint(), "--service-account-issuer=https://tokens.example", "--service-account-signing-key-file=" + key}
 	one, revoker := process(t, flags...)
 	other, _ := process(t, flags...)

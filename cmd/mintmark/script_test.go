@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -30,7 +31,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serving": serving},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "fresh": fresh},
 		Condition: func(condition string) (bool, error) {
 			if condition != "kubectl" {
 				return false, nil
@@ -65,6 +66,31 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if !awaitReady(context.Background(), filepath.Join(ts.MkAbs(args[0]), "admin.kubeconfig")) {
 		ts.Fatalf("no server is ready in %s", args[0])
+	}
+}
+
+// fresh waits until a file exists and differs from another one, which it then makes a copy of the file.
+func fresh(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fresh FILE COPY")
+	}
+	file, kept := ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	before, err := os.ReadFile(kept)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		ts.Fatalf("%v", err)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(startTimeout); ; {
+		if now, err := os.ReadFile(file); err == nil && !bytes.Equal(now, before) {
+			ts.Check(os.WriteFile(kept, now, 0o600))
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("%s is not there, or not fresh", args[0])
+		}
 	}
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,6 +40,24 @@ func tokenArg(cmd *cobra.Command, args []string) error {
 		return usageErrorf(cmd, "more than one token given: put quotes around a token with spaces in it")
 	}
 	return nil
+}
+
+// verdictOn is the RunE of the commands whose exit code 1 says that the token is refused: it reads the token for run, and gives
+// every other failure another code.
+func verdictOn(s streams, audiences *[]string, run func(cmd *cobra.Command, token string, s streams) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if slices.Contains(*audiences, "") {
+			return usageErrorf(cmd, "--audience must not be empty: leave it out to ask for the server's own audiences")
+		}
+		token, err := readToken(cmd.Context(), cmd, s, args[0])
+		if err == nil {
+			err = run(cmd, token, s)
+		}
+		if exit := (*exitError)(nil); err == nil || errors.As(err, &exit) {
+			return err
+		}
+		return &exitError{exitUsage, err}
+	}
 }
 
 // readToken is the token that was named by arg: itself, or standard input for "-", without the

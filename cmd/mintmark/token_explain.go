@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -58,13 +57,8 @@ Exit code:
   mintmark token explain --offline --jwks https://issuer.example/openid/v1/jwks - < token`,
 		Args:              tokenArg,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			err := c.run(cmd, args[0], s)
-			if exit := (*exitError)(nil); err == nil || errors.As(err, &exit) {
-				return err
-			}
-			return &exitError{exitUsage, err} // 1 is kept for "refused"
-		},
+		PreRunE:           func(cmd *cobra.Command, _ []string) error { return c.validate(cmd) },
+		RunE:              verdictOn(s, &c.audiences, c.run),
 	}
 	cmd.Flags().StringArrayVar(&c.audiences, "audience", nil, "Audience that the token must be good for; may be repeated, and one is enough (default: the server's own audiences; with --offline, any)")
 	completeFlag(cmd, "audience")
@@ -74,17 +68,7 @@ Exit code:
 	return cmd
 }
 
-func (c *tokenExplain) run(cmd *cobra.Command, arg string, s streams) error {
-	if slices.Contains(c.audiences, "") {
-		return usageErrorf(cmd, "--audience must not be empty: leave it out to ask for the server's own audiences")
-	}
-	if err := c.validate(cmd); err != nil {
-		return err
-	}
-	token, err := readToken(cmd.Context(), cmd, s, arg)
-	if err != nil {
-		return err
-	}
+func (c *tokenExplain) run(cmd *cobra.Command, token string, s streams) error {
 	explanation := &v1alpha1.TokenExplanation{}
 	explain := c.ask
 	if c.offline {

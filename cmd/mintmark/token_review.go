@@ -43,13 +43,7 @@ Exit code:
   mintmark token review --audience vault - < token > /dev/null && echo yes`,
 		Args:              tokenArg,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			err := c.run(cmd, args[0], s)
-			if exit := (*exitError)(nil); err == nil || errors.As(err, &exit) {
-				return err
-			}
-			return &exitError{exitUsage, err} // 1 is kept for "refused"
-		},
+		RunE:              verdictOn(s, &c.audiences, c.run),
 	}
 	cmd.Flags().StringArrayVar(&c.audiences, "audience", nil, "Audience that the token must be good for; may be repeated, and one is enough (default: the server's own audiences)")
 	completeFlag(cmd, "audience")
@@ -58,14 +52,7 @@ Exit code:
 	return cmd
 }
 
-func (c *tokenReview) run(cmd *cobra.Command, arg string, s streams) error {
-	if slices.Contains(c.audiences, "") {
-		return usageErrorf(cmd, "--audience must not be empty: leave it out to ask for the server's own audiences")
-	}
-	token, err := readToken(cmd.Context(), cmd, s, arg)
-	if err != nil {
-		return err
-	}
+func (c *tokenReview) run(cmd *cobra.Command, token string, s streams) error {
 	server, err := c.open(cmd, s.err)
 	if err != nil {
 		return err

@@ -17,54 +17,45 @@ import (
 // revocationsPage is how many revocations are asked for at a time.
 const revocationsPage = 500
 
-type tokenRevocationList struct {
-	connectionFlags
-	output outputFormat
-}
-
 func newTokenRevocationsCommand(s streams) *cobra.Command {
-	c := &tokenRevocationList{output: outputFormat{allowed: []string{"table", "json", "yaml"}}}
-	cmd := &cobra.Command{
+	list := listing[*v1alpha1.TokenRevocationList]{
+		kind:  "TokenRevocation",
+		fetch: listRevocations,
+		table: func(_ *keysClient, list *v1alpha1.TokenRevocationList) error {
+			return writeRevocations(s.out, list.Items)
+		},
+	}
+	return list.command(&cobra.Command{
 		Use:   "revocations",
 		Short: "List the tokens and client certificates that were taken back",
 		Long:  `List the TokenRevocations of a server: what they cover, who made them, and until when they are kept.`,
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return c.run(cmd, s) },
-	}
-	c.output.addTo(cmd)
-	c.addTo(cmd)
-	return cmd
+	}, s)
 }
 
-func (c *tokenRevocationList) run(cmd *cobra.Command, s streams) error {
-	client, err := c.openOwn(cmd, s.err)
-	if err != nil {
-		return err
-	}
-	all := &v1alpha1.TokenRevocationList{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "TokenRevocationList"}}
+// listRevocations lists all revocations, page by page.
+func listRevocations(ctx context.Context, client *keysClient) (*v1alpha1.TokenRevocationList, error) {
+	all := &v1alpha1.TokenRevocationList{}
 	for options := (metav1.ListOptions{Limit: revocationsPage}); ; {
-		ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
-		page := &v1alpha1.TokenRevocationList{}
-		err := client.Get().Resource(tokenRevocations).VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Into(page)
+		page, err := revocationsOf(ctx, client, &options)
 		if err != nil {
-			err = fmt.Errorf("failed to list the revocations: %w", client.server.explain(ctx, err))
-		}
-		cancel()
-		if err != nil {
-			return err
+			return nil, err
 		}
 		all.Items = append(all.Items, page.Items...)
 		if options.Continue = page.Continue; options.Continue == "" {
-			break
+			return all, nil
 		}
 	}
-	if c.output.value == "json" || c.output.value == "yaml" {
-		for i := range all.Items {
-			all.Items[i].ManagedFields = nil
-		}
-		return c.output.print(s.out, all)
+}
+
+// revocationsOf returns one page of revocations.
+func revocationsOf(ctx context.Context, client *keysClient, options *metav1.ListOptions) (*v1alpha1.TokenRevocationList, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	page := &v1alpha1.TokenRevocationList{}
+	if err := client.Get().Resource(tokenRevocations).VersionedParams(options, metav1.ParameterCodec).Do(ctx).Into(page); err != nil {
+		return nil, fmt.Errorf("failed to list the revocations: %w", client.server.explain(ctx, err))
 	}
-	return writeRevocations(s.out, all.Items)
+	return page, nil
 }
 
 func writeRevocations(w io.Writer, entries []v1alpha1.TokenRevocation) error {

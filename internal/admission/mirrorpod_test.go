@@ -129,7 +129,7 @@ func TestNodeRestrictionKnowsWhatIsServed(t *testing.T) {
 	t.Parallel()
 	_, admin := node(t, "n1")
 	missing := []string{
-		"leases", "csinodes", "resourceslices", "persistentvolumeclaims", "podcertificaterequests", "pods/eviction",
+		"csinodes", "resourceslices", "persistentvolumeclaims", "podcertificaterequests", "pods/eviction",
 	}
 	_, lists, err := admin.Discovery().ServerGroupsAndResources()
 	if err != nil {

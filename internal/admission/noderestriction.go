@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -57,6 +58,8 @@ func (n NodeRestriction) Admit(ctx context.Context, a admission.Attributes, _ ad
 		return n.admitToken(ctx, node, a)
 	case resource == signingRequests && a.GetSubresource() == "" && a.GetOperation() == admission.Create:
 		return admitSigningRequest(a)
+	case resource == coordinationv1.Resource("leases"):
+		return admitLease(node, a)
 	}
 	return nil
 }
@@ -64,6 +67,25 @@ func (n NodeRestriction) Admit(ctx context.Context, a admission.Attributes, _ ad
 // forbidden returns the 403 that a node is answered with.
 func forbidden(a admission.Attributes, format string, args ...any) error {
 	return admission.NewForbidden(a, fmt.Errorf(format, args...)) //nolint:err113 // the text is the API's
+}
+
+// admitLease lets a node write the one lease by which it says that it is alive.
+func admitLease(node string, a admission.Attributes) error {
+	if a.GetNamespace() != corev1.NamespaceNodeLease {
+		return forbidden(a, "can only access leases in the %q system namespace", corev1.NamespaceNodeLease)
+	}
+	name := a.GetName()
+	if a.GetOperation() == admission.Create {
+		lease, ok := a.GetObject().(*coordinationv1.Lease)
+		if !ok {
+			return forbidden(a, "unexpected type %T", a.GetObject())
+		}
+		name = lease.Name
+	}
+	if name != node {
+		return forbidden(a, "can only access node lease with the same name as the requesting node")
+	}
+	return nil
 }
 
 // admitToken lets a node request tokens that are bound to one of its pods, for an audience for which the pod mounts a token.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -68,7 +69,7 @@ type Agent struct {
 }
 
 const (
-	// rootMode is the mode of the root directory.
+	// rootMode is the mode of the root directory: the users of workloads get through it to their files.
 	rootMode = 0o755
 	// oncePatience bounds how long --once waits for a server, and then for the files.
 	oncePatience = time.Minute
@@ -88,8 +89,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	if a.clock == nil {
 		a.clock = clock.RealClock{}
 	}
-	// The keeper checks it later. Readers of the files come through it, other than through the state directory.
-	if err := os.MkdirAll(config.RootDir, rootMode); err != nil {
+	if err := makeRoot(config.RootDir); err != nil {
 		return fmt.Errorf("the root directory can't be made; name another with --root-dir: %w", err)
 	}
 	if a.state, err = openState(config.StateDir); err != nil {
@@ -124,6 +124,18 @@ func Run(ctx context.Context, config Config) (err error) {
 		return a.once(ctx)
 	}
 	return a.keep(ctx)
+}
+
+// makeRoot makes the root directory before the state directory in it, so that its mode is not that of the latter. The keeper of the
+// volumes checks it later.
+func makeRoot(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(path, rootMode); err != nil {
+		return err
+	}
+	return os.Chmod(path, rootMode)
 }
 
 // noteChange wakes what follows the state of the volumes.

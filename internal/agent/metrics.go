@@ -30,7 +30,7 @@ var registered = sync.OnceValue(func() *agentMetrics {
 		}, []string{"result"}),
 		LastAnswer:  metrics.NewGauge(opts("server_last_answer_timestamp_seconds", "Unix time of the server's last answer, 0 before the first.")),
 		Refused:     metrics.NewGauge(opts("refused", "1 while the server refuses the client certificate: the node was removed, or the certificate revoked.")),
-		ClockOffset: metrics.NewGauge(opts("clock_offset_seconds", "How far the clock of this machine is ahead of the server's.")),
+		ClockOffset: metrics.NewGauge(opts("clock_offset_seconds", "How far the clock of this machine is ahead of the server's, 0 within a minute.")),
 	})
 })
 

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -15,7 +16,9 @@ import (
 	"github.com/mintmark/mintmark/internal/registry/authentication"
 	"github.com/mintmark/mintmark/internal/registry/authorization"
 	"github.com/mintmark/mintmark/internal/registry/certificates"
+	"github.com/mintmark/mintmark/internal/registry/coordination"
 	"github.com/mintmark/mintmark/internal/registry/core"
+	"github.com/mintmark/mintmark/internal/registry/events"
 	"github.com/mintmark/mintmark/internal/registry/mintmark"
 	"github.com/mintmark/mintmark/internal/registry/openshift"
 	"github.com/mintmark/mintmark/internal/registry/rbac"
@@ -25,10 +28,18 @@ import (
 )
 
 // newGroups returns the API groups, in the order in which /apis lists them.
-func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
+func newGroups(getter generic.RESTOptionsGetter, eventTTL time.Duration, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
 	authorizer *authz.Authorizer, roles *authz.Index, own mintmark.Config, openShift *openShift,
 ) ([]registry.Group, error) {
 	coreGroup, err := core.Storage(getter, issuer)
+	if err != nil {
+		return nil, err
+	}
+	eventsGroup, err := events.Storage(getter, eventTTL, coreGroup)
+	if err != nil {
+		return nil, err
+	}
+	coordinationGroup, err := coordination.Storage(getter)
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +57,12 @@ func newGroups(getter generic.RESTOptionsGetter, issuer *tokenrequest.Issuer, re
 	}
 	groups := []registry.Group{
 		coreGroup,
+		eventsGroup,
 		authentication.Storage(reviewer),
 		authorization.Storage(authorizer),
 		certificatesGroup,
 		rbacGroup,
+		coordinationGroup,
 		ownGroup,
 	}
 	if openShift == nil {

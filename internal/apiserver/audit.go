@@ -6,7 +6,9 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -36,7 +38,7 @@ var withoutSecrets = func() sets.Set[schema.GroupResource] {
 	for group, resources := range map[string][]string{
 		corev1.GroupName: {
 			"namespaces", "namespaces/status", "namespaces/finalize", "serviceaccounts", "nodes", "nodes/status",
-			"pods", "pods/status", "pods/binding",
+			"pods", "pods/status", "pods/binding", "events",
 		},
 		authenticationv1.GroupName: {"selfsubjectreviews"},
 		authorizationv1.GroupName: {
@@ -45,9 +47,11 @@ var withoutSecrets = func() sets.Set[schema.GroupResource] {
 		certificatesv1.GroupName: {
 			"certificatesigningrequests", "certificatesigningrequests/approval", "certificatesigningrequests/status",
 		},
-		rbacv1.GroupName:  {"roles", "rolebindings", "clusterroles", "clusterrolebindings"},
-		oauthv1.GroupName: {"oauthclientauthorizations"},
-		userv1.GroupName:  {"users", "groups", "identities", "useridentitymappings"},
+		coordinationv1.GroupName: {"leases"},
+		eventsv1.GroupName:       {"events"},
+		rbacv1.GroupName:         {"roles", "rolebindings", "clusterroles", "clusterrolebindings"},
+		oauthv1.GroupName:        {"oauthclientauthorizations"},
+		userv1.GroupName:         {"users", "groups", "identities", "useridentitymappings"},
 	} {
 		for _, resource := range resources {
 			all.Insert(schema.GroupResource{Group: group, Resource: resource})

@@ -35,8 +35,10 @@ type Config struct {
 	MaxStaleness time.Duration
 	// Storage names the servers of an external etcd; without any the embedded one runs.
 	Storage *genericoptions.EtcdOptions
-	Audit   *genericoptions.AuditOptions
-	Tracing *genericoptions.TracingOptions
+	// EventTTL is how long an event is kept after it was written last; 0 is for ever.
+	EventTTL time.Duration
+	Audit    *genericoptions.AuditOptions
+	Tracing  *genericoptions.TracingOptions
 
 	Tokens         Tokens
 	ExternalSigner ExternalSigner

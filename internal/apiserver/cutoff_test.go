@@ -21,7 +21,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -32,9 +31,7 @@ const shortStaleness = 2 * time.Second
 func storedFlags(t *testing.T) []string {
 	t.Helper()
 	key := filepath.Join(t.TempDir(), "key.pem")
-	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
-		t.Fatal(err)
-	}
+	testserver.WriteSigningKey(t, key)
 	return []string{
 		"--controllers=", "--service-account-issuer=https://tokens.example", "--service-account-signing-key-file=" + key,
 		"--max-staleness=" + shortStaleness.String(),

@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -47,9 +46,7 @@ func restart(t *testing.T) restarted {
 	if err := os.WriteFile(tokens, []byte(reviewerToken+",reviewer,reviewer\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
-		t.Fatal(err)
-	}
+	testserver.WriteSigningKey(t, key)
 	flags := []string{
 		"--controllers=", "--token-auth-file=" + tokens, "--enable-bootstrap-token-auth", "--service-account-issuer=https://tokens.example",
 		"--service-account-signing-key-file=" + key,

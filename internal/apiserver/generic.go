@@ -69,6 +69,7 @@ func describe(c *genericapiserver.Config) {
 	c.OpenAPIConfig.Info.Title = "Mintmark"
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
 	c.OpenAPIV3Config.Info.Title = "Mintmark"
+	c.SkipOpenAPIInstallation = true // see installOpenAPI
 	c.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 }
 

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/mintmark/mintmark/internal/apiserver"
-	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -33,9 +32,7 @@ func TestMissingSigningKey(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data dir")
 	key := filepath.Join(t.TempDir(), "key.pem")
-	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
-		t.Fatal(err)
-	}
+	testserver.WriteSigningKey(t, key)
 	const issuer = "--service-account-issuer=https://issuer.example"
 	before := testserver.Start(t, "--data-dir="+dir, "--service-account-signing-key-file="+key, issuer)
 	token := issue(t, before.Admin(), "default", nil)

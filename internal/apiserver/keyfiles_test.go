@@ -18,9 +18,7 @@ func TestKeyFilesAreReadAgain(t *testing.T) {
 	signing, accepted := filepath.Join(dir, "sa.key"), filepath.Join(dir, "sa.pub")
 	texts := make([]string, 2)
 	for i, file := range []string{signing, accepted} {
-		if _, _, err := signingkey.LoadOrCreate(file); err != nil {
-			t.Fatal(err)
-		}
+		testserver.WriteSigningKey(t, file)
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/mintmark/mintmark/internal/etcd"
 	"github.com/mintmark/mintmark/internal/oauth"
-	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -211,9 +210,7 @@ func sharedStore(t *testing.T) (flags []string, stop func()) {
 	stop = sync.OnceFunc(member.Close)
 	t.Cleanup(stop)
 	key := filepath.Join(t.TempDir(), "key.pem")
-	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
-		t.Fatal(err)
-	}
+	testserver.WriteSigningKey(t, key)
 	return []string{"--etcd-servers=" + member.Endpoint(), "--service-account-issuer=https://tokens.example", "--service-account-signing-key-file=" + key}, stop
 }
 

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -23,9 +22,7 @@ func TestTwoReplicas(t *testing.T) {
 	}
 	t.Cleanup(member.Close)
 	key := filepath.Join(t.TempDir(), "key.pem")
-	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
-		t.Fatal(err)
-	}
+	testserver.WriteSigningKey(t, key)
 	flags := []string{
 		"--etcd-servers=" + member.Endpoint(), "--controllers=", "--service-account-issuer=https://tokens.example",
 		"--service-account-signing-key-file=" + key,

@@ -43,6 +43,7 @@ const (
 // facts are about all resources and subresources that are served, by group and name.
 var facts = map[string]fact{
 	"/configmaps":            {admin: true, secret: true, sample: `{metadata: {name: x}}`},
+	"/events":                {admin: true, sample: `{metadata: {name: x}, involvedObject: {namespace: leaving}}`},
 	"/namespaces":            {admin: true},
 	"/namespaces/finalize":   {},
 	"/namespaces/status":     {admin: true},
@@ -66,6 +67,10 @@ var facts = map[string]fact{
 	"certificates.k8s.io/certificatesigningrequests":          {},
 	"certificates.k8s.io/certificatesigningrequests/approval": {},
 	"certificates.k8s.io/certificatesigningrequests/status":   {},
+
+	"coordination.k8s.io/leases": {admin: true, sample: `{metadata: {name: x}}`},
+
+	"events.k8s.io/events": {sample: `{metadata: {name: z}, eventTime: "2024-03-01T10:00:00.123456Z", reportingController: c, reportingInstance: i, action: a, reason: r, type: Normal, regarding: {namespace: leaving}}`},
 
 	"rbac.authorization.k8s.io/clusterrolebindings": {escalates: writing},
 	"rbac.authorization.k8s.io/clusterroles":        {escalates: writing},

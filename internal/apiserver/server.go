@@ -105,7 +105,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
 	}, Explainer: &explanation.Explainer{Reviewer: reviewer}}
-	groups, err := newGroups(generic.RESTOptionsGetter, issuer, reviewer, authorizer, roles, own, openShift)
+	groups, err := newGroups(generic.RESTOptionsGetter, cfg.EventTTL, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +131,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := install(server, groups, reviewer, newDocuments(cfg.Tokens.JWKSURI, endpoint.address, keys)); err != nil {
 		return nil, err
 	}
+	installOpenAPI(server, generic)
 	self.Handler = server.Handler.FullHandlerChain
 	signer, err := newSignerSocket(ctx, cfg, keys, generic)
 	if err != nil {

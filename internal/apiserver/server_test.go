@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mintmark/mintmark/internal/apiserver"
-	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -160,9 +159,7 @@ func TestSigningKeyMustBeAccepted(t *testing.T) {
 	t.Parallel()
 	mine, other := filepath.Join(t.TempDir(), "mine.key"), filepath.Join(t.TempDir(), "other.key")
 	for _, file := range []string{mine, other} {
-		if _, _, err := signingkey.LoadOrCreate(file); err != nil {
-			t.Fatal(err)
-		}
+		testserver.WriteSigningKey(t, file)
 	}
 	cfg, err := testserver.Config(t, "--service-account-signing-key-file="+mine, "--service-account-key-file="+other)
 	if err != nil {

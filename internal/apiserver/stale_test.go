@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -89,9 +88,7 @@ func startReplicas(t *testing.T, n int, lag time.Duration) []replica {
 	}
 	t.Cleanup(member.Close)
 	key := filepath.Join(t.TempDir(), "key.pem")
-	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
-		t.Fatal(err)
-	}
+	testserver.WriteSigningKey(t, key)
 	endpoint := member.Endpoint()
 	if lag > 0 {
 		endpoint = slowWatch(t, endpoint, lag)

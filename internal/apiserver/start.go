@@ -56,7 +56,7 @@ func (s seeds) addTo(server *genericapiserver.GenericAPIServer, stopping <-chan 
 }
 
 func (s seeds) storeNamespaces(ctx context.Context) error {
-	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
+	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
 		if _, ok := s.index.Namespaces.Get("", name); ok {
 			continue
 		}
@@ -84,7 +84,10 @@ func addStartHook(server *genericapiserver.GenericAPIServer, stopping <-chan str
 }
 
 // freeMemory gives back the memory that only the start needed, above all for schemas.
-func freeMemory(context.Context) { debug.FreeOSMemory() }
+func freeMemory(context.Context) {
+	debug.FreeOSMemory()
+	releaseProgram()
+}
 
 // runControllers returns the service that runs the controllers, on one replica at a time. The embedded store has one server,
 // which needs no election.

@@ -8,6 +8,7 @@ import (
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -50,7 +51,8 @@ func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.I
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
 		revoked.View,
 	}}
-	v.list = append(v.list, v.keys, v.requests, newCollectedView(corev1.Resource("configmaps"), false))
+	v.list = append(v.list, v.keys, v.requests,
+		newCollectedView(corev1.Resource("configmaps"), false), newCollectedView(coordinationv1.Resource("leases"), false))
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)

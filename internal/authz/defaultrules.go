@@ -69,7 +69,7 @@ func nodeRules() []rbacv1.PolicyRule {
 		may(read+" create", "", "nodes"),
 		may("patch update", "", "nodes/status"),
 		may("patch update", "", "nodes"),
-		may("create patch update", "", "events"),
+		events(),
 		may(read, "", "pods"),
 		may("create delete", "", "pods"),
 		may("patch update", "", "pods/status"),

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -65,6 +67,9 @@ func (n node) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.
 
 // refuse returns why a node may not do something, nil if it may. There need not be words for it.
 func (n node) refuse(name string, a authorizer.Attributes) *string {
+	if a.IsResourceRequest() && a.GetAPIGroup() == coordinationv1.GroupName && a.GetResource() == "leases" {
+		return refuseLease(name, a)
+	}
 	if a.IsResourceRequest() && a.GetAPIGroup() == "" {
 		switch a.GetResource() {
 		case "serviceaccounts":
@@ -171,6 +176,19 @@ func refuseNode(name string, a authorizer.Attributes) *string {
 		}
 	}
 	return because("")
+}
+
+// refuseLease lets a node write the one lease by which it says that it is alive.
+func refuseLease(name string, a authorizer.Attributes) *string {
+	switch {
+	case !slices.Contains([]string{"get", "create", "update", "patch", "delete"}, a.GetVerb()):
+		return because("can only get, create, update, patch, or delete a node lease")
+	case a.GetNamespace() != corev1.NamespaceNodeLease:
+		return because(fmt.Sprintf("can only access leases in the %q system namespace", corev1.NamespaceNodeLease))
+	case a.GetVerb() != "create" && a.GetName() != name: // a new lease is not named in the request
+		return because("can only access node lease with the same name as the requesting node")
+	}
+	return nil
 }
 
 // RulesFor says of nodes that there is more to it than rules.

@@ -18,6 +18,10 @@ type machine struct {
 	Kernel     string
 }
 
+func (m machine) String() string {
+	return fmt.Sprintf("%s, %d processors, %.0f GB of memory, %s", m.CPU, m.Processors, float64(m.Memory)/1e9, m.Kernel)
+}
+
 // describe reads the description of the machine from /proc. Missing facts are left out.
 func describe() machine {
 	read := func(name string) string {

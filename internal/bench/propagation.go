@@ -36,6 +36,7 @@ type propagation struct {
 	ends, kills int
 	// after is how long ends are measured after the leader was killed.
 	after time.Duration
+	write string
 }
 
 const propagationUsage = `Usage: bench propagation [flags]
@@ -58,6 +59,7 @@ func parsePropagationFlags(args []string, out io.Writer) (*propagation, error) {
 	fs.IntVar(&o.ends, "ends", 1000, "how many tokens are ended in each way while all is well")
 	fs.IntVar(&o.kills, "kills", 10, "how often the leader of etcd is killed")
 	fs.DurationVar(&o.after, "after", 4*time.Second, "how long after that tokens are ended")
+	fs.StringVar(&o.write, "write", "", "file to write the figures into, as they are in docs/performance.md")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -85,15 +87,27 @@ func runPropagation(ctx context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
-	table, err := o.measure(ctx, dir, s.err)
+	err = o.present(ctx, dir, args, s)
 	if ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}
-	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// present measures, and prints and writes what it found.
+func (o *propagation) present(ctx context.Context, dir string, args []string, s streams) error {
+	since, err := utilization()
+	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(s.out, table)
-	return err
+	found := figures{part: propagationPart}
+	if found.table, err = o.measure(ctx, dir, s.err); err != nil {
+		return err
+	}
+	if found.busy, err = since(); err != nil {
+		return err
+	}
+	return found.present(s.out, o.write, o.binary, append([]string{propagationCommand}, args...))
 }
 
 // spread is what was measured of one kind.

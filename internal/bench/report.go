@@ -2,8 +2,10 @@ package main
 
 import (
 	_ "embed" // for the document
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"text/template"
@@ -22,6 +24,8 @@ type report struct {
 	run    string
 	flags  []string
 	peer   string
+	// parts are what other commands wrote into the document.
+	parts map[string]string
 }
 
 // newReport returns the report of a run that begins now.
@@ -52,6 +56,11 @@ var document string
 
 // write writes the document into a file.
 func (r *report) write(file string) error {
+	before, err := os.ReadFile(file) //nolint:gosec // G304: a flag names it
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.parts = parts(string(before))
 	made, err := r.document()
 	if err != nil {
 		return err
@@ -68,6 +77,9 @@ func (r *report) document() (string, error) {
 	err = parsed.Execute(&out, r)
 	return out.String(), err
 }
+
+// Part is what another command wrote into the document.
+func (r *report) Part(name string) string { return part(name, r.parts[name]) }
 
 // Table is the table of all results.
 func (r *report) Table() string { return table(r.Results) }
@@ -107,10 +119,10 @@ func (r *report) others() float64 {
 	return median(all)
 }
 
-// Setting says how the figures were made.
-func (r *report) Setting() string {
+// where says when and with what the figures were made.
+func (r *report) where() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "* %s: ", r.Date.Format(time.DateOnly))
+	fmt.Fprintf(&out, "%s: ", r.Date.Format(time.DateOnly))
 	if r.Program.Revision != "" {
 		fmt.Fprintf(&out, "revision %.12s", r.Program.Revision)
 		if r.Program.Modified {
@@ -118,8 +130,14 @@ func (r *report) Setting() string {
 		}
 		out.WriteString(", ")
 	}
-	fmt.Fprintf(&out, "built with %s.\n", r.Program.Go)
-	fmt.Fprintf(&out, "* %s, %d processors, %.0f GB of memory, %s.\n", r.Machine.CPU, r.Machine.Processors, float64(r.Machine.Memory)/1e9, r.Machine.Kernel)
+	fmt.Fprintf(&out, "built with %s", r.Program.Go)
+	return out.String()
+}
+
+// Setting says how the figures were made.
+func (r *report) Setting() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "* %s.\n* %s.\n", r.where(), r.Machine)
 	fmt.Fprintf(&out, "* %d rounds of %s for each server, %d requests at once.\n", r.plan.rounds, r.plan.window, r.plan.workers)
 	fmt.Fprintf(&out, "* Other programs took %.0f %% of the processors meanwhile (median of all windows).\n", r.others()*100)
 	if r.run != "" {

@@ -47,23 +47,41 @@ func runSize(ctx context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
-	states, err := opts.measure(ctx, dir, s.err)
+	err = opts.present(ctx, dir, args, s)
 	if ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}
-	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// present measures, and prints and writes what it found.
+func (o *size) present(ctx context.Context, dir string, args []string, s streams) error {
+	since, err := utilization()
+	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(s.out, sizeTable(states))
-	return err
+	states, err := o.measure(ctx, dir, s.err)
+	if err != nil {
+		return err
+	}
+	found := figures{part: sizePart, table: sizeTable(states)}
+	switch {
+	case o.revocations:
+		found.part = revocationsPart
+	case o.etcd:
+		found.part = etcdPart
+	}
+	if found.busy, err = since(); err != nil {
+		return err
+	}
+	return found.present(s.out, o.write, o.binary, append([]string{sizeCommand}, args...))
 }
 
 // measure looks at a server that holds nothing, then fills it, and looks at it again, before and after a restart.
 func (o *size) measure(ctx context.Context, dir string, log io.Writer) ([]state, error) {
-	binary := o.binary
-	if binary == "" {
-		binary = filepath.Join(dir, serverName)
-		if err := build(ctx, binary, log); err != nil {
+	if o.binary == "" {
+		o.binary = filepath.Join(dir, serverName)
+		if err := build(ctx, o.binary, log); err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +90,7 @@ func (o *size) measure(ctx context.Context, dir string, log io.Writer) ([]state,
 		return nil, err
 	}
 	defer stop()
-	return o.measureWith(ctx, binary, filepath.Join(dir, dataName), flags, log)
+	return o.measureWith(ctx, filepath.Join(dir, dataName), flags, log)
 }
 
 // dataName is the name of the server's data directory.
@@ -94,9 +112,9 @@ func (o *size) store(ctx context.Context, dir string) (flags []string, stop func
 }
 
 // measureWith takes the steps of measure with a server of those flags.
-func (o *size) measureWith(ctx context.Context, binary, dataDir string, flags []string, log io.Writer) (states []state, err error) {
+func (o *size) measureWith(ctx context.Context, dataDir string, flags []string, log io.Writer) (states []state, err error) {
 	visit := func(use func(look func(name string, objects int) error, admin *site) error) error {
-		return o.visit(ctx, binary, dataDir, flags, log, use, &states)
+		return o.visit(ctx, dataDir, flags, log, use, &states)
 	}
 	again := func(full stock) error {
 		return visit(func(look func(string, int) error, admin *site) error {
@@ -171,11 +189,11 @@ func (o *size) inStore(ctx context.Context, dataDir string, flags []string, use 
 }
 
 // visit starts a server and calls use with a function that looks at it.
-func (o *size) visit(ctx context.Context, binary, dataDir string, flags []string, log io.Writer,
+func (o *size) visit(ctx context.Context, dataDir string, flags []string, log io.Writer,
 	use func(look func(name string, objects int) error, own *site) error, states *[]state,
 ) error {
 	began := time.Now()
-	server, admin, err := startServer(ctx, binary, dataDir, flags)
+	server, admin, err := startServer(ctx, o.binary, dataDir, flags)
 	if err != nil {
 		return err
 	}

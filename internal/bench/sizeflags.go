@@ -29,6 +29,7 @@ type size struct {
 	// etcd has the store be an etcd of its own, which implies direct.
 	etcd   bool
 	settle time.Duration
+	write  string
 }
 
 const sizeUsage = `Usage: bench size [flags]
@@ -55,6 +56,7 @@ func parseSizeFlags(args []string, out io.Writer) (*size, error) {
 	fs.DurationVar(&o.window, "window", o.window, "how long each of them is")
 	fs.DurationVar(&o.settle, "settle", 30*time.Second, "how long a server is left alone before it is measured")
 	fs.IntVar(&o.workers, "concurrency", 16, "requests at once")
+	fs.StringVar(&o.write, "write", "", "file to write the figures into, as they are in docs/performance.md")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}

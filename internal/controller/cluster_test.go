@@ -13,6 +13,7 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -67,6 +68,8 @@ func newCluster(t *testing.T) *cluster {
 			"serviceaccounts": {&corev1.ServiceAccount{}, &corev1.ServiceAccountList{}},
 			"secrets":         {&corev1.Secret{}, &corev1.SecretList{}},
 			"configmaps":      {&corev1.ConfigMap{}, &corev1.ConfigMapList{}},
+			"events":          {&corev1.Event{}, &corev1.EventList{}},
+			"leases":          {&coordinationv1.Lease{}, &coordinationv1.LeaseList{}},
 			"pods":            {&corev1.Pod{}, &corev1.PodList{}},
 			"roles":           {&rbacv1.Role{}, &rbacv1.RoleList{}},
 			"rolebindings":    {&rbacv1.RoleBinding{}, &rbacv1.RoleBindingList{}},

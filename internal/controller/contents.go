@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	typedcoordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	typedrbacv1 "k8s.io/client-go/kubernetes/typed/rbac/v1"
 )
@@ -32,6 +33,12 @@ var contents = []content{
 	}),
 	contentOf("pods", func(c kubernetes.Interface, namespace string) typedcorev1.PodInterface {
 		return c.CoreV1().Pods(namespace)
+	}),
+	contentOf("leases", func(c kubernetes.Interface, namespace string) typedcoordinationv1.LeaseInterface {
+		return c.CoordinationV1().Leases(namespace)
+	}),
+	contentOf("events", func(c kubernetes.Interface, namespace string) typedcorev1.EventInterface {
+		return c.CoreV1().Events(namespace)
 	}),
 	contentOf("rolebindings", func(c kubernetes.Interface, namespace string) typedrbacv1.RoleBindingInterface {
 		return c.RbacV1().RoleBindings(namespace)

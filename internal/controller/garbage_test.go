@@ -223,8 +223,8 @@ func TestEveryKindIsCollected(t *testing.T) {
 	})
 	for _, list := range lists {
 		for _, resource := range list.APIResources {
-			if resource.Name == "tokenrevocations" {
-				continue // they have no owners
+			if resource.Name == "tokenrevocations" || resource.Name == "events" {
+				continue // the one have no owners, the others are left to their time to live
 			}
 			// Users' own tokens are the tokens of oauthaccesstokens.
 			if !slices.Contains(resource.Verbs, "watch") || !slices.Contains(resource.Verbs, "delete") || resource.Name == "useroauthaccesstokens" {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
 
 // maxFile bounds what is read of a file of the directory.
@@ -49,20 +48,10 @@ func (d *Dir) read(name string) ([]byte, error) {
 	return data, nil
 }
 
-// write puts data into a file of the directory, as WriteFile does.
+// write puts data into a file of the directory: after a crash the file holds the old data or the new, and never a part. The mode
+// does not depend on the umask, and a link of that name is replaced, not followed.
 func (d *Dir) write(name string, data []byte, mode fs.FileMode) error {
 	return writeIn(d.root, name, data, mode)
-}
-
-// WriteFile puts data into a file: after a crash the file holds the old data or the new, and never a part. The mode does not
-// depend on the umask, and a link of that name is replaced, not followed.
-func WriteFile(name string, data []byte, mode fs.FileMode) error {
-	root, err := os.OpenRoot(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	return writeIn(root, filepath.Base(name), data, mode)
 }
 
 func writeIn(root *os.Root, name string, data []byte, mode fs.FileMode) error {

@@ -24,7 +24,6 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/mintmark/mintmark/internal/etcd"
-	"github.com/mintmark/mintmark/internal/signingkey"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -61,9 +60,7 @@ func start(t testing.TB, users []string, flags ...string) *servers {
 	t.Cleanup(member.Close)
 	dir := t.TempDir()
 	key, tokens := filepath.Join(dir, "key.pem"), filepath.Join(dir, "tokens.csv")
-	if _, _, err := signingkey.LoadOrCreate(key); err != nil {
-		t.Fatal(err)
-	}
+	testserver.WriteSigningKey(t, key)
 	if err := os.WriteFile(tokens, []byte(strings.Join(users, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,10 @@ package oauth_test
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -60,7 +62,7 @@ func opaqueReviewer(b *testing.B, change ...func(*oauthv1.OAuthAccessToken)) (st
 func accountReviewer(b *testing.B) (string, *tokenreview.Reviewer) {
 	store := teststore.New(b)
 	store.Put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}}, teststore.Account("ns", "app", "u1"))
-	key, _, err := signingkey.LoadOrCreate(filepath.Join(b.TempDir(), "key.pem"))
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		b.Fatal(err)
 	}

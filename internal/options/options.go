@@ -26,6 +26,8 @@ const (
 	DefaultPort = 7443
 	// defaultMaxStaleness leaves time for a leader to be elected, and for a balancer to notice a server that is cut off.
 	defaultMaxStaleness = 30 * time.Second
+	// defaultEventTTL is kube-apiserver's.
+	defaultEventTTL = time.Hour
 	// storagePrefix is the key under which everything is stored in etcd.
 	storagePrefix = "/mintmark"
 )
@@ -65,6 +67,7 @@ func New() *Options {
 			Serving:        genericoptions.NewSecureServingOptions(),
 			MaxStaleness:   defaultMaxStaleness,
 			Storage:        genericoptions.NewEtcdOptions(storage),
+			EventTTL:       defaultEventTTL,
 			Audit:          genericoptions.NewAuditOptions(),
 			Tracing:        genericoptions.NewTracingOptions(),
 			Tokens:         apiserver.Tokens{Lookup: true, SigningKeyLead: defaultSigningKeyLead},
@@ -85,6 +88,8 @@ func New() *Options {
 	o.config.Storage.DefaultStorageMediaType = runtime.ContentTypeProtobuf
 	// What decisions need is in memory already; the rest is asked for too rarely to be held there a second time.
 	o.config.Storage.EnableWatchCache = false
+	// Events are many and short-lived, so kube-apiserver doesn't hold them in memory, either.
+	o.config.Storage.WatchCacheSizes = []string{"events#0"}
 	return o
 }
 
@@ -154,6 +159,8 @@ func (o *Options) addStorageFlags(fs *pflag.FlagSet) {
 	pick(fs, o.config.Storage.AddFlags, "etcd-servers", "etcd-prefix", "etcd-keyfile", "etcd-certfile", "etcd-cafile", "etcd-compaction-interval",
 		"etcd-healthcheck-timeout", "etcd-readycheck-timeout", "encryption-provider-config",
 		"encryption-provider-config-automatic-reload", "storage-media-type", "watch-cache")
+	fs.DurationVar(&o.config.EventTTL, "event-ttl", o.config.EventTTL,
+		"How long events are kept after they were written last. 0 means for ever.")
 	fs.DurationVar(&o.config.MaxStaleness, "max-staleness", o.config.MaxStaleness,
 		"How old what is in memory may be for a request to be answered from it, while the store can't be reached or watched. Older, "+
 			"the store is asked, and where it does not answer neither does the server (503). 0 means any age: a server that is cut off goes on accepting tokens that have been taken back. It issues tokens for half a minute then, since it can't tell whether its signing key was given up.")

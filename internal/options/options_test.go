@@ -102,6 +102,8 @@ func TestRefused(t *testing.T) {
 		"--service-account-key-file=a":                          "give the signing key, too",
 		"--data-dir=":                                           "--data-dir must name a directory",
 		"--tls-private-key-file=a":                              "--tls-cert-file and --tls-private-key-file go together",
+		"--event-ttl=-1s":                                       "the store counts in whole seconds",
+		"--event-ttl=1500ms":                                    "the store counts in whole seconds",
 		"--etcd-cafile=a":                                       "for an external etcd",
 		"--controllers=-nobody":                                 `"nobody" is not a controller; the controllers are`,
 		"--encryption-provider-config-automatic-reload=true":    "must be set with --encryption-provider-config",

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // validate returns all errors in the flags, with kube-apiserver's texts where it has the same check.
@@ -30,6 +31,9 @@ func (o *Options) validate() []error {
 		errs = append(errs, validateEmbedded(storage.StorageConfig.Transport.KeyFile, storage.StorageConfig.Transport.CertFile, storage.StorageConfig.Transport.TrustedCAFile)...)
 	}
 	errs = append(errs, storage.Validate()...)
+	if ttl := c.EventTTL; ttl < 0 || ttl%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("--event-ttl=%s: the store counts in whole seconds; give these, or 0 to keep events for ever", ttl))
+	}
 	if cert := c.Serving.ServerCert.CertKey; (cert.CertFile == "") != (cert.KeyFile == "") {
 		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file go together: give both, or neither to have a certificate made"))
 	}

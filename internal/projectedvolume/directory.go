@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // directory is an open directory that belongs to this process. Whatever is done to it is done to the directory that was
@@ -21,7 +22,7 @@ const worldWritable = 0o002
 
 // openRoot opens the directory that everything is below, makes it if it is missing, and locks it for this process.
 func openRoot(path string) (directory, *os.File, error) {
-	if err := os.MkdirAll(path, directoryMode); err != nil {
+	if err := makeRoot(path); err != nil {
 		return directory{}, nil, fmt.Errorf("the directory for the files of volumes can't be made: %w", err)
 	}
 	root, err := os.OpenRoot(path)
@@ -35,6 +36,17 @@ func openRoot(path string) (directory, *os.File, error) {
 	return directory{root, path}, lock, nil
 }
 
+// makeRoot makes the root directory if it is missing, so that others can get into it whatever the umask is.
+func makeRoot(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(path, directoryMode); err != nil {
+		return err
+	}
+	return os.Chmod(path, directoryMode)
+}
+
 // lockRoot checks who may replace what is in the root directory, and takes the lock that keeps a second process away.
 func lockRoot(root *os.Root, path string) (*os.File, error) {
 	self, err := root.Open(".")
@@ -45,7 +57,10 @@ func lockRoot(root *os.Root, path string) (*os.File, error) {
 		return nil, errors.Join(err, self.Close())
 	}
 	if err := lock(self); err != nil {
-		err = fmt.Errorf("another process keeps the volumes in %s: stop it, or choose another directory: %w", path, err)
+		err = fmt.Errorf("%s can't be locked: %w", path, err)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = fmt.Errorf("another process keeps the volumes in %s: stop it, or choose another directory", path)
+		}
 		return nil, errors.Join(err, self.Close())
 	}
 	return self, nil

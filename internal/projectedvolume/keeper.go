@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -51,6 +50,7 @@ type Keeper struct {
 	running context.Context //nolint:containedctx // goroutines start when pods come
 	pods    map[string]*podKeeper
 	listed  bool
+	left    left
 	work    sync.WaitGroup
 }
 
@@ -66,11 +66,16 @@ func NewKeeper(config Config) (*Keeper, error) {
 	if config.Changed == nil {
 		config.Changed = func() {}
 	}
-	registered()
-	return &Keeper{
+	left, err := findLeft(root)
+	if err != nil {
+		return nil, errors.Join(err, root.Close(), lock.Close())
+	}
+	k := &Keeper{
 		root: root, lock: lock, client: config.Client, objects: objectReader{config.Client}, watch: newStopwatch(config.Clock),
-		watches: newObjectWatches(config.Client, config.Clock), changed: config.Changed, written: make(chan struct{}), pods: map[string]*podKeeper{},
-	}, nil
+		watches: newObjectWatches(config.Client, config.Clock), changed: config.Changed, written: make(chan struct{}), pods: map[string]*podKeeper{}, left: left,
+	}
+	k.measure(k.watch.now())
+	return k, nil
 }
 
 // Set tells of a pod of this node: one that is new, or changed. A pod that is being deleted is kept on; one that has finished is as
@@ -118,6 +123,7 @@ func (k *Keeper) drop(p *podKeeper) {
 	p.stop()
 	p.notify()
 	k.checkWritten()
+	k.measure(k.watch.now())
 }
 
 // Retain tells which pods there are, once they are all known. Those that are not among them, and the directories of such pods that
@@ -127,10 +133,10 @@ func (k *Keeper) Retain(pods []types.NamespacedName) error {
 	for _, pod := range pods {
 		retained[directoryName(pod.Namespace, pod.Name)] = true
 	}
-	left, err := k.directories()
+	present, err := podDirectories(k.root)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, name := range left {
+	for _, name := range present {
 		k.ensure(name)
 	}
 	for name, p := range k.pods {
@@ -141,22 +147,6 @@ func (k *Keeper) Retain(pods []types.NamespacedName) error {
 	k.listed = true
 	k.checkWritten()
 	return err
-}
-
-// directories are the names of the pods' directories that exist.
-func (k *Keeper) directories() ([]string, error) {
-	pods, err := k.root.open(podsDirectory)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := fs.ReadDir(pods.FS(), ".")
-	var names []string
-	for _, entry := range entries {
-		if entry.IsDir() && checkDirectoryName(entry.Name()) == nil {
-			names = append(names, entry.Name())
-		}
-	}
-	return names, errors.Join(err, pods.Close())
 }
 
 // RenewAll has all tokens renewed and everything else read again.
@@ -217,6 +207,7 @@ func (k *Keeper) forget(p *podKeeper) bool {
 		return false
 	}
 	delete(k.pods, p.name)
+	delete(k.left, p.name)
 	return true
 }
 

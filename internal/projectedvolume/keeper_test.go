@@ -2,6 +2,7 @@ package projectedvolume_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,7 +35,9 @@ type api struct {
 	// shorten is the longest life that it gives, 0 for any.
 	shorten, offset time.Duration
 	// empty has the tokens missing from the answers.
-	empty   bool
+	empty bool
+	// jwt has the tokens say their end.
+	jwt     bool
 	issued  []issue
 	refused []time.Time
 }
@@ -72,10 +75,14 @@ func (a *api) issue(action clienttesting.CreateActionImpl) (*authenticationv1.To
 	request.Spec.ExpirationSeconds = &seconds
 	a.issued = append(a.issued, issue{time.Now(), *request})
 	request.Status.Token = fmt.Sprintf("%s/%s/%d", action.Name, strings.Join(request.Spec.Audiences, ","), len(a.issued))
-	if a.empty {
-		request.Status.Token = ""
-	}
 	request.Status.ExpirationTimestamp = metav1.NewTime(time.Now().Add(a.offset + time.Duration(seconds)*time.Second))
+	switch {
+	case a.empty:
+		request.Status.Token = ""
+	case a.jwt:
+		payload := fmt.Sprintf(`{"exp":%d}`, request.Status.ExpirationTimestamp.Unix())
+		request.Status.Token = "header." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".signature"
+	}
 	return request, nil
 }
 

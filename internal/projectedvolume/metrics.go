@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/component-base/metrics"
@@ -51,19 +52,19 @@ func countRenewal(err error) {
 
 // measure sets the gauges. The keeper's mutex is held.
 func (k *Keeper) measure(now instant) {
-	first, failing := never, 0
-	for _, p := range k.pods {
-		for i := range p.states {
-			state := &p.states[i]
-			first = earlier(first, state.good, now)
-			if state.Err != nil || state.Written.IsZero() {
-				failing++
-			}
+	var first time.Time
+	failing := 0
+	for _, status := range k.statuses(now) {
+		if end := status.GoodUntil; !end.IsZero() && (first.IsZero() || end.Before(first)) {
+			first = end
+		}
+		if status.Err != nil || status.Written.IsZero() {
+			failing++
 		}
 	}
 	seconds := 0.0
-	if first != never {
-		seconds = float64(first.time(now).UnixMilli()) / 1000
+	if !first.IsZero() {
+		seconds = float64(first.UnixMilli()) / 1000
 	}
 	registered().Expiration.Set(seconds)
 	registered().Failing.Set(float64(failing))

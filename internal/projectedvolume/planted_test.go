@@ -149,56 +149,103 @@ func TestTaken(t *testing.T) {
 	}
 }
 
-// TestSwappedDirectories exchanges directories for links to the outside, again and again, while volumes are written and removed.
+// TestSwappedDirectories exchanges directories for links, again and again, while volumes are written and removed. The links lead out
+// of the root directory, or to another pod in it.
 func TestSwappedDirectories(t *testing.T) {
 	for _, at := range []string{"pods", "pods/ns_p", "pods/ns_p/volumes", "pods/ns_p/volumes/v"} {
 		t.Run(at, func(t *testing.T) {
-			root, other := inMemory(t), outside(t)
-			before := tree(t, other)
-			top, lock, err := openRoot(root)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { lock.Close(); top.Close() })
-			done := make(chan struct{})
-			var swapper sync.WaitGroup
-			swapper.Go(func() {
-				at := filepath.Join(root, at)
-				for {
-					os.Rename(at, at+".away")
-					os.Symlink(other, at)
-					os.Remove(at)
-					os.Rename(at+".away", at)
-					select {
-					case <-done:
-						return
-					default:
-					}
-				}
-			})
-			written := 0
-			for n := range 500 {
-				volume, err := top.openAll("pods", "ns_p", "volumes", "v")
-				if err != nil {
-					continue
-				}
-				if _, err := write(volume, setOf(strings.Repeat("x", n), "token", "a/b"), owners{}, noon); err == nil {
-					written++
-				}
-				volume.Close()
-				if pods, err := top.open("pods"); err == nil && n%10 == 0 {
-					pods.RemoveAll("ns_p")
-					pods.Close()
-				}
-			}
-			close(done)
-			swapper.Wait()
-			if after := tree(t, other); after != before {
-				t.Errorf("what is outside was\n%sand is\n%s", before, after)
-			}
-			t.Logf("%d of 500 writes succeeded", written)
+			other := outside(t)
+			writeWhileSwapped(t, inMemory(t), at, other, other)
 		})
 	}
+	t.Run("another pod", func(t *testing.T) {
+		root := inMemory(t)
+		other := filepath.Join(root, "pods", "ns_other")
+		if err := os.MkdirAll(filepath.Join(other, "volumes", "v"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeWhileSwapped(t, root, "pods/ns_p", "ns_other", other)
+		openWhileSwapped(t, root, filepath.Join(other, "volumes", "v"))
+	})
+}
+
+// openWhileSwapped opens a pod's volume while the pod's directory is exchanged for a link to another pod. Never is it the other's.
+func openWhileSwapped(t *testing.T, root, others string) {
+	t.Helper()
+	never, err := os.Stat(others)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := os.OpenRoot(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { top.Close() })
+	done := make(chan struct{})
+	var work sync.WaitGroup
+	work.Go(func() { swapper(filepath.Join(root, "pods", "ns_p"), "ns_other", done) })
+	for range 5000 {
+		volume, err := (directory{top, root}).openAll("pods", "ns_p", "volumes", "v")
+		if err != nil {
+			continue
+		}
+		if opened, err := volume.Stat("."); err != nil || os.SameFile(opened, never) {
+			t.Errorf("opened the volume of another pod, %v", err)
+		}
+		volume.Close()
+	}
+	close(done)
+	work.Wait()
+}
+
+// swapper exchanges a directory for a link until it is done.
+func swapper(at, target string, done <-chan struct{}) {
+	for {
+		os.Rename(at, at+".away")
+		os.Symlink(target, at)
+		os.Remove(at)
+		os.Rename(at+".away", at)
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
+// writeWhileSwapped writes and removes while the directory is exchanged for a link to a target. Nothing in untouched may change.
+func writeWhileSwapped(t *testing.T, root, at, target, untouched string) {
+	t.Helper()
+	before := tree(t, untouched)
+	top, lock, err := openRoot(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lock.Close(); top.Close() })
+	done := make(chan struct{})
+	var work sync.WaitGroup
+	work.Go(func() { swapper(filepath.Join(root, at), target, done) })
+	written := 0
+	for n := range 500 {
+		volume, err := top.openAll("pods", "ns_p", "volumes", "v")
+		if err != nil {
+			continue
+		}
+		if _, err := write(volume, setOf(strings.Repeat("x", n), "token", "a/b"), owners{}, noon); err == nil {
+			written++
+		}
+		volume.Close()
+		if pods, err := top.open("pods"); err == nil && n%10 == 0 {
+			pods.RemoveAll("ns_p")
+			pods.Close()
+		}
+	}
+	close(done)
+	work.Wait()
+	if after := tree(t, untouched); after != before {
+		t.Errorf("what is not the pod's was\n%sand is\n%s", before, after)
+	}
+	t.Logf("%d of 500 writes succeeded", written)
 }
 
 func TestRootDirectory(t *testing.T) {

@@ -216,34 +216,3 @@ func TestWritten(t *testing.T) {
 		<-keeper.Written()
 	})
 }
-
-// TestRestart: the next process takes over the files of the one before, and they stay while there are no others.
-func TestRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		root, server := t.TempDir(), newAPI(configMap("config", map[string]string{"k": "v"}))
-		p := pod("p", tokenSource("token", "", 600), configMapSource("config", false))
-		first, stop := start(t, projectedvolume.Config{Client: server, Root: root})
-		first.Set(p)
-		synctest.Wait()
-		if err := stop(); err != nil {
-			t.Fatal(err)
-		}
-		server.fail(apierrors.NewServiceUnavailable("away"))
-		keeper, _ := run(t, projectedvolume.Config{Client: server, Root: root})
-		keeper.Set(p)
-		if err := keeper.Retain([]types.NamespacedName{key(p)}); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		if got := files(t, root, "p"); got["token"] != "app//1" || got["k"] != "v" || only(t, keeper).Err == nil {
-			t.Errorf("the files are %q", got)
-		}
-		server.fail(nil)
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if got := files(t, root, "p"); got["token"] != "app//2" {
-			t.Errorf("the files are %q", got)
-		}
-	})
-}

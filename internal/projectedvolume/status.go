@@ -5,6 +5,7 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,9 +20,12 @@ type VolumeStatus struct {
 	UID            types.UID
 	// Volume is the name of the volume, and Directory where its files are.
 	Volume, Directory string
-	// Written is when the files were last found or made to be as they should, and zero if that is still to come.
+	// Left says that the files are those of an earlier process: this one knows nothing of the pod yet, or has not written the volume.
+	Left bool
+	// Written is when the files were last found or made to be as they should, and zero if this process has still to do so.
 	Written time.Time
-	// GoodUntil is when the first of the tokens in the files ends. It is zero without tokens, or if nothing is written yet.
+	// GoodUntil is when the first of the tokens in the files ends. It is zero without tokens. Of files that were left it is what the
+	// tokens themselves say.
 	GoodUntil time.Time
 	// Err is why the files are missing or not the newest, and nil if they are.
 	Err error
@@ -51,24 +55,46 @@ func newStates(pod *corev1.Pod) []volumeState {
 	return states
 }
 
-// Status tells how all volumes are, sorted by namespace, pod and volume.
+// Status tells how all volumes are, sorted by namespace, pod and volume. Those that an earlier process left are among them, until
+// Retain says that their pods are gone.
 func (k *Keeper) Status() []VolumeStatus {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.watch.now()
-	var all []VolumeStatus
-	for name, p := range k.pods {
-		for _, state := range p.states {
-			status := state.VolumeStatus
-			status.Directory = filepath.Join(k.root.path, podsDirectory, name, volumesDirectory, status.Volume)
-			status.GoodUntil, status.Next = state.good.time(now), state.next.time(now)
-			all = append(all, status)
-		}
-	}
+	all := k.statuses(k.watch.now())
+	k.mu.Unlock()
 	slices.SortFunc(all, func(a, b VolumeStatus) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Volume, b.Volume))
 	})
 	return all
+}
+
+// statuses is Status, unsorted. The mutex is held.
+func (k *Keeper) statuses(now instant) []VolumeStatus {
+	var all []VolumeStatus
+	for name, p := range k.pods {
+		for _, state := range p.states {
+			status := state.VolumeStatus
+			status.Directory = k.volumeDirectory(name, status.Volume)
+			status.GoodUntil, status.Next = state.good.time(now), state.next.time(now)
+			if before, ok := k.left[name][status.Volume]; ok && status.Written.IsZero() {
+				status.Left, status.GoodUntil = true, before.goodUntil
+			}
+			all = append(all, status)
+		}
+	}
+	for name, volumes := range k.left {
+		if _, known := k.pods[name]; known {
+			continue
+		}
+		for volume, before := range volumes {
+			namespace, pod, _ := strings.Cut(name, "_")
+			all = append(all, VolumeStatus{Namespace: namespace, Pod: pod, Volume: volume, Directory: k.volumeDirectory(name, volume), Left: true, GoodUntil: before.goodUntil})
+		}
+	}
+	return all
+}
+
+func (k *Keeper) volumeDirectory(pod, volume string) string {
+	return filepath.Join(k.root.path, podsDirectory, pod, volumesDirectory, volume)
 }
 
 // time is when the instant comes, on the wall clock as it is now.
@@ -85,12 +111,22 @@ func (i instant) time(now instant) time.Time {
 // skewed is from which difference on the clocks of this machine and the server are worth a line in the log.
 const skewed = time.Minute
 
+// withoutDigits is what two texts of one failure have in common: ports and times are not.
+func withoutDigits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
 // report tells of a look at a volume.
 func (p *podKeeper) report(ctx context.Context, v *volume, now instant, written bool, err error) {
 	logger := klog.FromContext(ctx).WithValues("pod", klog.KObj(p.kept), "volume", v.name)
 	switch {
-	case err != nil && err.Error() != v.failure:
-		v.failure = err.Error()
+	case err != nil && withoutDigits(err.Error()) != v.failure:
+		v.failure = withoutDigits(err.Error())
 		if v.good != never {
 			logger = logger.WithValues("goodUntil", v.good.time(now))
 		}

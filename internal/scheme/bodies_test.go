@@ -21,6 +21,13 @@ var bodies = []struct {
 }{
 	{"v1", "Secret", true, true},
 	{"v1", "Pod", true, true},
+	{"v1", "Event", true, true},
+	{"events.k8s.io/v1", "Event", true, false},
+	{"events.k8s.io/v1beta1", "Event", true, false},
+	{"coordination.k8s.io/v1", "Lease", true, false},
+	{"coordination.k8s.io/v1beta1", "Lease", true, false},
+	{"coordination.k8s.io/v1beta1", "LeaseCandidate", true, false},
+	{"coordination.k8s.io/v1alpha2", "LeaseCandidate", true, false},
 	{"authentication.k8s.io/v1", "TokenReview", true, true},
 	{"authentication.k8s.io/v1", "TokenRequest", true, true},
 	{"authentication.k8s.io/v1beta1", "TokenReview", true, false},
@@ -97,7 +104,7 @@ func endpointOf(root, served string, resource *metav1.APIResource) endpoint {
 func (e endpoint) refusal(body schema.GroupVersionKind, known bool) string {
 	group, _, _ := strings.Cut(e.accepts.Group, ".")
 	switch {
-	case e.accepts.Group == "":
+	case e.accepts.Group == "", e.accepts.Group == "events.k8s.io": // events of both groups are the core API's inside
 		group = "core"
 	case e.openShift && group == "authentication": // OpenShift's server reads reviews into the published type
 		group = e.accepts.Version
@@ -106,7 +113,7 @@ func (e endpoint) refusal(body schema.GroupVersionKind, known bool) string {
 	switch {
 	case !known:
 		return cannot + fmt.Sprintf("no kind %q is registered for version %q in scheme ", body.Kind, body.GroupVersion())
-	case body.GroupKind() == e.accepts.GroupKind():
+	case body.GroupKind() == e.accepts.GroupKind(), body.Kind == "Event" && e.accepts.Kind == "Event":
 		return fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)", body.GroupVersion(), e.accepts.GroupVersion())
 	}
 	return cannot + fmt.Sprintf("converting (%s.%s) to (%s.%s): unknown conversion", body.Version, body.Kind, group, e.accepts.Kind)

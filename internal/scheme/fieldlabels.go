@@ -3,11 +3,13 @@ package scheme
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -29,11 +31,34 @@ func addFieldLabels(s *runtime.Scheme) {
 	addLabels(s, certificatesv1.SchemeGroupVersion.WithKind("CertificateSigningRequest"), nil,
 		"metadata.name", "spec.signerName")
 
+	addLabels(s, corev1.SchemeGroupVersion.WithKind("Event"), nil,
+		"metadata.name", "metadata.namespace",
+		"involvedObject.apiVersion", "involvedObject.fieldPath", "involvedObject.kind", "involvedObject.name", "involvedObject.namespace",
+		"involvedObject.resourceVersion", "involvedObject.uid", "reason", "reportingComponent", "source", "type")
+	addEventLabels(s)
+
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAccessToken"), "clientName", "userName", "userUID", "authorizeToken")
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAuthorizeToken"), "clientName", "userName", "userUID")
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthClientAuthorization"), "clientName", "userName", "userUID")
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("UserOAuthAccessToken"), "clientName")
 	addFurtherLabels(s, userv1.GroupVersion.WithKind("Identity"), "providerName", "providerUserName", "user.name", "user.uid")
+}
+
+// addEventLabels lets events be selected in events.k8s.io by the names that fields have there.
+func addEventLabels(s *runtime.Scheme) {
+	utilruntime.Must(s.AddFieldLabelConversionFunc(eventsv1.SchemeGroupVersion.WithKind("Event"),
+		func(label, value string) (string, string, error) {
+			switch label {
+			case "metadata.name", "metadata.namespace", "reason", "type":
+				return label, value, nil
+			case "reportingController":
+				return "reportingComponent", value, nil
+			case "regarding.apiVersion", "regarding.fieldPath", "regarding.kind", "regarding.name", "regarding.namespace",
+				"regarding.resourceVersion", "regarding.uid":
+				return "involvedObject" + strings.TrimPrefix(label, "regarding"), value, nil
+			}
+			return "", "", fmt.Errorf("field label not supported: %s", label)
+		}))
 }
 
 // addLabels lets objects of a kind be selected by the given labels alone, and by the keys of old, names from earlier

@@ -11,6 +11,11 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	certificatesv1alpha1 "k8s.io/api/certificates/v1alpha1"
 	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	coordinationv1alpha2 "k8s.io/api/coordination/v1alpha2"
+	coordinationv1beta1 "k8s.io/api/coordination/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1beta1 "k8s.io/api/events/v1beta1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	rbacv1alpha1 "k8s.io/api/rbac/v1alpha1"
 	rbacv1beta1 "k8s.io/api/rbac/v1beta1"
@@ -24,7 +29,8 @@ import (
 func addOlderVersions(s *runtime.Scheme) {
 	for _, add := range []func(*runtime.Scheme) error{
 		authenticationv1beta1.AddToScheme, authenticationv1alpha1.AddToScheme, authorizationv1beta1.AddToScheme,
-		certificatesv1beta1.AddToScheme, certificatesv1alpha1.AddToScheme, rbacv1beta1.AddToScheme, rbacv1alpha1.AddToScheme,
+		certificatesv1beta1.AddToScheme, certificatesv1alpha1.AddToScheme,
+		coordinationv1beta1.AddToScheme, coordinationv1alpha2.AddToScheme, eventsv1beta1.AddToScheme, rbacv1beta1.AddToScheme, rbacv1alpha1.AddToScheme,
 	} {
 		utilruntime.Must(add(s))
 	}
@@ -42,6 +48,14 @@ func addOlderVersions(s *runtime.Scheme) {
 	addOlder[authorizationv1beta1.SelfSubjectRulesReview, authorizationv1.SelfSubjectRulesReview](s, nil)
 
 	addOlder[certificatesv1beta1.CertificateSigningRequest, certificatesv1.CertificateSigningRequest](s, nil)
+
+	addOlder[coordinationv1beta1.Lease, coordinationv1.Lease](s, nil)
+
+	addOlder(s, func(old *eventsv1beta1.Event, current *corev1.Event) {
+		current.InvolvedObject, current.Message, current.ReportingController = old.Regarding, old.Note, old.ReportingController
+		current.Source, current.Count = old.DeprecatedSource, old.DeprecatedCount
+		current.FirstTimestamp, current.LastTimestamp = old.DeprecatedFirstTimestamp, old.DeprecatedLastTimestamp
+	})
 
 	addOlder[rbacv1beta1.Role, rbacv1.Role](s, nil)
 	addOlder[rbacv1beta1.RoleBinding, rbacv1.RoleBinding](s, nil)

@@ -8,7 +8,9 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,6 +31,8 @@ var (
 		authenticationv1.SchemeGroupVersion,
 		authorizationv1.SchemeGroupVersion,
 		certificatesv1.SchemeGroupVersion,
+		coordinationv1.SchemeGroupVersion,
+		eventsv1.SchemeGroupVersion,
 		rbacv1.SchemeGroupVersion,
 	}
 	mintmark  = []schema.GroupVersion{mintmarkv1alpha1.SchemeGroupVersion}
@@ -65,6 +69,8 @@ var types = map[schema.GroupVersion]func(*runtime.Scheme) error{
 	authenticationv1.SchemeGroupVersion: authenticationv1.AddToScheme,
 	authorizationv1.SchemeGroupVersion:  authorizationv1.AddToScheme,
 	certificatesv1.SchemeGroupVersion:   certificatesv1.AddToScheme,
+	coordinationv1.SchemeGroupVersion:   coordinationv1.AddToScheme,
+	eventsv1.SchemeGroupVersion:         eventsv1.AddToScheme,
 	rbacv1.SchemeGroupVersion:           rbacv1.AddToScheme,
 	oauthv1.GroupVersion:                oauthv1.Install,
 	mintmarkv1alpha1.SchemeGroupVersion: mintmarkv1alpha1.AddToScheme,
@@ -74,6 +80,10 @@ var types = map[schema.GroupVersion]func(*runtime.Scheme) error{
 // addInternal registers every kind of gv under the group's internal version as well. It leaves out options, watch events and
 // other kinds of the library, which converts these itself.
 func addInternal(s *runtime.Scheme, gv schema.GroupVersion) {
+	if gv == eventsv1.SchemeGroupVersion {
+		addEvents(s)
+		return
+	}
 	internal := schema.GroupVersion{Group: gv.Group, Version: runtime.APIVersionInternal}
 	library := runtime.NewScheme()
 	metav1.AddToGroupVersion(library, gv)

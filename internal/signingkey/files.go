@@ -2,19 +2,10 @@ package signingkey
 
 import (
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-
-	"k8s.io/client-go/util/keyutil"
-
-	"github.com/mintmark/mintmark/internal/datadir"
 )
 
 // minRSABits is the shortest RSA key that may sign (NIST SP 800-131A).
@@ -72,20 +63,6 @@ func privateOf(found []fileKey, path string) (crypto.Signer, error) {
 	return private.private, nil
 }
 
-// LoadPublicKeys reads all keys of a PEM file, each once: public keys, the keys of certificates, and the public halves of
-// private keys.
-func LoadPublicKeys(path string) ([]crypto.PublicKey, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	found, err := readFileKeys(text, path, "any valid RSA or ECDSA public keys")
-	if err != nil {
-		return nil, err
-	}
-	return publicOf(found), nil
-}
-
 // publicOf returns the public halves of keys, each once.
 func publicOf(found []fileKey) []crypto.PublicKey {
 	var public []crypto.PublicKey
@@ -106,24 +83,4 @@ func sameKey(a, b crypto.PublicKey) bool {
 		Equal(other crypto.PublicKey) bool
 	})
 	return ok && key.Equal(b)
-}
-
-// LoadOrCreate reads the private key in a file, or makes a P-256 key and the file. It reports whether it made one.
-func LoadOrCreate(path string) (key crypto.Signer, created bool, err error) {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		key, err := LoadPrivateKey(path)
-		return key, false, err
-	}
-	made, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, false, fmt.Errorf("making a signing key: %w", err)
-	}
-	pem, err := keyutil.MarshalPrivateKeyToPEM(made)
-	if err != nil {
-		return nil, false, fmt.Errorf("encoding the signing key: %w", err)
-	}
-	if err := datadir.WriteFile(path, pem, 0o600); err != nil {
-		return nil, false, fmt.Errorf("storing the signing key: %w", err)
-	}
-	return made, true, nil
 }

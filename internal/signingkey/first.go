@@ -72,19 +72,19 @@ func (m *Managed) missing(stored []*v1alpha1.SigningKey, want *Preparation) (nam
 			return "", nil, nil, want.NoneIsWrong
 		}
 		private, err := Generate(DefaultAlgorithm)
-		return ObjectName(DefaultAlgorithm, nil), private, func(key *v1alpha1.SigningKey) { PlanKey(key, now, 0) }, err
+		return ObjectName(DefaultAlgorithm, nil), private, func(key *v1alpha1.SigningKey) { planFirst(key, now) }, err
 	}
 	schedule := Plan(stored, now)
 	for _, algorithm := range want.Algorithms {
 		if schedule.Active(algorithm) != nil || schedule.Prepared(algorithm) != nil {
 			continue
 		}
-		lead := m.Lead
+		plan := func(key *v1alpha1.SigningKey) { PlanKey(key, now, m.Lead) }
 		if fresh(stored, now) {
-			lead = 0
+			plan = func(key *v1alpha1.SigningKey) { planFirst(key, now) }
 		}
 		private, err := Generate(algorithm)
-		return ObjectName(algorithm, stored), private, func(key *v1alpha1.SigningKey) { PlanKey(key, now, lead) }, err
+		return ObjectName(algorithm, stored), private, plan, err
 	}
 	return "", nil, nil, nil
 }
@@ -126,9 +126,13 @@ func (m *Managed) keepOld(ctx context.Context, stored []*v1alpha1.SigningKey, wa
 	return nil
 }
 
+// planFirst writes the plan of a key before which there was none. It has signed for as long as clocks may differ, so that it
+// signs at once on a replica whose clock is behind.
+func planFirst(key *v1alpha1.SigningKey, now time.Time) { PlanKey(key, now.Add(-ClockSkew), 0) }
+
 // planOld writes the plan of a key that has signed before keys were in the store. Secrets may hold tokens of it.
 func planOld(key *v1alpha1.SigningKey, now time.Time, signs bool, longest time.Duration) {
-	PlanKey(key, now, 0)
+	planFirst(key, now)
 	if !signs {
 		key.Spec.SignsFrom = nil
 	}

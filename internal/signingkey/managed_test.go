@@ -258,6 +258,11 @@ func TestPublishedAtOnce(t *testing.T) {
 		if signs() != old.Spec.KeyID {
 			t.Error("the key signs before its time")
 		}
+		r.skew.set(-ClockSkew - time.Hour + time.Second)
+		if signs() != old.Spec.KeyID {
+			t.Error("the first key does not sign where the clock is behind")
+		}
+		r.skew.set(0)
 		// A clock that steps back and forth changes which key signs, and breaks nothing.
 		for _, step := range []struct {
 			skew time.Duration

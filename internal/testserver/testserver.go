@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/keyutil"
 
 	"github.com/mintmark/mintmark/internal/apiserver"
 	"github.com/mintmark/mintmark/internal/options"
@@ -171,6 +172,18 @@ func launch(t testing.TB, cfg apiserver.Config) (*Server, <-chan struct{}, error
 			return failure
 		}),
 	}, done, nil
+}
+
+// WriteSigningKey writes a new key into a file, for --service-account-signing-key-file.
+func WriteSigningKey(t testing.TB, file string) {
+	t.Helper()
+	key, err := keyutil.MakeEllipticPrivateKeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Stop stops the server before its test ends, as a signal does, and returns when it has stopped.

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package apiserver
+
+// releaseProgram does nothing here.
+func releaseProgram() {}
