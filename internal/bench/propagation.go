@@ -129,7 +129,7 @@ func (o *propagation) measure(ctx context.Context, dir string, log io.Writer) (t
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(stores)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(stores)) }() //nolint:gosec // G703: the directory was made above
 	store, err := startCluster(ctx, stores, members)
 	if err != nil {
 		return "", err
