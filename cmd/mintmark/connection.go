@@ -64,6 +64,8 @@ func (f *connectionFlags) addTo(cmd *cobra.Command) {
 	completeFlag(cmd, clientcmd.FlagImpersonate)
 	completeFlag(cmd, clientcmd.FlagImpersonateGroup)
 	_ = cmd.MarkFlagDirname("data-dir")
+	_ = cmd.MarkFlagFilename(clientcmd.FlagCAFile, "crt", "pem")
+	_ = cmd.MarkFlagFilename(flagBearerTokenFile)
 }
 
 // requestContext bounds a request of a command with all its retries.

@@ -12,7 +12,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
 
 	"github.com/mintmark/mintmark/internal/agent"
 	"github.com/mintmark/mintmark/internal/testserver"
@@ -118,15 +121,10 @@ func run(t *testing.T, config agent.Config) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- agent.Run(ctx, config) }()
-	stopped := false
-	stop = func() error {
-		if stopped {
-			return nil
-		}
-		stopped = true
+	stop = sync.OnceValue(func() error {
 		cancel()
 		return <-done
-	}
+	})
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -319,27 +317,16 @@ func TestDirectories(t *testing.T) {
 	if err := os.CopyFS(copied, os.DirFS(filepath.Join(dir, "state"))); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"node.pem", "kubeconfig"} {
-		if err := os.Chmod(filepath.Join(copied, name), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	refuses("a key that others can read", agent.Config{RootDir: dir, StateDir: copied}, "can be read by others")
-	for _, name := range []string{"node.pem", "kubeconfig"} {
-		if err := os.Chmod(filepath.Join(copied, name), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	refuses("a key that others can read", agent.Config{RootDir: dir, StateDir: copied}, "node.pem can be read by others") // the copy has 0644
+	for _, name := range []string{"node.pem", "kubeconfig", "lock"} {
+		c.check(os.Chmod(filepath.Join(copied, name), 0o600))
 	}
 	refuses("the same root directory", agent.Config{RootDir: dir, StateDir: copied}, "another process keeps the volumes")
 	c.check(stop())
 	refuses("another node", agent.Config{RootDir: dir, NodeName: "vm2"}, "belongs to the node vm1")
 	open := filepath.Join(t.TempDir(), "open")
-	if err := os.Mkdir(open, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(open, 0o777); err != nil { //nolint:gosec // the case
-		t.Fatal(err)
-	}
+	c.check(os.Mkdir(open, 0o700))
+	c.check(os.Chmod(open, 0o777))
 	refuses("a root directory that everybody can write to", agent.Config{RootDir: open, StateDir: copied}, "everybody can write to")
 	if os.Getuid() != 0 {
 		return
@@ -361,6 +348,79 @@ func TestOnce(t *testing.T) {
 	c.check(agent.Run(t.Context(), agent.Config{RootDir: dir, Once: true}))
 	if status := c.review(tokenFile(t, dir, "web")); !status.Authenticated {
 		t.Errorf("refused: %s", status.Error)
+	}
+}
+
+// offsetClock is a clock that is off.
+type offsetClock struct {
+	clock.RealClock
+	by time.Duration
+}
+
+func (c offsetClock) Now() time.Time                     { return time.Now().Add(c.by) }
+func (c offsetClock) Since(from time.Time) time.Duration { return c.Now().Sub(from) }
+
+// TestClockOff: with a clock that is an hour off the files are as good and as fresh as with a right one, and the difference is told.
+func TestClockOff(t *testing.T) {
+	t.Parallel()
+	c, dir := newCluster(t), t.TempDir()
+	config := c.config(dir, "vm1", c.token("abcdef", "vm1"))
+	config.Once = true
+	c.pod("web", "vm1")
+	c.check(agent.Run(t.Context(), config))
+	for by, want := range map[time.Duration]string{time.Hour: "ahead of that of the server", -time.Hour: "behind that of the server"} {
+		before := tokenFile(t, dir, "web")
+		config := agent.Config{RootDir: dir, HealthAddress: freeAddress(t), Clock: offsetClock{by: by}}
+		stop := run(t, config)
+		until(t, func() bool { return tokenFile(t, dir, "web") != before })
+		text := ""
+		until(t, func() bool {
+			_, text = get(t, config.HealthAddress, "/readyz")
+			return strings.HasPrefix(text, "ok\n")
+		})
+		if !strings.Contains(text, want) || !strings.Contains(text, "good for 59m") {
+			t.Errorf("/readyz says\n%s", text)
+		}
+		c.check(stop())
+	}
+}
+
+// TestNotify: systemd is told when the first files are there, what is missing until then, and that the agent stops.
+func TestNotify(t *testing.T) {
+	c, dir := newCluster(t), t.TempDir()
+	socket := filepath.Join(dir, "notify")
+	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	c.check(err)
+	defer func() { _ = listener.Close() }()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	next := func() string {
+		t.Helper()
+		c.check(listener.SetReadDeadline(time.Now().Add(time.Minute)))
+		buffer := make([]byte, 4096)
+		n, err := listener.Read(buffer)
+		c.check(err)
+		return string(buffer[:n])
+	}
+	c.pod("web", "vm1")
+	stop := run(t, c.config(filepath.Join(dir, "root"), "vm1", c.token("abcdef", "vm1")))
+	var told []string
+	for len(told) == 0 || told[len(told)-1] != "READY=1" {
+		told = append(told, next())
+	}
+	if !slices.ContainsFunc(told, func(s string) bool { return strings.HasPrefix(s, "STATUS=not ready: ") }) {
+		t.Errorf("told %q, and not what is missing", told)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "root", "pods", "default_web", "volumes", "tokens", "vault-token")); err != nil {
+		t.Errorf("told to be ready without the file: %v", err)
+	}
+	go func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	last := ""
+	for last != "STOPPING=1" {
+		last = next()
 	}
 }
 

@@ -173,7 +173,7 @@ func (c *connection) note(answer *http.Response, err error) {
 		log.Info(errRemoved.Error())
 	}
 	if (is.skew != 0) != (before.skew != 0) {
-		log.Info("The clock of this machine and that of the server differ: set the one that is wrong", "ahead", is.skew)
+		log.Info("The clock of this machine is " + skewText(is.skew) + " that of the server")
 	}
 }
 
@@ -205,7 +205,17 @@ func (s condition) text(now time.Time) string {
 		text = fmt.Sprintf("has not answered for %s: %s", now.Sub(s.answered).Truncate(time.Second), oneLine(s.failure.Error()))
 	}
 	if s.skew != 0 {
-		text += fmt.Sprintf("; the clock of this machine is %s ahead of the server's", s.skew)
+		text += "; the clock of this machine is " + skewText(s.skew) + " that of the server"
 	}
 	return text
+}
+
+func skewText(skew time.Duration) string {
+	switch {
+	case skew > 0:
+		return skew.String() + " ahead of"
+	case skew < 0:
+		return skew.Abs().String() + " behind"
+	}
+	return "like"
 }

@@ -68,7 +68,7 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 			CacheBytes:    given.CacheBytes,
 		},
 		Revocations: revoked,
-		Signer:      certificateSigner(own),
+		Signer:      certificateSigner(own, cfg.ClusterSigning.CertFile),
 
 		Webhook:   given.Webhook,
 		Audited:   generic.AuditBackend != nil,
@@ -112,12 +112,16 @@ func newClientCA(own dynamiccertificates.CAContentProvider, file string) (dynami
 	return dynamiccertificates.NewUnionCAContentProvider(own, further), nil
 }
 
-// certificateSigner is what issues client certificates here, with the server's own authorities.
-func certificateSigner(own dynamiccertificates.CAContentProvider) authn.Signer {
+// certificateSigner is what issues client certificates here, with the server's own authorities, or that of a file if one is named.
+func certificateSigner(own dynamiccertificates.CAContentProvider, file string) authn.Signer {
 	return authn.Signer{
 		Backdate: certificates.Backdate,
 		Authorities: func() []*x509.Certificate {
 			authorities, _ := cert.ParseCertsPEM(own.CurrentCABundleContent()) // the provider has parsed them
+			if file != "" {
+				further, _ := cert.CertsFromFile(file) // what can't be read signs nothing
+				authorities = append(authorities, further...)
+			}
 			return authorities
 		},
 	}

@@ -114,6 +114,8 @@ type tokenEnds struct {
 	union   *authn.Union
 	// furtherCA says that the certificates of other authorities are accepted as well (--client-ca-file).
 	furtherCA bool
+	// certificateLife is the longest life of certificates that are signed for requests.
+	certificateLife time.Duration
 }
 
 var _ mintmark.Ends = tokenEnds{}
@@ -178,11 +180,8 @@ func (e tokenEnds) Key(ctx context.Context, keyID string) (time.Time, bool) {
 // Certificates returns the latest end of certificates that this server issued: those of its administrator, and those that were signed
 // for requests. With --client-ca-file there may be others, and no end is known.
 func (e tokenEnds) Certificates(context.Context) (time.Time, bool) {
-	return time.Now().Add(longestCertificate), !e.furtherCA
+	return time.Now().Add(max(datadir.LeafLife, e.certificateLife)), !e.furtherCA
 }
-
-// longestCertificate is the longest life of a client certificate that is issued here.
-const longestCertificate = datadir.LeafLife
 
 // Token returns the end of tokens of this server and of OpenID Connect issuers. A webhook may accept tokens that say they have ended.
 func (e tokenEnds) Token(ctx context.Context, token string) (time.Time, bool) {

@@ -100,7 +100,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	ends := tokenEnds{
 		managed: cfg.Tokens.SigningKeyFile == "" && cfg.Tokens.SigningEndpoint == "",
 		keys:    views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
-		furtherCA: cfg.Authentication.ClientCAFile != "",
+		furtherCA: cfg.Authentication.ClientCAFile != "", certificateLife: cfg.ClusterSigning.Duration,
 	}
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
@@ -153,7 +153,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	whenReady := []service{freeMemory, ground.resealSecrets, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
 		Index: index, Roles: roles, Signer: keys.legacySigner(), SigningKeys: keyController, Revocations: revocations, Certificates: requests,
-		RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		ConfigMaps: views.configMaps, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if signer != nil {

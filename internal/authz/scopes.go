@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -108,7 +109,7 @@ func (s scoped) covers(scope string, asked *request) bool {
 }
 
 // escalates reports whether a request may lead to further rights: it is about credentials, impersonation, roles and
-// bindings, or the keys that sign tokens and which tokens are accepted.
+// bindings, the signers of certificates, or the keys that sign tokens and which tokens are accepted.
 func escalates(asked *request) bool {
 	switch asked.verb {
 	case "impersonate", "escalate", "bind":
@@ -118,6 +119,8 @@ func escalates(asked *request) bool {
 	switch asked.group {
 	case "":
 		return asked.resource == "secrets" || asked.resource == "serviceaccounts/token"
+	case certificatesv1.GroupName:
+		return asked.resource == "signers"
 	case oauthGroup:
 		return true
 	case rbacv1.GroupName, userGroup, mintmarkv1alpha1.GroupName:

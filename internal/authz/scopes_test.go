@@ -76,6 +76,8 @@ func TestScopes(t *testing.T) {
 		{"role:all:*", of("create", rbacv1.GroupName, "rolebindings", "a"), false},
 		{"role:all:*", of("get", rbacv1.GroupName, "rolebindings", "a"), true},
 		{"role:all:*", of("impersonate", "", "users", ""), false},
+		{"role:all:*", of("approve", "certificates.k8s.io", "signers", ""), false},
+		{"role:all:*", of("create", "certificates.k8s.io", "certificatesigningrequests", ""), true},
 		{"role:all:*:!", of("impersonate", "", "users", ""), true},
 		{"role:all:*:!", of("get", "", "secrets", "a"), true},
 		{"role:all:a:!", of("get", "", "secrets", "a"), true},

@@ -33,7 +33,7 @@ type Authority struct {
 // shorter than longest, and ends with the authority at the latest. Of the request, the certificate has the subject, the
 // alternative names and the key; its usages are those of the CertificateSigningRequest.
 func (a Authority) Sign(csr *certificatesv1.CertificateSigningRequest, request *x509.CertificateRequest, longest time.Duration, now time.Time) ([]byte, error) {
-	if err := request.CheckSignature(); err != nil {
+	if err := CheckSignature(request); err != nil {
 		return nil, fmt.Errorf("unable to verify certificate request signature: %w", err)
 	}
 	template := &x509.Certificate{

@@ -111,6 +111,10 @@ func issued(t *testing.T, client kubernetes.Interface, name string) *x509.Certif
 	return certificate
 }
 
+func encodeCertificate(certificate *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
+}
+
 // holder is the client of the holder of a certificate.
 func holder(t *testing.T, server *testserver.Server, certificate *x509.Certificate, key *ecdsa.PrivateKey) kubernetes.Interface {
 	t.Helper()
@@ -119,7 +123,7 @@ func holder(t *testing.T, server *testserver.Server, certificate *x509.Certifica
 		t.Fatal(err)
 	}
 	config := rest.AnonymousClientConfig(server.AdminConfig())
-	config.CertData, config.KeyData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}), encoded
+	config.CertData, config.KeyData = encodeCertificate(certificate), encoded
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 const nodeRestriction = "NodeRestriction"
 
 // alwaysOn are the admission plugins that no flag turns off.
-var alwaysOn = []string{"NamespaceLifecycle"}
+var alwaysOn = []string{"NamespaceLifecycle", "CertificateApproval", "CertificateSigning", "CertificateSubjectRestriction"}
 
 // admissionFlags hold the flags for admission, which are kube-apiserver's.
 type admissionFlags struct{ enabled, disabled []string }

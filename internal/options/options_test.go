@@ -194,6 +194,8 @@ func TestAdmissionPlugins(t *testing.T) {
 		{args: []string{"--disable-admission-plugins=NodeRestriction"}, off: true},
 		{args: []string{"--enable-admission-plugins=ServiceAccount"}, err: `enable-admission-plugins plugin "ServiceAccount" is unknown`},
 		{args: []string{"--disable-admission-plugins=noderestriction"}, err: `disable-admission-plugins plugin "noderestriction" is unknown`},
+		{args: []string{"--enable-admission-plugins=CertificateApproval,CertificateSigning,CertificateSubjectRestriction"}},
+		{args: []string{"--disable-admission-plugins=CertificateSubjectRestriction"}, err: `plugin "CertificateSubjectRestriction" can't be turned off`},
 		{args: []string{"--disable-admission-plugins=NamespaceLifecycle"}, err: `disable-admission-plugins plugin "NamespaceLifecycle" can't be turned off`},
 		{
 			args: []string{"--enable-admission-plugins=NodeRestriction", "--disable-admission-plugins=NodeRestriction"},

@@ -38,13 +38,13 @@ func openRoot(path string) (directory, *os.File, error) {
 
 // makeRoot makes the root directory if it is missing, so that others can get into it whatever the umask is.
 func makeRoot(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) { //nolint:gosec // the operator names this directory
 		return err
 	}
-	if err := os.MkdirAll(path, directoryMode); err != nil {
+	if err := os.MkdirAll(path, directoryMode); err != nil { //nolint:gosec // as above
 		return err
 	}
-	return os.Chmod(path, directoryMode)
+	return os.Chmod(path, directoryMode) //nolint:gosec // as above
 }
 
 // lockRoot checks who may replace what is in the root directory, and takes the lock that keeps a second process away.

@@ -273,3 +273,6 @@ func checkDirectoryName(directory string) error {
 	}
 	return nil
 }
+
+// isDirectoryName reports whether a name is that of a pod's directory.
+func isDirectoryName(directory string) bool { return checkDirectoryName(directory) == nil }

@@ -106,7 +106,7 @@ func podDirectories(root directory) ([]string, error) {
 	entries, err := fs.ReadDir(pods.FS(), ".")
 	var names []string
 	for _, entry := range entries {
-		if entry.IsDir() && checkDirectoryName(entry.Name()) == nil {
+		if entry.IsDir() && isDirectoryName(entry.Name()) {
 			names = append(names, entry.Name())
 		}
 	}

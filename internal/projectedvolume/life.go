@@ -73,7 +73,7 @@ func newLife(asked instant, seconds int64, expires time.Time) life {
 		lasts, offset = expires.Sub(asked.wall), 0
 	}
 	use := min(lasts-lasts/5, renewAfter)
-	use -= rand.N(min(jitter, max(lasts/50, 1)))
+	use -= rand.N(min(jitter, max(lasts/50, 1))) //nolint:gosec // it spreads requests
 	return life{due: asked.add(max(use, soonest)), end: asked.add(lasts), offset: offset}
 }
 
@@ -98,5 +98,5 @@ func retryIn(failures int, soon bool, left time.Duration) time.Duration {
 	if left > 0 {
 		wait = min(wait, max(left/triesLeft, closest))
 	}
-	return wait/2 + rand.N(wait/2+1)
+	return wait/2 + rand.N(wait/2+1) //nolint:gosec // it spreads requests
 }

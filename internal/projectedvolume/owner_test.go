@@ -16,18 +16,21 @@ func TestOwnersOf(t *testing.T) {
 		spec corev1.PodSpec
 		want *int64
 	}{
-		"none":                        {corev1.PodSpec{Containers: []corev1.Container{container(nil)}}, nil},
-		"the pod's":                   {corev1.PodSpec{SecurityContext: general(1), Containers: []corev1.Container{container(nil), container(&corev1.SecurityContext{})}}, ptr.To[int64](1)},
-		"the container's":             {corev1.PodSpec{Containers: []corev1.Container{container(user(1))}}, ptr.To[int64](1)},
-		"root":                        {corev1.PodSpec{Containers: []corev1.Container{container(user(0))}}, ptr.To[int64](0)},
-		"the same":                    {corev1.PodSpec{SecurityContext: general(1), Containers: []corev1.Container{container(user(1)), container(nil)}}, ptr.To[int64](1)},
-		"one without":                 {corev1.PodSpec{Containers: []corev1.Container{container(user(1)), container(nil)}}, nil},
-		"the first without":           {corev1.PodSpec{Containers: []corev1.Container{container(nil), container(user(1))}}, nil},
-		"different ones":              {corev1.PodSpec{Containers: []corev1.Container{container(user(1)), container(user(2)), container(user(2))}}, nil},
-		"overridden":                  {corev1.PodSpec{SecurityContext: general(1), Containers: []corev1.Container{container(user(2))}}, ptr.To[int64](2)},
-		"an init container's":         {corev1.PodSpec{SecurityContext: general(1), InitContainers: []corev1.Container{container(user(2))}, Containers: []corev1.Container{container(nil)}}, nil},
-		"an ephemeral container's":    {corev1.PodSpec{SecurityContext: general(1), Containers: []corev1.Container{container(nil)}, EphemeralContainers: []corev1.EphemeralContainer{ephemeral}}, nil},
-		"the same in all three kinds": {corev1.PodSpec{SecurityContext: general(2), InitContainers: []corev1.Container{container(user(2))}, Containers: []corev1.Container{container(nil)}, EphemeralContainers: []corev1.EphemeralContainer{ephemeral}}, ptr.To[int64](2)},
+		"none":                     {corev1.PodSpec{Containers: []corev1.Container{container(nil)}}, nil},
+		"the pod's":                {corev1.PodSpec{SecurityContext: general(1), Containers: []corev1.Container{container(nil), container(&corev1.SecurityContext{})}}, ptr.To[int64](1)},
+		"the container's":          {corev1.PodSpec{Containers: []corev1.Container{container(user(1))}}, ptr.To[int64](1)},
+		"root":                     {corev1.PodSpec{Containers: []corev1.Container{container(user(0))}}, ptr.To[int64](0)},
+		"the same":                 {corev1.PodSpec{SecurityContext: general(1), Containers: []corev1.Container{container(user(1)), container(nil)}}, ptr.To[int64](1)},
+		"one without":              {corev1.PodSpec{Containers: []corev1.Container{container(user(1)), container(nil)}}, nil},
+		"the first without":        {corev1.PodSpec{Containers: []corev1.Container{container(nil), container(user(1))}}, nil},
+		"different ones":           {corev1.PodSpec{Containers: []corev1.Container{container(user(1)), container(user(2)), container(user(2))}}, nil},
+		"overridden":               {corev1.PodSpec{SecurityContext: general(1), Containers: []corev1.Container{container(user(2))}}, ptr.To[int64](2)},
+		"an init container's":      {corev1.PodSpec{SecurityContext: general(1), InitContainers: []corev1.Container{container(user(2))}, Containers: []corev1.Container{container(nil)}}, nil},
+		"an ephemeral container's": {corev1.PodSpec{SecurityContext: general(1), Containers: []corev1.Container{container(nil)}, EphemeralContainers: []corev1.EphemeralContainer{ephemeral}}, nil},
+		"the same in all three kinds": {corev1.PodSpec{
+			SecurityContext: general(2), InitContainers: []corev1.Container{container(user(2))}, Containers: []corev1.Container{container(nil)},
+			EphemeralContainers: []corev1.EphemeralContainer{ephemeral},
+		}, ptr.To[int64](2)},
 	} {
 		if got := ownersOf(&corev1.Pod{Spec: test.spec}).user; !ptr.Equal(got, test.want) {
 			t.Errorf("%s: user %v, want %v", name, ptr.Deref(got, -1), ptr.Deref(test.want, -1))

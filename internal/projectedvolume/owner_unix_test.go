@@ -28,7 +28,7 @@ func writeOwned(root string) error {
 
 // TestNotRoot: an agent that may not give files away says what to do, and keeps files of its own user.
 func TestNotRoot(t *testing.T) {
-	parent, err := os.MkdirTemp("", "projectedvolume") // t.TempDir is closed to other users
+	parent, err := os.MkdirTemp("", "projectedvolume") //nolint:usetesting // t.TempDir is closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}

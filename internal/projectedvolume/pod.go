@@ -159,7 +159,7 @@ func (p *podKeeper) end(ctx context.Context, next *instant) bool {
 
 // remove removes the directory of the pod. There is none under a name that no directory could have.
 func (p *podKeeper) remove() error {
-	if checkDirectoryName(p.name) != nil {
+	if !isDirectoryName(p.name) {
 		return nil
 	}
 	pods, err := p.keeper.root.open(podsDirectory)

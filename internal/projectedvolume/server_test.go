@@ -68,7 +68,8 @@ func (m *machine) file(name string) string {
 
 // webPod is the pod on the node.
 func webPod() *corev1.Pod {
-	web := pod("web", tokenSource("vault-token", "vault", 600), secretSource("settings", false), configMapSource("config", false), fieldSource("namespace", "metadata.namespace", "labels", "metadata.labels"))
+	web := pod("web", tokenSource("vault-token", "vault", 600), secretSource("settings", false), configMapSource("config", false),
+		fieldSource("namespace", "metadata.namespace", "labels", "metadata.labels"))
 	web.UID, web.Labels = "", map[string]string{"app": "web"}
 	web.Spec.NodeName, web.Spec.Containers[0].Image = "vm1", "none"
 	return web

@@ -111,9 +111,11 @@ func TestSources(t *testing.T) {
 		"items":                     {[]corev1.VolumeProjection{configMapSource("config", false, corev1.KeyToPath{Key: "one", Path: "./a//b"})}, map[string]string{"a/b": "1"}, nil},
 		"a secret":                  {[]corev1.VolumeProjection{secretSource("secret", false)}, map[string]string{"key": "hidden"}, nil},
 		"no such objects, optional": {[]corev1.VolumeProjection{configMapSource("no", true), secretSource("no", true, corev1.KeyToPath{Key: "k", Path: "k"})}, map[string]string{}, nil},
-		"no such key, optional":     {[]corev1.VolumeProjection{configMapSource("config", true, corev1.KeyToPath{Key: "no", Path: "no"}, corev1.KeyToPath{Key: "one", Path: "one"})}, map[string]string{"one": "1"}, nil},
-		"no sources":                {nil, map[string]string{}, nil},
-		"an empty source":           {[]corev1.VolumeProjection{{}}, map[string]string{}, nil},
+		"no such key, optional": {
+			[]corev1.VolumeProjection{configMapSource("config", true, corev1.KeyToPath{Key: "no", Path: "no"}, corev1.KeyToPath{Key: "one", Path: "one"})}, map[string]string{"one": "1"}, nil,
+		},
+		"no sources":      {nil, map[string]string{}, nil},
+		"an empty source": {[]corev1.VolumeProjection{{}}, map[string]string{}, nil},
 		"later replaces earlier": {
 			[]corev1.VolumeProjection{fieldSource("x", "metadata.name", "./x", "metadata.namespace"), secretSource("secret", false), tokenSource("key", "a", 600), tokenSource("key", "b", 600)},
 			map[string]string{"x": "ns", "key": "app/b/2"},
@@ -132,7 +134,8 @@ func TestSources(t *testing.T) {
 			nil,
 		},
 		"resources": {
-			[]corev1.VolumeProjection{resourceSource("c", "cpu", "limits.cpu", "milli", "limits.cpu/1m", "request", "requests.cpu", "memory", "limits.memory", "mega", "limits.memory/1Mi", "giga", "limits.memory/1Gi",
+			[]corev1.VolumeProjection{resourceSource("c", "cpu", "limits.cpu", "milli", "limits.cpu/1m", "request", "requests.cpu", "memory", "limits.memory", "mega", "limits.memory/1Mi",
+				"giga", "limits.memory/1Gi",
 				"none", "requests.memory", "huge", "limits.hugepages-2Mi")},
 			map[string]string{"cpu": "2", "milli": "1500", "request": "1", "memory": "104857600", "mega": "100", "giga": "1", "none": "0", "huge": "4194304"},
 			nil,
@@ -140,7 +143,8 @@ func TestSources(t *testing.T) {
 		"errors of all sources": {
 			[]corev1.VolumeProjection{
 				tokenSource("token", "", 600), configMapSource("no", false), secretSource("none", false), configMapSource("config", false, corev1.KeyToPath{Key: "no", Path: "x"}),
-				secretSource("secret", false, corev1.KeyToPath{Key: "lost", Path: "y"}), resourceSource("c", "r", "limits.ephemeral-storage"), resourceSource("d", "s", "limits.cpu"), fieldSource("f", "spec.nodeName"),
+				secretSource("secret", false, corev1.KeyToPath{Key: "lost", Path: "y"}),
+				resourceSource("c", "r", "limits.ephemeral-storage"), resourceSource("d", "s", "limits.cpu"), fieldSource("f", "spec.nodeName"),
 			},
 			nil,
 			[]string{
@@ -148,8 +152,10 @@ func TestSources(t *testing.T) {
 				"limits.ephemeral-storage", "container d not found", "field label not supported: spec.nodeName",
 			},
 		},
-		"a key that would leave":      {[]corev1.VolumeProjection{tokenSource("token", "", 600), configMapSource("odd", false)}, nil, []string{"invalid path: must not start with '..': ..data"}},
-		"a key at a token's path":     {[]corev1.VolumeProjection{tokenSource("one/token", "", 600), configMapSource("config", false)}, nil, []string{"invalid path: one/token is inside one, which is a file"}},
+		"a key that would leave": {[]corev1.VolumeProjection{tokenSource("token", "", 600), configMapSource("odd", false)}, nil, []string{"invalid path: must not start with '..': ..data"}},
+		"a key at a token's path": {
+			[]corev1.VolumeProjection{tokenSource("one/token", "", 600), configMapSource("config", false)}, nil, []string{"invalid path: one/token is inside one, which is a file"},
+		},
 		"a kind that is not known of": {[]corev1.VolumeProjection{{PodCertificate: &corev1.PodCertificateProjection{}}}, nil, []string{"source 0 is of a kind that the agent can't write"}},
 	} {
 		t.Run(name, func(t *testing.T) {

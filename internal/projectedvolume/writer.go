@@ -75,7 +75,7 @@ func write(volume directory, set fileSet, o owners, now time.Time) (changed bool
 	if old, ok := current(volume); ok && sameFiles(volume, old, set) && len(missing) == 0 {
 		return false, removeLinks(volume, set)
 	}
-	name := fmt.Sprintf("..%s.%d", now.UTC().Format("2006_01_02_15_04_05"), rand.Uint32())
+	name := fmt.Sprintf("..%s.%d", now.UTC().Format("2006_01_02_15_04_05"), rand.Uint32()) //nolint:gosec // the name of a directory is no secret
 	if err := build(volume, name, set, o); err != nil {
 		return false, errors.Join(outOfSpace(volume, err), volume.RemoveAll(name))
 	}

@@ -42,7 +42,7 @@ var _ interface {
 // NewUntabledSubresource returns a part of the objects in store. The strategy s decides which fields an update changes.
 func NewUntabledSubresource(store *genericregistry.Store, s Strategy) *UntabledSubresource {
 	part := *store
-	part.UpdateStrategy = s
+	part.UpdateStrategy = brief{s}
 	part.ResetFieldsStrategy = s
 	return &UntabledSubresource{&part}
 }

@@ -13,7 +13,9 @@ import (
 
 // newStatus returns certificatesigningrequests/status over the storage of requests.
 func newStatus(store *genericregistry.Store) *registry.Subresource {
-	return registry.NewSubresource(store, statusStrategy{strategy{registry.ClusterStrategy}})
+	counted := *store
+	counted.BeginUpdate = registered().count
+	return registry.NewSubresource(&counted, statusStrategy{strategy{registry.ClusterStrategy}})
 }
 
 // statusStrategy serves certificatesigningrequests/status, through which the certificate is set, and conditions other than an

@@ -2,6 +2,7 @@ package certificates
 
 import (
 	"context"
+	"slices"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,12 +26,13 @@ func (strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	if !ok {
 		return
 	}
-	spec.Username, spec.UID, spec.Groups = user.GetName(), user.GetUID(), user.GetGroups()
+	// The user may be a cached one, which other requests read.
+	spec.Username, spec.UID, spec.Groups = user.GetName(), user.GetUID(), slices.Clone(user.GetGroups())
 	for key, values := range user.GetExtra() {
 		if spec.Extra == nil {
 			spec.Extra = map[string]certificatesv1.ExtraValue{}
 		}
-		spec.Extra[key] = values
+		spec.Extra[key] = slices.Clone(values)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/registry"
 )
 
@@ -46,20 +47,16 @@ func requestedDuration(csr *certificatesv1.CertificateSigningRequest) string {
 func condition(csr *certificatesv1.CertificateSigningRequest) string {
 	text := "Pending"
 	switch {
-	case has(csr, certificatesv1.CertificateDenied):
+	case certificates.Has(csr, certificatesv1.CertificateDenied) != nil:
 		text = "Denied"
-	case has(csr, certificatesv1.CertificateApproved):
+	case certificates.Has(csr, certificatesv1.CertificateApproved) != nil:
 		text = "Approved"
 	}
-	if has(csr, certificatesv1.CertificateFailed) {
+	if certificates.Has(csr, certificatesv1.CertificateFailed) != nil {
 		text += ",Failed"
 	}
 	if len(csr.Status.Certificate) > 0 {
 		text += ",Issued"
 	}
 	return text
-}
-
-func has(csr *certificatesv1.CertificateSigningRequest, kind certificatesv1.RequestConditionType) bool {
-	return len(indices(csr, kind)) > 0
 }

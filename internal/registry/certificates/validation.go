@@ -71,30 +71,26 @@ func checkRequest(encoded []byte) error {
 	if err != nil {
 		return err
 	}
-	return request.CheckSignature()
+	return certificates.CheckSignature(request)
 }
 
 func validateUsages(asked []certificatesv1.KeyUsage, tolerated tolerance) field.ErrorList {
 	path := specPath.Child("usages")
-	var errs field.ErrorList
 	if len(asked) == 0 {
-		errs = append(errs, field.Required(path, ""))
+		return field.ErrorList{field.Required(path, "")}
 	}
-	if !tolerated.unknownUsages {
-		for i, usage := range asked {
-			if !slices.Contains(usages, usage) {
-				errs = append(errs, field.NotSupported(path.Index(i), usage, usages))
-			}
+	var errs field.ErrorList
+	for i, usage := range asked {
+		if !tolerated.unknownUsages && !slices.Contains(usages, usage) && len(errs) < registry.MaxErrors {
+			errs = append(errs, field.NotSupported(path.Index(i), usage, usages))
 		}
 	}
-	if !tolerated.repeatedUsages {
-		seen := sets.New[certificatesv1.KeyUsage]()
-		for i, usage := range asked {
-			if seen.Has(usage) {
-				errs = append(errs, field.Duplicate(path.Index(i), usage))
-			}
-			seen.Insert(usage)
+	seen := sets.New[certificatesv1.KeyUsage]()
+	for i, usage := range asked {
+		if !tolerated.repeatedUsages && seen.Has(usage) && len(errs) < registry.MaxErrors {
+			errs = append(errs, field.Duplicate(path.Index(i), usage))
 		}
+		seen.Insert(usage)
 	}
 	return errs
 }
