@@ -107,7 +107,7 @@ func (c *kubeconfigCreate) run(cmd *cobra.Command, s streams, args []string) err
 	if err != nil {
 		return err
 	}
-	dir, err := openPrivateDir(filepath.Dir(file))
+	dir, err := openPrivateDir(filepath.Dir(file), " with -o")
 	if err != nil {
 		return err
 	}

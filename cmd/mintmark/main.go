@@ -1,6 +1,7 @@
 // Command mintmark is the Kubernetes authentication API without the cluster: serve runs the
 // server, agent keeps token files on machines, workload says which ones, token creates, reviews and
-// inspects tokens, keys rotates the keys that sign them, conformance tries external signers, version says what was built.
+// inspects tokens, keys rotates the keys that sign them, snapshot saves and restores the embedded
+// store, conformance tries external signers, version says what was built.
 package main
 
 import (

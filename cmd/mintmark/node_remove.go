@@ -92,7 +92,8 @@ func (r *removal) run(ctx context.Context) error {
 		return err
 	}
 	if !registered && len(tokens)+len(requests[r.name])+len(pods) == 0 {
-		return fmt.Errorf("there is no node %s, and nothing that belongs to it: see 'mintmark node list'", r.name)
+		return fmt.Errorf("there is no node %s, and nothing that belongs to it: see 'mintmark node list'. If a machine has a certificate by that name all the same, run 'mintmark token revoke --client-certificate-of %s%s'",
+			r.name, nodeUserPrefix, r.name)
 	}
 	if err := r.endTokens(ctx, tokens); err != nil {
 		return err

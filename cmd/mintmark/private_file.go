@@ -14,14 +14,16 @@ import (
 type privateDir struct {
 	root *os.Root
 	name string
+	// another says how another file is named, in errors.
+	another string
 }
 
-func openPrivateDir(name string) (*privateDir, error) {
+func openPrivateDir(name, another string) (*privateDir, error) {
 	root, err := os.OpenRoot(name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write into the directory %s: %w", name, err)
 	}
-	return &privateDir{root: root, name: name}, nil
+	return &privateDir{root: root, name: name, another: another}, nil
 }
 
 // path is the name of a file for a person.
@@ -48,9 +50,9 @@ func (d *privateDir) own(file string, forbidden fs.FileMode) (fs.FileInfo, error
 func (d *privateDir) free(file string, overwrite bool) error {
 	switch info, err := d.own(file, 0); {
 	case err != nil:
-		return fmt.Errorf("%w: it is left as it is, name another with -o", err)
+		return fmt.Errorf("%w: it is left as it is, name another%s", err, d.another)
 	case info != nil && !overwrite:
-		return fmt.Errorf("%s exists already: name another file with -o, or replace it with --overwrite", d.path(file))
+		return fmt.Errorf("%s exists already: name another file%s, or replace it with --overwrite", d.path(file), d.another)
 	}
 	return nil
 }
@@ -75,14 +77,21 @@ func (d *privateDir) read(file string) ([]byte, error) {
 // write makes a file that only the caller can read, whole or not at all. Without overwrite a file that appeared meanwhile
 // is left as it is.
 func (d *privateDir) write(file string, data []byte, overwrite bool) error {
+	return d.writeFrom(file, overwrite, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// writeFrom makes a file as write does, of what a function writes.
+func (d *privateDir) writeFrom(file string, overwrite bool, fill func(io.Writer) error) error {
 	temporary := "." + file + "-" + rand.Text()
 	made, err := d.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot write into the directory %s: %w", d.name, err)
 	}
 	defer func() { _ = d.root.Remove(temporary) }() // gone already if it was renamed
-	_, err = made.Write(data)
-	if err := errors.Join(err, made.Sync(), made.Close()); err != nil {
+	if err := errors.Join(fill(made), made.Chmod(0o600), made.Sync(), made.Close()); err != nil {
 		return fmt.Errorf("cannot write %s: %w", d.path(file), err)
 	}
 	if err := d.free(file, overwrite); err != nil {
@@ -96,5 +105,14 @@ func (d *privateDir) write(file string, data []byte, overwrite bool) error {
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", d.path(file), err)
 	}
-	return nil
+	return d.sync()
+}
+
+// sync makes durable which files the directory holds.
+func (d *privateDir) sync() error {
+	dir, err := d.root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -96,6 +96,7 @@ func TestFlags(t *testing.T) {
 	}
 	visit(newTokenCommand(streams{}))
 	visit(newKeysCommand(streams{}))
+	visit(newNodeCommand(streams{}))
 	visit(newWorkloadCommand(streams{}))
 	visit(newAgentCommand())
 	visit(newVersionCommand(streams{}))

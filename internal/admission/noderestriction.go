@@ -56,10 +56,10 @@ func (n NodeRestriction) Admit(ctx context.Context, a admission.Attributes, _ ad
 		return admitNode(node, a)
 	case resource == corev1.Resource("serviceaccounts") && a.GetSubresource() == "token" && a.GetOperation() == admission.Create:
 		return n.admitToken(ctx, node, a)
-	case resource == signingRequests && a.GetSubresource() == "" && a.GetOperation() == admission.Create:
-		return admitSigningRequest(a)
 	case resource == coordinationv1.Resource("leases"):
 		return admitLease(node, a)
+	case resource == signingRequests && a.GetSubresource() == "" && a.GetOperation() == admission.Create:
+		return admitSigningRequest(a)
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	whenReady := []service{freeMemory, ground.resealSecrets, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
 		Index: index, Roles: roles, Signer: keys.legacySigner(), SigningKeys: keyController, Revocations: revocations, Certificates: requests,
-		RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		ConfigMaps: views.configMaps, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if signer != nil {

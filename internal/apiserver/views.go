@@ -9,7 +9,6 @@ import (
 	userv1 "github.com/openshift/api/user/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -40,19 +39,20 @@ type views struct {
 	keys *view.View[*mintmarkv1alpha1.SigningKey]
 	// requests has what the controllers of certificate signing requests need to know.
 	requests *view.View[certificates.Record]
+	// configMaps tells where the root CA is published.
+	configMaps *view.View[controller.ConfigMap]
 }
 
 // newViews returns the views of the indexes. openShift is nil where its API is not served, and maxStaleness how old a view
 // may be for an answer to be taken from memory.
 func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, revoked *revocation.Set, keys *keys, openShift *openShift) *views {
 	requests := view.New(certificatesv1.Resource("certificatesigningrequests"), true, certificates.RecordOf)
-	v := &views{keys: keys.view(), requests: requests, list: []storedView{
+	v := &views{keys: keys.view(), requests: requests, configMaps: controller.NewConfigMaps(), list: []storedView{
 		index.Namespaces, index.ServiceAccounts, index.Secrets, index.Pods, index.Nodes,
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
 		revoked.View,
 	}}
-	v.list = append(v.list, v.keys, v.requests,
-		newCollectedView(corev1.Resource("configmaps"), false), newCollectedView(coordinationv1.Resource("leases"), false))
+	v.list = append(v.list, v.keys, v.requests, v.configMaps, newCollectedView(coordinationv1.Resource("leases"), false))
 	if openShift != nil {
 		x := openShift.index
 		v.list = append(v.list, x.AccessTokens, x.Clients, x.Users, x.Groups)

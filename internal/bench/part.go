@@ -10,13 +10,14 @@ import (
 
 // The parts of the document that have figures of another command.
 const (
-	sizePart, etcdPart, revocationsPart, propagationPart = "size", "size-etcd", "size-revocations", "propagation"
+	sizePart, etcdPart, revocationsPart      = "size", "size-etcd", "size-revocations"
+	propagationPart, propagationInMemoryPart = "propagation", "propagation-in-memory"
 )
 
 // parts returns the parts of a document by their names. Each stands between two comments.
 func parts(document string) map[string]string {
 	found := map[string]string{}
-	for _, name := range []string{sizePart, etcdPart, revocationsPart, propagationPart} {
+	for _, name := range []string{sizePart, etcdPart, revocationsPart, propagationPart, propagationInMemoryPart} {
 		begin, end := limits(name)
 		if _, rest, ok := strings.Cut(document, begin); ok {
 			if text, _, ok := strings.Cut(rest, end); ok {
@@ -60,9 +61,22 @@ func (f *figures) write(file, binary string, arguments []string) error {
 	}
 	r := &report{Program: made, Date: time.Now().UTC()}
 	text := fmt.Sprintf("\n%s\n`bench %s`, %s, on %s. All programs together used %.0f %% of the processors meanwhile.\n\n",
-		f.table, strings.Join(arguments, " "), r.where(), describe(), f.busy*100)
+		f.table, strings.Join(withoutPaths(arguments), " "), r.where(), describe(), f.busy*100)
 	after := strings.Replace(string(before), part(f.part, old), part(f.part, text), 1)
 	return os.WriteFile(file, []byte(after), 0o644) //nolint:gosec // G306: it is there to be read
+}
+
+// withoutPaths returns arguments without the flags that name files of this machine.
+func withoutPaths(arguments []string) (left []string) {
+	for i := 0; i < len(arguments); i++ {
+		switch name, _, hasValue := strings.Cut(arguments[i], "="); {
+		case name != "--binary" && name != "--write":
+			left = append(left, arguments[i])
+		case !hasValue:
+			i++
+		}
+	}
+	return left
 }
 
 // utilization returns a function that tells which share of the time of all processors was used since.

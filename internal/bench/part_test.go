@@ -16,7 +16,7 @@ func TestParts(t *testing.T) {
 	}
 	for _, name := range []string{sizePart, propagationPart, sizePart} {
 		f := figures{part: name, table: "| figures of " + name + " |\n", busy: 0.42}
-		if err := f.write(file, binary(t), []string{name, "--x"}); err != nil {
+		if err := f.write(file, binary(t), []string{name, "--binary", "/a/b", "--x", "--write=/c"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -152,7 +152,7 @@ func lookUp(text, key string) (string, bool) {
 type memory struct{ resident, files, peak int64 }
 
 func readMemory(pid int) (memory, error) {
-	text, err := os.ReadFile(filepath.Join(procDir, strconv.Itoa(pid), "status"))
+	text, err := os.ReadFile(filepath.Join(procDir, strconv.Itoa(pid), "status")) //nolint:gosec // G703: the number of a process that this program has started
 	if err != nil {
 		return memory{}, fmt.Errorf("the memory of process %d: %w", pid, err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,9 @@ type propagation struct {
 	ends, kills int
 	// after is how long ends are measured after the leader was killed.
 	after time.Duration
-	write string
+	// etcdDir is where the servers of etcd have their files.
+	etcdDir string
+	write   string
 }
 
 const propagationUsage = `Usage: bench propagation [flags]
@@ -59,6 +62,7 @@ func parsePropagationFlags(args []string, out io.Writer) (*propagation, error) {
 	fs.IntVar(&o.ends, "ends", 1000, "how many tokens are ended in each way while all is well")
 	fs.IntVar(&o.kills, "kills", 10, "how often the leader of etcd is killed")
 	fs.DurationVar(&o.after, "after", 4*time.Second, "how long after that tokens are ended")
+	fs.StringVar(&o.etcdDir, "etcd-dir", "", "directory for the files of etcd, such as /dev/shm to leave the disk out. Default: a temporary one")
 	fs.StringVar(&o.write, "write", "", "file to write the figures into, as they are in docs/performance.md")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -101,6 +105,9 @@ func (o *propagation) present(ctx context.Context, dir string, args []string, s 
 		return err
 	}
 	found := figures{part: propagationPart}
+	if o.etcdDir != "" {
+		found.part = propagationInMemoryPart
+	}
 	if found.table, err = o.measure(ctx, dir, s.err); err != nil {
 		return err
 	}
@@ -108,12 +115,6 @@ func (o *propagation) present(ctx context.Context, dir string, args []string, s 
 		return err
 	}
 	return found.present(s.out, o.write, o.binary, append([]string{propagationCommand}, args...))
-}
-
-// spread is what was measured of one kind.
-type spread struct {
-	name  string
-	times []time.Duration
 }
 
 // measure starts everything, and ends one token after the other.
@@ -124,7 +125,12 @@ func (o *propagation) measure(ctx context.Context, dir string, log io.Writer) (t
 			return "", err
 		}
 	}
-	store, err := startCluster(ctx, filepath.Join(dir, "etcd"), members)
+	stores, err := os.MkdirTemp(cmp.Or(o.etcdDir, dir), "mintmark-bench-etcd-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(stores)) }() //nolint:gosec // G703: the directory was made above
+	store, err := startCluster(ctx, stores, members)
 	if err != nil {
 		return "", err
 	}
@@ -283,16 +289,4 @@ func insist(ctx context.Context, call func() error) error {
 			return err
 		}
 	}
-}
-
-// spreadTable writes spreads as a table of Markdown.
-func spreadTable(found []*spread) string {
-	var out strings.Builder
-	out.WriteString("| what | times | p50 ms | p99 ms | longest ms |\n|------|------:|-------:|-------:|-----------:|\n")
-	for _, s := range found {
-		sorted := slices.Sorted(slices.Values(s.times))
-		fmt.Fprintf(&out, "| %s | %d | %s | %s | %s |\n", s.name, len(sorted),
-			millis(percentile(sorted, 50)), millis(percentile(sorted, 99)), millis(percentile(sorted, 100)))
-	}
-	return out.String()
 }

@@ -56,7 +56,7 @@ var document string
 
 // write writes the document into a file.
 func (r *report) write(file string) error {
-	before, err := os.ReadFile(file) //nolint:gosec // G304: a flag names it
+	before, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -84,7 +84,8 @@ func CheckNode(secret *corev1.Secret, signer string, request *x509.CertificateRe
 		return fmt.Errorf("a bootstrap token for one node is good for the signer %s alone, not for %q", certificatesv1.KubeAPIServerClientKubeletSignerName, signer)
 	}
 	if name := string(secret.Data[NodeNameKey]); request.Subject.CommonName != nodePrefix+name {
-		return fmt.Errorf("the bootstrap token is good for the node %q alone, so the common name must be %q, not %q: join by that name, or make a token for the other one with 'mintmark node add NAME'",
+		return fmt.Errorf("the bootstrap token is good for the node %q alone, so the common name must be %q, not %q: "+
+			"join by that name, or make a token for the other one with 'mintmark node add NAME'",
 			name, nodePrefix+name, request.Subject.CommonName)
 	}
 	return nil

@@ -14,7 +14,7 @@ type Recognizer struct {
 	Message string
 }
 
-// The reason of an approval without a person.
+// AutoApproved is the reason of an approval without a person.
 const AutoApproved = "AutoApproved"
 
 var (

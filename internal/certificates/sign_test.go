@@ -15,8 +15,6 @@ import (
 	"math/big"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -184,14 +182,18 @@ func TestUsages(t *testing.T) {
 		bits     x509.KeyUsage
 		extended []x509.ExtKeyUsage
 	}{
-		"signing,digital signature":                            {x509.KeyUsageDigitalSignature, nil},
-		"cert sign,crl sign":                                   {x509.KeyUsageCertSign | x509.KeyUsageCRLSign, nil},
-		"content commitment,data encipherment,key agreement":   {x509.KeyUsageContentCommitment | x509.KeyUsageDataEncipherment | x509.KeyUsageKeyAgreement, nil},
-		"encipher only,decipher only":                          {x509.KeyUsageEncipherOnly | x509.KeyUsageDecipherOnly, nil},
-		"s/mime,email protection":                              {0, []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}},
-		"netscape sgc,ocsp signing,client auth,any":            {0, []x509.ExtKeyUsage{x509.ExtKeyUsageAny, x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageOCSPSigning, x509.ExtKeyUsageNetscapeServerGatedCrypto}},
-		"microsoft sgc,timestamping,code signing":              {0, []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning, x509.ExtKeyUsageTimeStamping, x509.ExtKeyUsageMicrosoftServerGatedCrypto}},
-		"ipsec user,ipsec tunnel,ipsec end system,server auth": {0, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageIPSECEndSystem, x509.ExtKeyUsageIPSECTunnel, x509.ExtKeyUsageIPSECUser}},
+		"signing,digital signature":                          {x509.KeyUsageDigitalSignature, nil},
+		"cert sign,crl sign":                                 {x509.KeyUsageCertSign | x509.KeyUsageCRLSign, nil},
+		"content commitment,data encipherment,key agreement": {x509.KeyUsageContentCommitment | x509.KeyUsageDataEncipherment | x509.KeyUsageKeyAgreement, nil},
+		"encipher only,decipher only":                        {x509.KeyUsageEncipherOnly | x509.KeyUsageDecipherOnly, nil},
+		"s/mime,email protection":                            {0, []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}},
+		"netscape sgc,ocsp signing,client auth,any": {0, []x509.ExtKeyUsage{
+			x509.ExtKeyUsageAny, x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageOCSPSigning, x509.ExtKeyUsageNetscapeServerGatedCrypto,
+		}},
+		"microsoft sgc,timestamping,code signing": {0, []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning, x509.ExtKeyUsageTimeStamping, x509.ExtKeyUsageMicrosoftServerGatedCrypto}},
+		"ipsec user,ipsec tunnel,ipsec end system,server auth": {0, []x509.ExtKeyUsage{
+			x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageIPSECEndSystem, x509.ExtKeyUsageIPSECTunnel, x509.ExtKeyUsageIPSECUser,
+		}},
 	} {
 		certificate := sign(t, a, legacy(list), year)
 		if certificate.KeyUsage != want.bits || !slices.Equal(certificate.ExtKeyUsage, want.extended) {
@@ -234,67 +236,5 @@ func TestKeys(t *testing.T) {
 	forged.PublicKey = newKey(t).Public()
 	if _, err := newAuthority(t, newKey(t), now.Add(year)).Sign(csr, forged, year, now); err == nil {
 		t.Error("a request for the key of another was signed")
-	}
-}
-
-func encoded(t *testing.T, a certificates.Authority) (certificate, key []byte) {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(a.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-}
-
-// TestFiles: the authority in files is replaced when both have changed, and stays while they don't fit or can't be read.
-func TestFiles(t *testing.T) {
-	certificateFile, keyFile := filepath.Join(t.TempDir(), "ca.crt"), filepath.Join(t.TempDir(), "ca.key")
-	put := func(file string, data []byte) {
-		t.Helper()
-		if err := os.WriteFile(file, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first, second := newAuthority(t, newKey(t), now.Add(year)), newAuthority(t, newKey(t), now.Add(2*year))
-	certificate, key := encoded(t, first)
-	put(certificateFile, certificate)
-	put(keyFile, key)
-	files, err := certificates.NewFiles(certificateFile, keyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check := func(what string, want certificates.Authority) {
-		t.Helper()
-		if got := files.Authority(t.Context()); !got.Certificate.Equal(want.Certificate) || !got.Key.Public().(*ecdsa.PublicKey).Equal(want.Key.Public()) {
-			t.Errorf("%s: another authority", what)
-		}
-	}
-	check("at first", first)
-	newCertificate, newKey := encoded(t, second)
-	put(certificateFile, newCertificate)
-	check("with a new certificate and the old key", first)
-	put(keyFile, newKey)
-	check("with both new", second)
-	put(keyFile, nil)
-	check("with an empty key", second)
-	if err := os.Remove(certificateFile); err != nil {
-		t.Fatal(err)
-	}
-	check("without a certificate", second)
-
-	put(keyFile, key)
-	leaf, err := first.Sign(newCSR(t, nil), parsed(t, newCSR(t, nil)), year, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string][]byte{
-		"two certificates": slices.Concat(certificate, newCertificate), "another's": newCertificate, "no authority": leaf, "nothing": nil,
-	} {
-		put(certificateFile, text)
-		if _, err := certificates.NewFiles(certificateFile, keyFile); err == nil {
-			t.Errorf("%s: no error", name)
-		} else if strings.Contains(err.Error(), "PRIVATE") {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }

@@ -43,6 +43,7 @@ type cluster struct {
 	*fake.Clientset
 	index *boundobject.Index
 	roles *authz.Index
+	maps  *view.View[ConfigMap]
 	// requests are the certificate signing requests.
 	requests *view.View[certificates.Record]
 	logger   klog.Logger // silent by default
@@ -61,7 +62,7 @@ type kind struct{ object, list runtime.Object }
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{
-		Clientset: &fake.Clientset{}, index: boundobject.NewIndex(), roles: authz.NewIndex(),
+		Clientset: &fake.Clientset{}, index: boundobject.NewIndex(), roles: authz.NewIndex(), maps: NewConfigMaps(),
 		requests: view.New(certificatesv1.Resource("certificatesigningrequests"), true, certificates.RecordOf), stores: map[string]storage.Interface{},
 		kinds: map[string]kind{
 			"namespaces":      {&corev1.Namespace{}, &corev1.NamespaceList{}},
@@ -84,6 +85,7 @@ func newCluster(t *testing.T) *cluster {
 		"serviceaccounts": c.index.ServiceAccounts.Decorate,
 		"secrets":         c.index.Secrets.Decorate,
 		"pods":            c.index.Pods.Decorate,
+		"configmaps":      c.maps.Decorate,
 		"roles":           c.roles.Roles.Decorate,
 		"rolebindings":    c.roles.RoleBindings.Decorate,
 		"clusterroles":    c.roles.ClusterRoles.Decorate,
@@ -114,8 +116,8 @@ func decorated(t *testing.T, k kind, resource string, decorate func(generic.Stor
 // run runs controllers until the test, or what stop returns, ends them.
 func (c *cluster) run(t *testing.T, cfg Config, names ...string) (stop func()) {
 	t.Helper()
-	cfg.Client, cfg.Index, cfg.Roles, cfg.Controllers = c, c.index, c.roles, sets.New(names...)
-	for _, view := range []LinkView{c.index.ServiceAccounts, c.index.Secrets, c.index.Pods, c.roles.Roles, c.roles.RoleBindings} {
+	cfg.Client, cfg.Index, cfg.Roles, cfg.ConfigMaps, cfg.Controllers = c, c.index, c.roles, c.maps, sets.New(names...)
+	for _, view := range []LinkView{c.index.ServiceAccounts, c.index.Secrets, c.maps, c.index.Pods, c.roles.Roles, c.roles.RoleBindings} {
 		cfg.Resources = append(cfg.Resources, Resource{Namespaced: true, View: view})
 	}
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), c.logger))
@@ -297,6 +299,8 @@ func (c *cluster) all(resource, namespace string) (found []metav1.Object) {
 		keys = c.index.Secrets.Keys(func(view.Key, boundobject.Secret) bool { return true })
 	case "pods":
 		keys = c.index.Pods.Keys(func(view.Key, boundobject.Pod) bool { return true })
+	case "configmaps":
+		keys = c.maps.Keys(func(view.Key, ConfigMap) bool { return true })
 	}
 	for _, key := range keys {
 		if namespace == metav1.NamespaceAll || key.Namespace == namespace {

@@ -1,6 +1,6 @@
 // Package controller provides the controllers of kube-controller-manager that concern the objects served here: default
-// service accounts, token secrets, the deletion of namespaces, pods and dependents, aggregated cluster roles, the approval,
-// signing and removal of certificate signing requests, and the cleaners of old tokens.
+// service accounts, token secrets, the published root CA, the deletion of namespaces, pods and dependents, aggregated cluster
+// roles, the approval, signing and removal of certificate signing requests, and the cleaners of old tokens.
 //
 // Each controller is a queue of keys and one worker. Events and timers only put keys into the queue; the worker reads
 // the object as it is stored and does what is missing, through the API. All writes insist on the version or the UID that
@@ -27,6 +27,7 @@ import (
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/crash"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // Signer signs the claims of the tokens that live in secrets. It must be safe for concurrent use.
@@ -60,7 +61,10 @@ type Config struct {
 	Revocations RevocationStore
 	// Certificates is what the controllers of certificate signing requests work on. Without it they do not run.
 	Certificates *CertificateRequests
-	// RootCA is the PEM that is written into token secrets as ca.crt. An empty one is not written.
+	// ConfigMaps is the view of config maps, in step likewise. Without it the root-ca-certificate-publisher-controller does not
+	// run.
+	ConfigMaps *view.View[ConfigMap]
+	// RootCA is the PEM that is written into token secrets and config maps as ca.crt. An empty one is not written.
 	RootCA []byte
 	// RootCAs delivers what takes the place of RootCA while the controllers run. Nil means that it stays as it is.
 	RootCAs <-chan []byte
@@ -69,6 +73,9 @@ type Config struct {
 	LegacyTokenCleanUpPeriod time.Duration
 	// Now is the clock, time.Now by default.
 	Now func() time.Time
+
+	// root is RootCA, or what took its place.
+	root *rootCA
 }
 
 // constructors makes the controllers, by their names in kube-controller-manager. A constructor begins to listen to
@@ -83,6 +90,7 @@ var constructors = map[string]func(Config) func(context.Context){
 	"token-cleaner-controller":                       newBootstrapTokenController,
 	"legacy-serviceaccount-token-cleaner-controller": newLegacyTokenController,
 	"signingkey-controller":                          newSigningKeyController,
+	"root-ca-certificate-publisher-controller":       newRootCAPublisher,
 	"tokenrevocation-cleaner":                        newRevocationController,
 	"certificatesigningrequest-approving-controller": newApprovingController,
 	"certificatesigningrequest-signing-controller":   newSigningController,
@@ -128,6 +136,7 @@ func Select(list []string) (sets.Set[string], error) {
 
 // Controllers are the selected controllers of a server.
 type Controllers struct {
+	root  *rootCA
 	names []string
 	run   map[string]func(context.Context)
 }
@@ -146,7 +155,8 @@ func New(cfg Config) (*Controllers, error) {
 	if unknown := cfg.Controllers.Difference(sets.KeySet(constructors)); unknown.Len() > 0 {
 		return nil, fmt.Errorf("%q is not a controller", sets.List(unknown)[0])
 	}
-	c := &Controllers{names: sets.List(cfg.Controllers), run: map[string]func(context.Context){}}
+	cfg.root = newRootCA(cfg.RootCA, cfg.RootCAs)
+	c := &Controllers{root: cfg.root, names: sets.List(cfg.Controllers), run: map[string]func(context.Context){}}
 	for _, name := range c.names {
 		c.run[name] = constructors[name](cfg)
 	}
@@ -160,11 +170,12 @@ func (c *Controllers) Run(ctx context.Context) {
 	defer registered().Leading.Set(0)
 	ctx = WithoutBodies(ctx)
 	var running sync.WaitGroup
+	running.Go(func() { crash.Keep(ctx, c.root.follow) })
 	for _, name := range c.names {
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
 		run := c.run[name]
 		if run == nil {
-			logger.Info("Controller not started: it needs a client, a signer, the role index, signing keys or certificate requests, and none was configured")
+			logger.Info("Controller not started: it needs a client, a signer, the role index, config maps, signing keys or certificate requests, and none was configured")
 			continue
 		}
 		running.Go(func() { crash.Keep(klog.NewContext(ctx, logger), run) })

@@ -71,6 +71,7 @@ func TestNames(t *testing.T) {
 	want := []string{
 		"certificatesigningrequest-approving-controller", "certificatesigningrequest-cleaner-controller", "certificatesigningrequest-signing-controller",
 		"clusterrole-aggregation-controller", "garbage-collector-controller", "legacy-serviceaccount-token-cleaner-controller", "namespace-controller", "pod-garbage-collector-controller",
+		"root-ca-certificate-publisher-controller",
 		"serviceaccount-controller", "serviceaccount-token-controller", "signingkey-controller", "token-cleaner-controller", "tokenrevocation-cleaner",
 	}
 	if diff := cmp.Diff(want, Names()); diff != "" {

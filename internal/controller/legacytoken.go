@@ -62,7 +62,7 @@ func (cfg Config) cleanLegacyTokens(ctx context.Context) error {
 // legacyTokensTracked returns the time since when the use of every legacy token is on record.
 //
 // kube-apiserver keeps the day when it began to keep record in the ConfigMap
-// kube-system/kube-apiserver-legacy-service-account-token-tracking. Mintmark serves no ConfigMaps, and has kept record
+// kube-system/kube-apiserver-legacy-service-account-token-tracking. Mintmark has kept record
 // from its first day: that is when kube-system was made. The day itself may have been half over, so the next one counts.
 func (cfg Config) legacyTokensTracked(ctx context.Context) (time.Time, error) {
 	obj, err := cfg.Index.Namespaces.Object(ctx, "", metav1.NamespaceSystem)

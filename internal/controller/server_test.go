@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
@@ -32,6 +33,7 @@ func TestServer(t *testing.T) {
 			})
 		}
 	})
+	t.Run("the root CA is published", func(t *testing.T) { testRootCA(t, admin, server.RootCAs) })
 	t.Run("a token secret holds a token", func(t *testing.T) { testTokenSecret(t, admin, server.RootCAs) })
 	t.Run("a namespace goes with all it holds", func(t *testing.T) { testNamespace(t, admin) })
 	t.Run("a pod goes when its grace is over", func(t *testing.T) { testPod(t, admin) })
@@ -188,6 +190,7 @@ func testContents(t *testing.T, admin kubernetes.Interface) {
 	}
 	deleted := controller.ContentResources()
 	slices.Sort(served)
+	served = slices.Compact(served) // both groups of events have the same ones
 	slices.Sort(deleted)
 	if diff := cmp.Diff(served, deleted); diff != "" {
 		t.Errorf("served, and deleted with a namespace:\n%s", diff)
@@ -260,4 +263,28 @@ func gone(t *testing.T, what string, get func(context.Context) error) {
 	if err != nil {
 		t.Fatalf("waiting for the end of %s: %v", what, err)
 	}
+}
+
+func testRootCA(t *testing.T, admin kubernetes.Interface, rootCAs []byte) {
+	addNamespace(t, admin, "rooted")
+	published := func(what string) {
+		t.Helper()
+		eventually(t, what, func(ctx context.Context) error {
+			configMap, err := admin.CoreV1().ConfigMaps("rooted").Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
+			if err == nil && configMap.Data["ca.crt"] != string(rootCAs) {
+				return apierrors.NewNotFound(corev1.Resource("configmaps"), "with that PEM")
+			}
+			return err
+		})
+	}
+	published("the config map of a new namespace")
+	patch := []byte(`{"data":{"ca.crt":"x"}}`)
+	if _, err := admin.CoreV1().ConfigMaps("rooted").Patch(t.Context(), "kube-root-ca.crt", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	published("the config map after a change")
+	if err := admin.CoreV1().ConfigMaps("rooted").Delete(t.Context(), "kube-root-ca.crt", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	published("the config map after its deletion")
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +15,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
 	"github.com/mintmark/mintmark/internal/view"
 )
@@ -26,8 +24,6 @@ type tokenController struct {
 	Config
 	queue  *loop[view.Key]
 	owners owners
-	// rootCA is what is written into secrets now.
-	rootCA atomic.Pointer[[]byte]
 }
 
 func newTokenController(cfg Config) func(context.Context) {
@@ -35,7 +31,11 @@ func newTokenController(cfg Config) func(context.Context) {
 		return nil
 	}
 	c := &tokenController{Config: cfg, queue: newLoop[view.Key](), owners: newOwners()}
-	c.rootCA.Store(&cfg.RootCA)
+	cfg.root.onChange(func() {
+		for _, key := range c.secrets() {
+			c.queue.Add(key)
+		}
+	})
 	cfg.Index.Secrets.OnChange(func(key view.Key, obj runtime.Object) {
 		if secret, ok := obj.(*corev1.Secret); ok && secret.Type == corev1.SecretTypeServiceAccountToken {
 			c.owners.set(key, secret.Annotations[corev1.ServiceAccountNameKey])
@@ -50,10 +50,7 @@ func newTokenController(cfg Config) func(context.Context) {
 			c.queue.Add(view.Key{Namespace: key.Namespace, Name: name})
 		}
 	})
-	return func(ctx context.Context) {
-		go crash.Keep(ctx, c.followRootCA)
-		c.queue.run(ctx, c.secrets, c.settle)
-	}
+	return func(ctx context.Context) { c.queue.run(ctx, c.secrets, c.settle) }
 }
 
 // secrets returns the keys of all token secrets.
@@ -61,21 +58,6 @@ func (c *tokenController) secrets() []view.Key {
 	return c.Index.Secrets.Keys(func(_ view.Key, secret boundobject.Secret) bool {
 		return secret.Type == corev1.SecretTypeServiceAccountToken
 	})
-}
-
-// followRootCA has all token secrets looked at again whenever there is a new root CA, until the context ends.
-func (c *tokenController) followRootCA(ctx context.Context) {
-	for {
-		select {
-		case rootCA := <-c.RootCAs:
-			c.rootCA.Store(&rootCA)
-			for _, key := range c.secrets() {
-				c.queue.Add(key)
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 func (c *tokenController) settle(ctx context.Context, key view.Key) (time.Duration, error) {
@@ -132,7 +114,7 @@ func (c *tokenController) account(ctx context.Context, secret *corev1.Secret) (t
 // fill completes the secret of an account. A token in it is kept.
 func (c *tokenController) fill(ctx context.Context, secret *corev1.Secret, account string, uid types.UID) error {
 	data := map[string][]byte{}
-	if rootCA := *c.rootCA.Load(); len(rootCA) > 0 && !bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], rootCA) {
+	if rootCA := c.root.pem(); len(rootCA) > 0 && !bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], rootCA) {
 		data[corev1.ServiceAccountRootCAKey] = rootCA
 	}
 	if len(secret.Data[corev1.ServiceAccountNamespaceKey]) == 0 {

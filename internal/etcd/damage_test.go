@@ -83,7 +83,7 @@ func TestDamagedStores(t *testing.T) {
 				return
 			}
 			latest := filepath.Join(dir, "snapshots", "20260103T040405Z.db")
-			for _, part := range []string{filepath.Join(dir, test.file), latest, "etcdutl snapshot restore '" + latest + "'", "Nothing was changed."} {
+			for _, part := range []string{filepath.Join(dir, test.file), latest, "mintmark snapshot restore '" + latest + "' --data-dir " + filepath.Dir(dir) + " --replace", "Nothing was changed."} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("%v\ndoes not say %s", err, part)
 				}

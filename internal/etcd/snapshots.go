@@ -122,30 +122,14 @@ func latestGood(dir string) string {
 		return ""
 	}
 	for _, name := range names {
-		if _, _, err := checkDatabase(name); err == nil && sumFits(name) {
+		if _, err := checkSum(name); err != nil {
+			continue
+		}
+		if _, _, err := checkDatabase(name); err == nil {
 			return name
 		}
 	}
 	return ""
-}
-
-// sumFits reports whether a snapshot ends with the sum of what is before it.
-func sumFits(name string) bool {
-	file, err := os.Open(name)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil || info.Size() < sha256.Size {
-		return false
-	}
-	sum, want := sha256.New(), make([]byte, sha256.Size)
-	if _, err := io.CopyN(sum, file, info.Size()-sha256.Size); err != nil {
-		return false
-	}
-	_, err = io.ReadFull(file, want)
-	return err == nil && slices.Equal(sum.Sum(nil), want)
 }
 
 // explain says what to do about a store with which etcd can't start.
@@ -161,10 +145,8 @@ func explain(dir string, cause error) error {
 		return fmt.Errorf("%w.\nNothing was changed. There is no good snapshot in %s: put the whole data directory back from a backup, "+
 			"or begin anew in an empty one, where no token that is out is accepted", cause, snapshotDir(dir))
 	}
-	member := filepath.Join(dir, "member")
 	return fmt.Errorf("%w.\nNothing was changed. The latest good snapshot is %s. To go back to it:\n"+
-		"  mv %s %s\n"+
-		"  etcdutl snapshot restore %s --data-dir %s --name %s --initial-cluster %s --initial-advertise-peer-urls %s --bump-revision 1000000000 --mark-compacted\n"+
-		"What was deleted since the snapshot is then there again, and so are the tokens that ended with it: delete it again",
-		cause, good, shell.Quote(member), shell.Quote(member+".damaged"), shell.Quote(good), shell.Quote(member), memberName, memberName+"="+peerURL, peerURL)
+		"  mintmark snapshot restore %s --data-dir %s --replace\n"+
+		"What was deleted since the snapshot is then there again, and so are the tokens that ended with it: the command says how to end them",
+		cause, good, shell.Quote(good), shell.Quote(filepath.Dir(dir)))
 }

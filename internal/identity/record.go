@@ -17,7 +17,8 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// version is that of the record. A record of a later version is left alone.
+// version is that of the format in which the store is written: it grows when an older program could misread what a newer one
+// writes. A store of a later version is left alone.
 const version = 1
 
 // record is the identity as it stands in the store, in JSON.
@@ -125,13 +126,11 @@ func (i *Identity) read(ctx context.Context) (*state, error) {
 }
 
 func (i *Identity) decode(ctx context.Context, data []byte, revision int64) (*state, error) {
-	s := &state{revision: revision}
-	if err := json.Unmarshal(data, &s.record); err != nil {
-		return nil, fmt.Errorf("%s in the store can't be read: restore the store from a backup: %w", i.key, err)
+	stored, err := parseRecord(data, i.key)
+	if err != nil {
+		return nil, err
 	}
-	if s.Version != version {
-		return nil, fmt.Errorf("%s in the store has version %d, and this program knows version %d: run the program that wrote it, or a later one", i.key, s.Version, version)
-	}
+	s := &state{record: *stored, revision: revision}
 	for _, stored := range s.Authorities {
 		a, stale, err := i.open(ctx, stored)
 		if err != nil {

@@ -28,8 +28,8 @@ const (
 	defaultMaxStaleness = 30 * time.Second
 	// defaultEventTTL is kube-apiserver's.
 	defaultEventTTL = time.Hour
-	// storagePrefix is the key under which everything is stored in etcd.
-	storagePrefix = "/mintmark"
+	// DefaultEtcdPrefix is the key under which everything is stored in etcd.
+	DefaultEtcdPrefix = "/mintmark"
 )
 
 // Options holds the values of the flags. New makes it; the zero value can't be used.
@@ -53,7 +53,7 @@ type Options struct {
 // New returns the options with the values that they have without flags. This is the one place for defaults: flags are
 // added with the value that their field has.
 func New() *Options {
-	storage := storagebackend.NewDefaultConfig(storagePrefix, nil)
+	storage := storagebackend.NewDefaultConfig(DefaultEtcdPrefix, nil)
 	o := &Options{
 		controllers:   []string{"*"},
 		tokenCache:    resource.QuantityValue{Quantity: resource.MustParse("16Mi")},

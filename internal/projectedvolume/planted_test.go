@@ -184,7 +184,7 @@ func openWhileSwapped(t *testing.T, root, others string) {
 	done := make(chan struct{})
 	var work sync.WaitGroup
 	work.Go(func() { swapper(filepath.Join(root, "pods", "ns_p"), "ns_other", done) })
-	for range 5000 {
+	for range 3000 {
 		volume, err := (directory{top, root}).openAll("pods", "ns_p", "volumes", "v")
 		if err != nil {
 			continue
@@ -226,7 +226,7 @@ func writeWhileSwapped(t *testing.T, root, at, target, untouched string) {
 	var work sync.WaitGroup
 	work.Go(func() { swapper(filepath.Join(root, at), target, done) })
 	written := 0
-	for n := range 500 {
+	for n := range 300 {
 		volume, err := top.openAll("pods", "ns_p", "volumes", "v")
 		if err != nil {
 			continue
@@ -245,7 +245,7 @@ func writeWhileSwapped(t *testing.T, root, at, target, untouched string) {
 	if after := tree(t, untouched); after != before {
 		t.Errorf("what is not the pod's was\n%sand is\n%s", before, after)
 	}
-	t.Logf("%d of 500 writes succeeded", written)
+	t.Logf("%d of 300 writes succeeded", written)
 }
 
 func TestRootDirectory(t *testing.T) {

@@ -3,7 +3,6 @@ package scheme
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	userv1 "github.com/openshift/api/user/v1"
@@ -35,7 +34,13 @@ func addFieldLabels(s *runtime.Scheme) {
 		"metadata.name", "metadata.namespace",
 		"involvedObject.apiVersion", "involvedObject.fieldPath", "involvedObject.kind", "involvedObject.name", "involvedObject.namespace",
 		"involvedObject.resourceVersion", "involvedObject.uid", "reason", "reportingComponent", "source", "type")
-	addEventLabels(s)
+	// In events.k8s.io the fields have other names.
+	addLabels(s, eventsv1.SchemeGroupVersion.WithKind("Event"), map[string]string{
+		"regarding.apiVersion": "involvedObject.apiVersion", "regarding.fieldPath": "involvedObject.fieldPath",
+		"regarding.kind": "involvedObject.kind", "regarding.name": "involvedObject.name",
+		"regarding.namespace": "involvedObject.namespace", "regarding.resourceVersion": "involvedObject.resourceVersion",
+		"regarding.uid": "involvedObject.uid", "reportingController": "reportingComponent",
+	}, "metadata.name", "metadata.namespace", "reason", "type")
 
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAccessToken"), "clientName", "userName", "userUID", "authorizeToken")
 	addFurtherLabels(s, oauthv1.GroupVersion.WithKind("OAuthAuthorizeToken"), "clientName", "userName", "userUID")
@@ -44,25 +49,8 @@ func addFieldLabels(s *runtime.Scheme) {
 	addFurtherLabels(s, userv1.GroupVersion.WithKind("Identity"), "providerName", "providerUserName", "user.name", "user.uid")
 }
 
-// addEventLabels lets events be selected in events.k8s.io by the names that fields have there.
-func addEventLabels(s *runtime.Scheme) {
-	utilruntime.Must(s.AddFieldLabelConversionFunc(eventsv1.SchemeGroupVersion.WithKind("Event"),
-		func(label, value string) (string, string, error) {
-			switch label {
-			case "metadata.name", "metadata.namespace", "reason", "type":
-				return label, value, nil
-			case "reportingController":
-				return "reportingComponent", value, nil
-			case "regarding.apiVersion", "regarding.fieldPath", "regarding.kind", "regarding.name", "regarding.namespace",
-				"regarding.resourceVersion", "regarding.uid":
-				return "involvedObject" + strings.TrimPrefix(label, "regarding"), value, nil
-			}
-			return "", "", fmt.Errorf("field label not supported: %s", label)
-		}))
-}
-
 // addLabels lets objects of a kind be selected by the given labels alone, and by the keys of old, names from earlier
-// releases.
+// releases or of another group.
 func addLabels(s *runtime.Scheme, kind schema.GroupVersionKind, old map[string]string, labels ...string) {
 	utilruntime.Must(s.AddFieldLabelConversionFunc(kind,
 		func(label, value string) (string, string, error) {

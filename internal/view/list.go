@@ -134,6 +134,13 @@ type list[T any] struct {
 	whole bool
 }
 
+func (l *list[T]) len() (n int) {
+	for _, part := range l.parts {
+		n += len(part)
+	}
+	return n
+}
+
 func (l *list[T]) all() iter.Seq[*listed[T]] {
 	return func(yield func(*listed[T]) bool) {
 		for _, part := range l.parts {
@@ -164,6 +171,9 @@ func (v *View[T]) replace(generation int, list *list[T], version uint64) error {
 		return errHandlerCame
 	}
 	first := v.objects.len() == 0
+	if first {
+		v.objects.reserve(list.len())
+	}
 	for l := range list.all() {
 		v.note(l.key, l.version)
 		if !v.ahead(l.key, l.version) {

@@ -79,6 +79,13 @@ func (t *table[T]) len() int {
 	return len(t.packed.entries)
 }
 
+// reserve makes an empty table ready for so many entries: a map that grows to a million is copied twenty times.
+func (t *table[T]) reserve(n int) {
+	if t.packed == nil {
+		t.entries = make(map[Key]entry[T], n)
+	}
+}
+
 func (t *table[T]) put(key Key, e entry[T]) {
 	p := t.packed
 	if p == nil {

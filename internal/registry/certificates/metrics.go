@@ -22,14 +22,15 @@ type durationMetrics struct{ Requested, Honored *metrics.CounterVec }
 
 // registered returns the collectors, of which the process has one set.
 var registered = sync.OnceValue(func() *durationMetrics {
-	counter := func(name, help string) *metrics.CounterVec {
+	counter := func(name, what string) *metrics.CounterVec {
 		return metrics.NewCounterVec(&metrics.CounterOpts{
-			Namespace: "apiserver", Subsystem: "certificates_registry", Name: name, Help: help, StabilityLevel: metrics.ALPHA,
+			Namespace: "apiserver", Subsystem: "certificates_registry", Name: name, StabilityLevel: metrics.ALPHA,
+			Help: "Total number of issued CSRs with a requested duration" + what + ", sliced by signer (only kubernetes.io signer names are specifically identified)",
 		}, []string{"signerName"})
 	}
 	return collectors.Register(&durationMetrics{
-		Requested: counter("csr_requested_duration_total", "Total number of issued CSRs with a requested duration, sliced by signer (only kubernetes.io signer names are specifically identified)"),
-		Honored:   counter("csr_honored_duration_total", "Total number of issued CSRs with a requested duration that was honored, sliced by signer (only kubernetes.io signer names are specifically identified)"),
+		Requested: counter("csr_requested_duration_total", ""),
+		Honored:   counter("csr_honored_duration_total", " that was honored"),
 	})
 })
 
