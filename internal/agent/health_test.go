@@ -140,7 +140,10 @@ func TestHealth(t *testing.T) {
 		t.Errorf("/livez answers %d", status)
 	}
 	_, text = get(t, config.HealthAddress, "/metrics")
-	for _, want := range []string{"mintmark_agent_certificate_expiration_timestamp_seconds 1", "mintmark_agent_token_expiration_timestamp_seconds 1", "mintmark_agent_refused 0", "process_resident_memory_bytes"} {
+	for _, want := range []string{
+		"mintmark_agent_certificate_expiration_timestamp_seconds 1", "mintmark_agent_token_expiration_timestamp_seconds 1",
+		"mintmark_agent_refused 0", "process_resident_memory_bytes",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("/metrics does not have %q", want)
 		}
