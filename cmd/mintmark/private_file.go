@@ -78,8 +78,10 @@ func (d *privateDir) read(file string) ([]byte, error) {
 // is left as it is.
 func (d *privateDir) write(file string, data []byte, overwrite bool) error {
 	return d.writeFrom(file, overwrite, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
+		if _, err := w.Write(data); err != nil {
+			return fmt.Errorf("cannot write %s: %w", d.path(file), err)
+		}
+		return nil
 	})
 }
 
@@ -91,7 +93,10 @@ func (d *privateDir) writeFrom(file string, overwrite bool, fill func(io.Writer)
 		return fmt.Errorf("cannot write into the directory %s: %w", d.name, err)
 	}
 	defer func() { _ = d.root.Remove(temporary) }() // gone already if it was renamed
-	if err := errors.Join(fill(made), made.Chmod(0o600), made.Sync(), made.Close()); err != nil {
+	if err := fill(made); err != nil {
+		return errors.Join(err, made.Close())
+	}
+	if err := errors.Join(made.Chmod(0o600), made.Sync(), made.Close()); err != nil {
 		return fmt.Errorf("cannot write %s: %w", d.path(file), err)
 	}
 	if err := d.free(file, overwrite); err != nil {

@@ -23,7 +23,7 @@ func Served(ctx context.Context, dir string) (bool, error) {
 		return false, fmt.Errorf("the store in %s belongs to another user: run this as that user: %w", dir, err)
 	}
 	if err != nil {
-		return false, nil //nolint:nilerr // no process is there
+		return false, nil // no process is there
 	}
 	return true, conn.Close()
 }
@@ -48,11 +48,12 @@ func SaveSnapshot(ctx context.Context, dir string, w io.Writer) error {
 	}
 	defer func() { _ = made.Snapshot.Close() }()
 	check := newSumCheck()
-	if _, err := io.Copy(io.MultiWriter(w, check), made.Snapshot); err != nil {
-		return fmt.Errorf("the snapshot was not received whole: %w", err)
+	_, err = io.Copy(io.MultiWriter(w, check), made.Snapshot)
+	if err == nil {
+		err = check.fits()
 	}
-	if err := check.fits(); err != nil {
-		return fmt.Errorf("the snapshot was not received whole: %w", err)
+	if err != nil {
+		return fmt.Errorf("the snapshot was not written whole: %w", err)
 	}
 	return nil
 }
