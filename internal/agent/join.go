@@ -233,7 +233,7 @@ func (a *Agent) patiently(ctx context.Context, step func() error) error {
 			return err
 		}
 		if a.config.Once && a.clock.Since(began) >= oncePatience {
-			return err
+			return fmt.Errorf("given up after %s: %w", oncePatience, err)
 		}
 		klog.FromContext(ctx).Info("The join is tried again", "reason", err.Error(), "in", pause)
 		select {

@@ -7,7 +7,9 @@ import (
 )
 
 // OpenAs opens a directory as a process of another user would.
-func OpenAs(uid int, path string) (*Dir, error) { return openAs(caller{Use: serverUse, uid: uid, gid: uid}, path) }
+func OpenAs(uid int, path string) (*Dir, error) {
+	return openAs(caller{Use: serverUse, uid: uid, gid: uid}, path)
+}
 
 // WriteFile puts data into a file as the files of a data directory are written.
 func WriteFile(name string, data []byte, mode fs.FileMode) error {
