@@ -52,10 +52,10 @@ func runEmbedded(ctx context.Context, opts options, plant *plant, dir string, r 
 	defer work.Wait()
 	defer stop()
 	for i := range workers {
-		rnd := rand.New(rand.NewPCG(uint64(opts.seed), uint64(i)+100)) //nolint:gosec // the same work for the same seed
+		rnd := rand.New(rand.NewPCG(uint64(opts.seed), uint64(i)+100))
 		work.Go(func() { w.work(working, rnd) })
 	}
-	order := rand.New(rand.NewPCG(uint64(opts.seed), 99)) //nolint:gosec // the same faults for the same seed
+	order := rand.New(rand.NewPCG(uint64(opts.seed), 99))
 	for range max(5, int(opts.length/(15*time.Second))) {
 		r.fault("kill-embedded")
 		if err := w.killEmbedded(ctx, order, plant == nil || plant.bend != nil); err != nil {
@@ -75,7 +75,7 @@ func runEmbedded(ctx context.Context, opts options, plant *plant, dir string, r 
 func (w *world) killEmbedded(ctx context.Context, rnd *rand.Rand, clean bool) error {
 	server := w.replicas[0]
 	over := disturb(server)
-	go w.wave(ctx, rand.New(rand.NewPCG(rnd.Uint64(), 0))) //nolint:gosec // of the same seed
+	go w.wave(ctx, rand.New(rand.NewPCG(rnd.Uint64(), 0)))
 	pause(ctx, time.Duration(rnd.IntN(60_000))*time.Microsecond)
 	server.process.kill()
 	if !clean {

@@ -130,17 +130,23 @@ func (m *memory) RoundTrip(request *http.Request) (*http.Response, error) {
 		return answer(old.answer), nil
 	}
 	response, err := m.next.RoundTrip(request)
-	if m.unlessAnswered && known && (err != nil || response.StatusCode >= http.StatusInternalServerError) {
+	switch {
+	case m.unlessAnswered && known && noVerdict(response, err):
 		return answer(old.answer), nil
-	}
-	if err != nil || response.StatusCode != http.StatusCreated {
-		return response, err
+	case err != nil:
+		return nil, err
+	case response.StatusCode != http.StatusCreated:
+		return response, nil
 	}
 	said, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, err
 	}
 	return answer(m.note(asked, said, known)), nil
+}
+
+func noVerdict(response *http.Response, err error) bool {
+	return err != nil || response.StatusCode >= http.StatusInternalServerError
 }
 
 func (m *memory) recall(asked string) (remembered, bool) {

@@ -34,8 +34,8 @@ func (p *process) start() error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }()        // the process has its own handle
-	cmd := exec.Command(p.program, p.args...) //nolint:gosec,noctx // the flags of this program name it, and stop ends it
+	defer func() { _ = log.Close() }() // the process has its own handle
+	cmd := exec.Command(p.program, p.args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = ownGroup()
 	done, started := make(chan struct{}), make(chan error)
@@ -102,7 +102,7 @@ func (p *process) ended() bool {
 
 // build makes the server, of the module that the working directory is in.
 func build(ctx context.Context, to string, log io.Writer) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, "github.com/mintmark/mintmark/cmd/mintmark") //nolint:gosec // the file is in a directory made for it
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, "github.com/mintmark/mintmark/cmd/mintmark")
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("building the server (in the working directory; -binary names one that is built already): %w", err)

@@ -76,13 +76,13 @@ func runReplicated(ctx context.Context, opts options, chosen []fault, plant *pla
 	}
 	defer s.close()
 	w := &world{replicas: s.replicas, model: newModel(), report: r}
-	order := rand.New(rand.NewPCG(uint64(opts.seed), 0)) //nolint:gosec // the same faults for the same seed
+	order := rand.New(rand.NewPCG(uint64(opts.seed), 0))
 	working, stop := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer stop()
 	for i := range workers {
-		rnd := rand.New(rand.NewPCG(uint64(opts.seed), uint64(i)+1)) //nolint:gosec // the same work for the same seed
+		rnd := rand.New(rand.NewPCG(uint64(opts.seed), uint64(i)+1))
 		work.Go(func() { w.work(working, rnd) })
 	}
 	inject := func(f fault) error {

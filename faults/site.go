@@ -31,7 +31,7 @@ const (
 	// readyTimeout is how long a server or the store may take to answer after a fault has ended.
 	readyTimeout = time.Minute
 	// adminToken is accepted by the servers of a run, which listen on loopback and end with it.
-	adminToken = "faults-admin" //nolint:gosec // a token of the test's own servers
+	adminToken = "faults-admin"
 )
 
 // site is three etcd members and three servers, each of which reaches each member by a line of its own.

@@ -233,7 +233,7 @@ func (w *world) wave(ctx context.Context, rnd *rand.Rand) {
 		if t == nil {
 			break
 		}
-		own := rand.New(rand.NewPCG(rnd.Uint64(), 0)) //nolint:gosec // of the same seed
+		own := rand.New(rand.NewPCG(rnd.Uint64(), 0))
 		revocations.Go(func() {
 			w.report.count("revocations in waves")
 			w.end(ctx, own, t, t.revocation)

@@ -32,7 +32,8 @@ stringData: {token-id: abcdef, token-secret: 0123456789abcdef, usage-bootstrap-a
 	server.Caller(config).Run(
 		testserver.Step{Request: "GET /api/v1/pods?fieldSelector=spec.nodeName%3Dvm1", Status: 200},
 		testserver.Step{Request: "GET /api/v1/namespaces/default/pods/theirs", Status: 403, Want: `
-message: "pods \"theirs\" is forbidden: User \"system:node:vm1\" cannot get resource \"pods\" in API group \"\" in the namespace \"default\": no relationship found between node 'vm1' and this object"`},
+message: "pods \"theirs\" is forbidden: User \"system:node:vm1\" cannot get resource \"pods\" in API group \"\"
+  in the namespace \"default\": no relationship found between node 'vm1' and this object"`},
 		testserver.Step{Request: "POST /api/v1/namespaces/default/serviceaccounts/app/token", Body: "spec: {audiences: [vault]}", Status: 403, Want: `
 message: "serviceaccounts \"app\" is forbidden: node requested token not bound to a pod"`},
 	)

@@ -56,7 +56,7 @@ func TestServerSendsItsAuthority(t *testing.T) {
 // sentBy returns the certificates that a server sends in the handshake.
 func sentBy(t *testing.T, s *testserver.Server) []*x509.Certificate {
 	t.Helper()
-	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}} //nolint:gosec // the test looks at them
+	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
 	connection, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.URL, "https://"))
 	if err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ var (
 	errOrganization = errors.New("subject organization is not system:nodes")
 	errCommonName   = errors.New("subject common name does not begin with system:node:")
 	errDNSNames     = errors.New("DNS subjectAltNames are not allowed")
-	errEmails       = errors.New("Email subjectAltNames are not allowed") //nolint:staticcheck // the text is kube-controller-manager's
+	errEmails       = errors.New("Email subjectAltNames are not allowed")
 	errIPs          = errors.New("IP subjectAltNames are not allowed")
 	errURIs         = errors.New("URI subjectAltNames are not allowed")
 	errNoName       = errors.New("DNS or IP subjectAltName is required")

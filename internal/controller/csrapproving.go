@@ -33,7 +33,7 @@ func newApprovingController(cfg Config) func(context.Context) {
 func (cfg Config) decide(ctx context.Context, csr *certificatesv1.CertificateSigningRequest) (time.Duration, error) {
 	request, err := certificates.Parse(csr.Spec.Request)
 	if err != nil {
-		return 0, nil // the API does not store such a one
+		return 0, nil //nolint:nilerr // the API does not store a request that can't be read
 	}
 	token, err := cfg.nodeTokenOf(ctx, csr)
 	if err != nil {
