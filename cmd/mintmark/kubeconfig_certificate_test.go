@@ -1,20 +1,12 @@
 package main
 
 import (
-	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -23,80 +15,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/util/webhook"
 	tokenwebhook "k8s.io/apiserver/plugin/pkg/authenticator/token/webhook"
-	"k8s.io/client-go/util/cert"
-	"k8s.io/client-go/util/keyutil"
 
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
-// certificateBench is a kubeconfigBench whose requests are signed by a signer beside the server.
-func certificateBench(t *testing.T) *testserver.Server {
-	t.Helper()
-	text, err := keyutil.MakeEllipticPrivateKeyPEM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := keyutil.ParsePrivateKeyPEM(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := parsed.(crypto.Signer)
-	authority, err := cert.NewSelfSignedCACert(cert.Config{CommonName: "signer"}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "clients.crt")
-	writeFile(t, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})))
-	server := kubeconfigBench(t, "--client-ca-file="+file, "--controllers=*,-certificatesigningrequest-signing-controller")
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		signRequests(ctx, t, server, authority, key)
-	}()
-	t.Cleanup(func() { cancel(); <-done })
-	return server
-}
-
-// signRequests signs what is approved, until ctx is done.
-func signRequests(ctx context.Context, t *testing.T, server *testserver.Server, authority *x509.Certificate, key crypto.Signer) {
-	requests := server.Admin().CertificatesV1().CertificateSigningRequests()
-	changes, err := requests.Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer changes.Stop()
-	for change := range changes.ResultChan() {
-		request, ok := change.Object.(*certificatesv1.CertificateSigningRequest)
-		if !ok || condition(request, certificatesv1.CertificateApproved) == nil || len(request.Status.Certificate) > 0 {
-			continue
-		}
-		block, _ := pem.Decode(request.Spec.Request)
-		asked, err := x509.ParseCertificateRequest(block.Bytes)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		template := &x509.Certificate{
-			SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: asked.Subject.CommonName, Organization: asked.Subject.Organization},
-			NotBefore: time.Now().Add(-5 * time.Minute), NotAfter: time.Now().Add(time.Duration(*request.Spec.ExpirationSeconds) * time.Second),
-			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		}
-		signed, err := x509.CreateCertificate(rand.Reader, template, authority, asked.PublicKey, key)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		request.Status.Certificate = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})
-		if _, err := requests.UpdateStatus(ctx, request, metav1.UpdateOptions{}); err != nil && ctx.Err() == nil {
-			t.Error(err)
-		}
-	}
-}
-
 func TestKubeconfigOfUser(t *testing.T) {
-	certificateBench(t)
+	kubeconfigBench(t)
 	got := mintmark(t, "", "kubeconfig", "create", "ada", "--group", "dev", "--group", "ops", "--duration", "1h", "--kubeconfig", "admin.kubeconfig")
 	got.want(t, 0, `Wrote ada.kubeconfig: user "ada", groups dev, ops, until `, "")
 	config := loadKubeconfig(t, "ada.kubeconfig")
@@ -111,7 +35,7 @@ func TestKubeconfigOfUser(t *testing.T) {
 
 // Who may not approve is told who types what, and the same command goes on afterwards.
 func TestKubeconfigApprovedByAnother(t *testing.T) {
-	server := certificateBench(t)
+	server := kubeconfigBench(t)
 	allow(t, server, "carol", "create", "certificates.k8s.io", "certificatesigningrequests")
 	allow(t, server, "carol", "get", "certificates.k8s.io", "certificatesigningrequests")
 	create := func(args ...string) result {
@@ -167,7 +91,7 @@ func decide(t *testing.T, server *testserver.Server, request *certificatesv1.Cer
 }
 
 func TestKubeconfigDenied(t *testing.T) {
-	server := certificateBench(t)
+	server := kubeconfigBench(t)
 	allow(t, server, "carol", "create", "certificates.k8s.io", "certificatesigningrequests")
 	allow(t, server, "carol", "get", "certificates.k8s.io", "certificatesigningrequests")
 	create := []string{"kubeconfig", "create", "ada", "--as", "carol", "--kubeconfig", "admin.kubeconfig"}
@@ -215,7 +139,7 @@ func TestKubeconfigOfWebhook(t *testing.T) {
 	if !found {
 		t.Fatal("docs/webhook.md has no command")
 	}
-	server := certificateBench(t)
+	server := kubeconfigBench(t)
 	command = strings.NewReplacer("https://tokens.example.com:7443", server.URL, "\\\n", "").Replace(command)
 	mintmark(t, "", append(strings.Fields(command), "--kubeconfig", "admin.kubeconfig")...).
 		want(t, 0, `Wrote webhook.kubeconfig: user "kube-apiserver", until `, "")
