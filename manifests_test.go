@@ -230,7 +230,8 @@ func TestManifestsAgree(t *testing.T) {
 	}
 	parts := func(p corev1.PodSpec) []any {
 		c := p.Containers[0]
-		return []any{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe, c.Resources, c.SecurityContext, c.Env, c.Ports, c.Image, p.TerminationGracePeriodSeconds, p.ServiceAccountName, p.AutomountServiceAccountToken}
+		return []any{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe, c.Resources, c.SecurityContext, c.Env, c.Ports, c.Image,
+			p.TerminationGracePeriodSeconds, p.ServiceAccountName, p.AutomountServiceAccountToken}
 	}
 	if diff := cmp.Diff(parts(one), parts(other), cmp.Comparer(resource.Quantity.Equal)); diff != "" {
 		t.Error(diff)
