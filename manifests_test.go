@@ -197,7 +197,7 @@ func TestManifestFlags(t *testing.T) {
 				t.Errorf("the pod is killed after %v, and the server may take %v to stop", grace, stop)
 			}
 			ready := container.ReadinessProbe
-			noticed := time.Duration(ready.PeriodSeconds*ready.FailureThreshold) * time.Second
+			noticed := time.Duration(ready.PeriodSeconds*ready.FailureThreshold+ready.TimeoutSeconds) * time.Second
 			if left := duration("max-staleness") / 2; noticed >= left {
 				t.Errorf("that a server isn't ready is noticed within %v, and it answers 503 after %v", noticed, left)
 			}
@@ -230,8 +230,10 @@ func TestManifestsAgree(t *testing.T) {
 	}
 	parts := func(p corev1.PodSpec) []any {
 		c := p.Containers[0]
-		return []any{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe, c.Resources, c.SecurityContext, c.Env, c.Ports, c.Image,
-			p.TerminationGracePeriodSeconds, p.ServiceAccountName, p.AutomountServiceAccountToken}
+		return []any{
+			c.StartupProbe, c.LivenessProbe, c.ReadinessProbe, c.Resources, c.SecurityContext, c.Env, c.Ports, c.Image,
+			p.TerminationGracePeriodSeconds, p.ServiceAccountName, p.AutomountServiceAccountToken,
+		}
 	}
 	if diff := cmp.Diff(parts(one), parts(other), cmp.Comparer(resource.Quantity.Equal)); diff != "" {
 		t.Error(diff)
