@@ -6,6 +6,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/programpages"
 )
 
 const (
@@ -45,13 +47,13 @@ func (a *Agent) follow(ctx context.Context) {
 			klog.FromContext(ctx).Info("The files of all pods are there", "node", a.node)
 			notify(ctx, daemon.SdNotifyReady)
 			written = nil
-			releaseProgram(ctx)
+			programpages.Release()
 		case <-a.changed:
 		case <-timer.C():
 		}
 		timer.Stop()
 		if a.clock.Since(released) >= releaseEvery {
-			releaseProgram(ctx)
+			programpages.Release()
 			released = a.clock.Now()
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/programpages"
 )
 
 // seeds stores what every server has: the namespaces of the system, and the default roles and bindings.
@@ -86,7 +87,7 @@ func addStartHook(server *genericapiserver.GenericAPIServer, stopping <-chan str
 // freeMemory gives back the memory that only the start needed, above all for schemas.
 func freeMemory(context.Context) {
 	debug.FreeOSMemory()
-	releaseProgram()
+	programpages.Release()
 }
 
 // runControllers returns the service that runs the controllers, on one replica at a time. The embedded store has one server,

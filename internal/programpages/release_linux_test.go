@@ -1,4 +1,4 @@
-package apiserver
+package programpages
 
 import (
 	"os"
@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// TestReleaseProgram: pages of the program leave the memory of the process, which goes on.
-func TestReleaseProgram(t *testing.T) {
+// TestRelease: pages of the program leave the memory of the process, which goes on.
+func TestRelease(t *testing.T) {
 	before := programPages(t)
-	releaseProgram()
+	Release()
 	if after := programPages(t); after > before*9/10 {
 		t.Errorf("%d kB of files were mapped, and %d kB are afterwards", before, after)
 	}

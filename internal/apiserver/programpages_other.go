@@ -1,6 +1,0 @@
-//go:build !linux
-
-package apiserver
-
-// releaseProgram does nothing here.
-func releaseProgram() {}
