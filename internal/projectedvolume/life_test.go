@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,10 +92,12 @@ func TestServersClock(t *testing.T) {
 // settable is a wall clock that can be set. It measures time as before.
 type settable struct {
 	clock.RealClock
-	offset time.Duration
+	offset atomic.Int64 // in nanoseconds
 }
 
-func (s *settable) Now() time.Time { return s.RealClock.Now().Round(0).Add(s.offset) }
+func (s *settable) Now() time.Time {
+	return s.RealClock.Now().Round(0).Add(time.Duration(s.offset.Load()))
+}
 
 // TestClockIsSet: a clock that is set, or a machine that slept, loses no renewal.
 func TestClockIsSet(t *testing.T) {
@@ -116,7 +119,7 @@ func TestClockIsSet(t *testing.T) {
 				keeper.Set(pod("p", tokenSource("token", "", 600)))
 				time.Sleep(100 * time.Second)
 				synctest.Wait()
-				wall.offset = test.step
+				wall.offset.Store(int64(test.step))
 				status := only(t, keeper)
 				if left := status.GoodUntil.Sub(wall.Now()); status.Expired(wall.Now()) != (test.step == time.Hour) || left > 500*time.Second {
 					t.Errorf("after the step the token is good for %v", left)

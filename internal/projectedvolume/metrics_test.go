@@ -5,8 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"k8s.io/component-base/metrics/legacyregistry"
-
 	"github.com/mintmark/mintmark/internal/projectedvolume"
 )
 
@@ -14,43 +12,35 @@ import (
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, begin := newAPI(), time.Now()
-		before := metric(t, "mintmark_agent_token_renewals_total")
 		keeper, _ := run(t, projectedvolume.Config{Client: server})
+		before := metric(t, "renewals")
 		keeper.Set(pod("p", tokenSource("token", "", 600), tokenSource("long", "", 86400)))
 		keeper.Set(pod("q", configMapSource("no", false)))
 		synctest.Wait()
-		if got, want := metric(t, "mintmark_agent_token_expiration_timestamp_seconds"), float64(begin.Add(10*time.Minute).Unix()); got != want {
+		if got, want := metric(t, "expiration"), float64(begin.Add(10*time.Minute).Unix()); got != want {
 			t.Errorf("the first token ends at %v, want %v", got, want)
 		}
-		if got := metric(t, "mintmark_agent_failing_volumes"); got != 1 {
+		if got := metric(t, "failing"); got != 1 {
 			t.Errorf("%v volumes fail", got)
 		}
-		if got := metric(t, "mintmark_agent_token_renewals_total") - before; got != 2 {
+		if got := metric(t, "renewals") - before; got != 2 {
 			t.Errorf("%v tokens were asked for", got)
 		}
 		keeper.Remove("ns", "p", "")
 		keeper.Remove("ns", "q", "")
 		synctest.Wait()
-		if end, failing := metric(t, "mintmark_agent_token_expiration_timestamp_seconds"), metric(t, "mintmark_agent_failing_volumes"); end != 0 || failing != 0 {
+		if end, failing := metric(t, "expiration"), metric(t, "failing"); end != 0 || failing != 0 {
 			t.Errorf("without pods: the first token ends at %v, and %v volumes fail", end, failing)
 		}
 	})
 }
 
-// metric is the value of a metric, summed over its labels.
+// metric is the value of a collector of the package.
 func metric(t *testing.T, name string) float64 {
 	t.Helper()
-	families, err := legacyregistry.DefaultGatherer.Gather()
+	values, err := projectedvolume.Metrics()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := 0.0
-	for _, family := range families {
-		if family.GetName() == name {
-			for _, m := range family.GetMetric() {
-				sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
-			}
-		}
-	}
-	return sum
+	return values[name]
 }

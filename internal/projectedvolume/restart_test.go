@@ -65,7 +65,7 @@ func TestLeft(t *testing.T) {
 		if len(status) != 2 || status[1].Pod != "p" || status[1].Volume != "v" || !status[1].Left || !status[1].Written.IsZero() || !status[1].GoodUntil.Equal(end) {
 			t.Errorf("before a pod is known: %+v", status)
 		}
-		if got, want := metric(t, "mintmark_agent_token_expiration_timestamp_seconds"), float64(time.Now().Add(10*time.Minute).Unix()); got != want {
+		if got, want := metric(t, "expiration"), float64(time.Now().Add(10*time.Minute).Unix()); got != want {
 			t.Errorf("the first token ends at %v, want %v", got, want)
 		}
 		keeper.Set(p)
