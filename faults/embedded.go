@@ -58,7 +58,7 @@ func runEmbedded(ctx context.Context, opts options, plant *plant, dir string, r 
 	order := rand.New(rand.NewPCG(uint64(opts.seed), 99))
 	for range max(5, int(opts.length/(15*time.Second))) {
 		r.fault("kill-embedded")
-		if err := w.killEmbedded(ctx, order, plant == nil || plant.bend != nil); err != nil {
+		if err := w.killEmbedded(ctx, order, plant.bend != nil); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,10 @@ func runEmbedded(ctx context.Context, opts options, plant *plant, dir string, r 
 func (w *world) killEmbedded(ctx context.Context, rnd *rand.Rand, clean bool) error {
 	server := w.replicas[0]
 	over := disturb(server)
-	go w.wave(ctx, rand.New(rand.NewPCG(rnd.Uint64(), 0)))
+	revoking := rand.New(rand.NewPCG(rnd.Uint64(), 0))
+	var wave sync.WaitGroup
+	defer wave.Wait()
+	wave.Go(func() { w.wave(ctx, revoking) })
 	pause(ctx, time.Duration(rnd.IntN(60_000))*time.Microsecond)
 	server.process.kill()
 	if !clean {

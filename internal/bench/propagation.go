@@ -87,15 +87,7 @@ func runPropagation(ctx context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "mintmark-bench-")
-	if err != nil {
-		return err
-	}
-	err = o.present(ctx, dir, args, s)
-	if ctx.Err() != nil {
-		err = errors.New("interrupted")
-	}
-	return errors.Join(err, os.RemoveAll(dir))
+	return inDir(ctx, func(dir string) error { return o.present(ctx, dir, args, s) })
 }
 
 // present measures, and prints and writes what it found.

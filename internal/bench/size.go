@@ -43,11 +43,16 @@ func runSize(ctx context.Context, args []string, s streams) error {
 	if err := checkProc(); err != nil {
 		return err
 	}
+	return inDir(ctx, func(dir string) error { return opts.present(ctx, dir, args, s) })
+}
+
+// inDir measures in a new directory, and removes it.
+func inDir(ctx context.Context, measure func(dir string) error) error {
 	dir, err := os.MkdirTemp("", "mintmark-bench-")
 	if err != nil {
 		return err
 	}
-	err = opts.present(ctx, dir, args, s)
+	err = measure(dir)
 	if ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}

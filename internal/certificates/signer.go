@@ -12,8 +12,9 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// legacySigner has no rules. The API makes no requests for it; stores of old servers may hold some.
-const legacySigner = "kubernetes.io/legacy-unknown"
+// LegacySigner is the signer of the requests of old versions that named none. It has no rules. The API takes no new requests for it;
+// stores of old servers may hold some.
+const LegacySigner = "kubernetes.io/legacy-unknown"
 
 // nodePrefix begins the user names of nodes.
 const nodePrefix = "system:node:"
@@ -23,7 +24,7 @@ var rules = map[string]func(*x509.CertificateRequest, []certificatesv1.KeyUsage)
 	certificatesv1.KubeAPIServerClientSignerName:        checkClient,
 	certificatesv1.KubeAPIServerClientKubeletSignerName: checkKubeletClient,
 	certificatesv1.KubeletServingSignerName:             checkKubeletServing,
-	legacySigner:                                        func(*x509.CertificateRequest, []certificatesv1.KeyUsage) error { return nil },
+	LegacySigner:                                        func(*x509.CertificateRequest, []certificatesv1.KeyUsage) error { return nil },
 }
 
 // Check returns the first rule of its signer that a waiting request breaks, in kube-controller-manager's words.

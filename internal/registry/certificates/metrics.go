@@ -58,7 +58,7 @@ func (m *durationMetrics) count(_ context.Context, obj, old runtime.Object, opti
 func signerLabel(signer string) string {
 	switch signer {
 	case certificatesv1.KubeAPIServerClientSignerName, certificatesv1.KubeAPIServerClientKubeletSignerName,
-		certificatesv1.KubeletServingSignerName, legacySigner:
+		certificatesv1.KubeletServingSignerName, certificates.LegacySigner:
 		return signer
 	}
 	return "other"

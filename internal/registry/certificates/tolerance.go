@@ -6,6 +6,8 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/mintmark/mintmark/internal/certificates"
 )
 
 // tolerance says which mistakes an update may have because the stored object has them: another server or an older version stored
@@ -23,7 +25,7 @@ func toleranceOf(csr, old *certificatesv1.CertificateSigningRequest) tolerance {
 		kinds.Insert(old.Status.Conditions[i].Type)
 	}
 	return tolerance{
-		legacySigner:       old.Spec.SignerName == legacySigner,
+		legacySigner:       old.Spec.SignerName == certificates.LegacySigner,
 		unknownUsages:      slices.ContainsFunc(old.Spec.Usages, func(usage certificatesv1.KeyUsage) bool { return !slices.Contains(usages, usage) }),
 		repeatedUsages:     len(sets.New(old.Spec.Usages...)) < len(old.Spec.Usages),
 		emptyConditions:    kinds.Has(""),

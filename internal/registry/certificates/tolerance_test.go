@@ -7,6 +7,8 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mintmark/mintmark/internal/certificates"
 )
 
 // A mistake that the stored object has doesn't keep it from being changed. A new one is refused.
@@ -20,7 +22,7 @@ func TestOldMistakesAreTolerated(t *testing.T) {
 		mistake func(*certificatesv1.CertificateSigningRequest)
 		refusal string
 	}{
-		"legacy signer": {func(c *certificatesv1.CertificateSigningRequest) { c.Spec.SignerName = legacySigner }, "legacy signerName"},
+		"legacy signer": {func(c *certificatesv1.CertificateSigningRequest) { c.Spec.SignerName = certificates.LegacySigner }, "legacy signerName"},
 		"unknown usage": {func(c *certificatesv1.CertificateSigningRequest) { c.Spec.Usages = []certificatesv1.KeyUsage{"x"} }, "Unsupported value"},
 		"repeated usages": {func(c *certificatesv1.CertificateSigningRequest) {
 			c.Spec.Usages = append(c.Spec.Usages, c.Spec.Usages...)

@@ -23,9 +23,6 @@ var (
 // minExpirationSeconds is the shortest duration that can be asked for.
 const minExpirationSeconds = 600
 
-// legacySigner is the signer of the requests of old versions that named none. No new request may name it.
-const legacySigner = "kubernetes.io/legacy-unknown"
-
 // usages are all that a request can ask for, in the order in which errors list them.
 var usages = []certificatesv1.KeyUsage{
 	certificatesv1.UsageAny, certificatesv1.UsageCertSign, certificatesv1.UsageClientAuth, certificatesv1.UsageCodeSigning,
@@ -48,7 +45,7 @@ func validate(csr *certificatesv1.CertificateSigningRequest, tolerated tolerance
 	}
 	errs = append(errs, validateUsages(csr.Spec.Usages, tolerated)...)
 	signer := specPath.Child("signerName")
-	if csr.Spec.SignerName == legacySigner && !tolerated.legacySigner {
+	if csr.Spec.SignerName == certificates.LegacySigner && !tolerated.legacySigner {
 		errs = append(errs, field.Invalid(signer, csr.Spec.SignerName, "the legacy signerName is not allowed via this API version"))
 	} else {
 		errs = append(errs, validateSignerName(signer, csr.Spec.SignerName)...)
