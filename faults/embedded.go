@@ -129,16 +129,15 @@ func (w *world) fillDisk(ctx context.Context, dir string) error {
 		return err
 	}
 	pause(ctx, 5*time.Second)
-	ended := server.process.ended()
 	if err := os.Remove(filling); err != nil {
 		return err
 	}
-	if ended {
+	err := server.waitUntilReady(ctx)
+	if errors.Is(err, errEnded) {
 		w.report.count("servers that ended on a full disk")
-		if err := server.restart(ctx); err != nil {
-			return err
-		}
-	} else if err := server.waitUntilReady(ctx); err != nil {
+		err = server.restart(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	over()
