@@ -42,9 +42,14 @@ func TestQuota(t *testing.T) {
 		t.Errorf("a store whose history was dropped: %v", err)
 	}
 
-	fillUp(func(i int) string { return fmt.Sprintf("many/%d", i) })
-	if err := look(); err == nil || !strings.Contains(err.Error(), "delete objects that are not needed") {
-		t.Errorf("a full store: %v", err)
+	// A file can reach the quota with pages in it that are not in use: room is made, and the objects take it as well.
+	var full error
+	for round := 0; full == nil && round < 10; round++ {
+		fillUp(func(i int) string { return fmt.Sprintf("many/%d/%d", round, i) })
+		full = look()
+	}
+	if full == nil || !strings.Contains(full.Error(), "delete objects that are not needed") {
+		t.Errorf("a full store: %v", full)
 	}
 	// Not more than once a minute, since a store does nothing else meanwhile.
 	member.CheckQuota(now.Add(time.Second))
