@@ -27,7 +27,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
 		&SigningKey{}, &SigningKeyList{},
 		&TokenRevocation{}, &TokenRevocationList{},
-		&TokenExplanation{},
+		&TokenExplanation{}, &TokenReviewList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

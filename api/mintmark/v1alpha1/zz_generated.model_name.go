@@ -56,6 +56,31 @@ func (in TokenExplanationStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TokenReviewFailure) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TokenReviewFailure"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TokenReviewList) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TokenReviewList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TokenReviewListSpec) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TokenReviewListSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TokenReviewListStatus) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TokenReviewListStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TokenReviewResult) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TokenReviewResult"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TokenRevocation) OpenAPIModelName() string {
 	return "io.mintmark.v1alpha1.TokenRevocation"
 }

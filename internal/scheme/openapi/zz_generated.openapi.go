@@ -37,6 +37,11 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.TokenCheck{}.OpenAPIModelName():                               schema_mintmark_api_mintmark_v1alpha1_TokenCheck(ref),
 		v1alpha1.TokenExplanation{}.OpenAPIModelName():                         schema_mintmark_api_mintmark_v1alpha1_TokenExplanation(ref),
 		v1alpha1.TokenExplanationStatus{}.OpenAPIModelName():                   schema_mintmark_api_mintmark_v1alpha1_TokenExplanationStatus(ref),
+		v1alpha1.TokenReviewFailure{}.OpenAPIModelName():                       schema_mintmark_api_mintmark_v1alpha1_TokenReviewFailure(ref),
+		v1alpha1.TokenReviewList{}.OpenAPIModelName():                          schema_mintmark_api_mintmark_v1alpha1_TokenReviewList(ref),
+		v1alpha1.TokenReviewListSpec{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_TokenReviewListSpec(ref),
+		v1alpha1.TokenReviewListStatus{}.OpenAPIModelName():                    schema_mintmark_api_mintmark_v1alpha1_TokenReviewListStatus(ref),
+		v1alpha1.TokenReviewResult{}.OpenAPIModelName():                        schema_mintmark_api_mintmark_v1alpha1_TokenReviewResult(ref),
 		v1alpha1.TokenRevocation{}.OpenAPIModelName():                          schema_mintmark_api_mintmark_v1alpha1_TokenRevocation(ref),
 		v1alpha1.TokenRevocationList{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_TokenRevocationList(ref),
 		v1alpha1.TokenRevocationSpec{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_TokenRevocationSpec(ref),
@@ -928,6 +933,193 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenExplanationStatus(ref common.Ref
 		},
 		Dependencies: []string{
 			v1alpha1.TokenCheck{}.OpenAPIModelName(), authenticationv1.UserInfo{}.OpenAPIModelName(), metav1.MicroTime{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenReviewFailure(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenReviewFailure is the error with which a TokenReview would be answered, as in a Status.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"code": {
+						SchemaProps: spec.SchemaProps{
+							Description: "code is the HTTP status: 400 for a review without a token, 503 or 500 if the server can't tell, 504 if the time of the request was over before this token's turn.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is the reason of the Status.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says why, for a person.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"retryAfterSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "retryAfterSeconds is after how many seconds the review is worth another try, if the server knows.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"code", "reason", "message"},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenReviewList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenReviewList reviews many tokens in one request. It is answered to a create and not stored. Each result is that of a TokenReview of the same spec. The answer has the results and no spec, so it does not repeat the tokens.\n\nIt is no list of objects in the sense of the API machinery: it has no items.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is what is asked.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.TokenReviewListSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what the server found.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.TokenReviewListStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TokenReviewListSpec{}.OpenAPIModelName(), v1alpha1.TokenReviewListStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenReviewListSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenReviewListSpec is what is asked.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"reviews": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "reviews are the specs of 1 to 1 000 TokenReviews: a token each, and the audiences that are asked for. Without audiences, a token has to be for the server itself.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(authenticationv1.TokenReviewSpec{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			authenticationv1.TokenReviewSpec{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenReviewListStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenReviewListStatus is what the server found.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"results": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "results has one result for each review, in the order of spec.reviews.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.TokenReviewResult{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TokenReviewResult{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenReviewResult(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenReviewResult is the result of one review: status or failure, and never both.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the status of a TokenReview of the same spec.",
+							Ref:         ref(authenticationv1.TokenReviewStatus{}.OpenAPIModelName()),
+						},
+					},
+					"failure": {
+						SchemaProps: spec.SchemaProps{
+							Description: "failure says why there is no verdict. A TokenReview of the same spec would be answered with this error. The token may be good.",
+							Ref:         ref(v1alpha1.TokenReviewFailure{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TokenReviewFailure{}.OpenAPIModelName(), authenticationv1.TokenReviewStatus{}.OpenAPIModelName()},
 	}
 }
 
