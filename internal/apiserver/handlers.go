@@ -26,6 +26,7 @@ type transports struct {
 	fast, traced bool
 	groups       []registry.Group
 	reviewers    map[schema.GroupVersion]fastpath.Reviewer
+	lists        *reviewLists
 	issuer       *tokenrequest.Issuer
 	inFlight     *inFlight
 	authorizer   *authz.Authorizer
@@ -36,12 +37,12 @@ type transports struct {
 }
 
 // newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
-func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer,
+func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Issuer, reviewer *tokenreview.Reviewer, lists *reviewLists, inFlight *inFlight,
 	openShift *openShift, authorizer *authz.Authorizer, revoked *revocation.Set, ready <-chan struct{}, views *view.Set, generic *genericapiserver.Config,
 ) (transports, error) {
 	t := transports{
 		authorizer: authorizer, ready: ready, views: views, watchEnd: newWatchEnd(cfg.Server, generic.LongRunningFunc, revoked, generic.ShutdownInitiatedNotify()),
-		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: newInFlight(generic),
+		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: inFlight, lists: lists,
 		reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: reviewer},
 	}
 	if openShift != nil {
@@ -58,7 +59,7 @@ func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Ha
 	library.Authentication.Authenticator = orToken(noteUnavailable(fastpath.OncePerRequest(c.Authentication.Authenticator)))
 	library.Authorization.Authorizer = revokers(openUntilReady(t.authorizer, t.ready))
 	handler := crash.Handler(t.inFlight.limited(t.watchEnd.handler(aggregate(apis, t.groups, c))))
-	handler = withPresented(answerUnavailable(genericapiserver.DefaultBuildHandlerChain(handler, &library)))
+	handler = withPresented(uncompressed(answerUnavailable(genericapiserver.DefaultBuildHandlerChain(handler, &library))))
 	if t.fast {
 		handler = t.fastPath(handler, c)
 	}
@@ -80,6 +81,7 @@ func (t transports) fastPath(next http.Handler, c *genericapiserver.Config) http
 		Authorizer:    t.authorizer,
 		Admission:     c.AdmissionControl,
 		Reviewers:     t.reviewers,
+		Lists:         t.lists,
 		Issuer:        t.issuer,
 		Limit:         t.inFlight.mutating,
 		InFlight:      c.NonLongRunningRequestWaitGroup,

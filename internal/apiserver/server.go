@@ -102,9 +102,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		keys:    views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
 		furtherCA: cfg.Authentication.ClientCAFile != "", certificateLife: cfg.ClusterSigning.Duration,
 	}
+	inFlight := newInFlight(generic)
+	lists := &reviewLists{reviewer, inFlight.mutating}
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
-	}, Explainer: &explanation.Explainer{Reviewer: reviewer}}
+	}, Explainer: &explanation.Explainer{Reviewer: reviewer}, Reviewer: lists}
 	groups, err := newGroups(generic.RESTOptionsGetter, cfg.EventTTL, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
@@ -118,7 +120,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	transports, err := newTransports(cfg, groups, issuer, reviewer, openShift, authorizer, revoked, ready, views.set, generic)
+	transports, err := newTransports(cfg, groups, issuer, reviewer, lists, inFlight, openShift, authorizer, revoked, ready, views.set, generic)
 	if err != nil {
 		return nil, err
 	}

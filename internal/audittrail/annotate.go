@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,6 +87,15 @@ func NoteReview(ctx context.Context, token string, code reason.Code, of user.Inf
 		id = CredentialID(token)
 	}
 	annotate(ctx, ReviewedCredentialID, id, ReviewedUser, name, Verdict, string(code.Verdict()), Reason, code.String())
+}
+
+// NoteReviews annotates the event of a request that had many tokens reviewed: how many there were, and how many of each verdict.
+func NoteReviews(ctx context.Context, accepted, refused, undecided int) {
+	if !audit.AuditContextFrom(ctx).Enabled() {
+		return
+	}
+	annotate(ctx, Reviews, strconv.Itoa(accepted+refused+undecided), ReviewsAuthenticated, strconv.Itoa(accepted),
+		ReviewsRefused, strconv.Itoa(refused), ReviewsUndecided, strconv.Itoa(undecided))
 }
 
 // NoteRevoked annotates the event of a request that revoked tokens. The revocation is as it is stored, without a token.

@@ -48,6 +48,17 @@ const (
 	ReviewedUser = Prefix + "reviewed-user"
 )
 
+// Annotations of a request that had many tokens reviewed, a TokenReviewList. It names no credential.
+const (
+	// Reviews is how many reviews were asked for.
+	Reviews = Prefix + "reviews"
+	// ReviewsAuthenticated, ReviewsRefused and ReviewsUndecided are how many of them had that verdict. A review without a token
+	// counts as undecided.
+	ReviewsAuthenticated = Prefix + "reviews-authenticated"
+	ReviewsRefused       = Prefix + "reviews-refused"
+	ReviewsUndecided     = Prefix + "reviews-undecided"
+)
+
 // Annotations of a request that revoked tokens. They say which tokens: one, or those of an account, of a subject of an issuer
 // or of a key, or, where there is RevokedIssuedBefore alone, all. With RevokedCertificateUser, client certificates are revoked.
 const (

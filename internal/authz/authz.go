@@ -94,9 +94,21 @@ func newMode(a apiserverconfig.AuthorizerConfiguration, cfg Config) (mode, error
 
 var privileged = authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
 
-// authorize asks the modes in order and returns the first decision. If none decides, it joins all reasons, one per line.
-// The library's union puts names in front of these lines, which kube-apiserver doesn't.
+// authorize decides a request about TokenReviewLists as one about TokenReviews, and any other as it is.
 func (z *Authorizer) authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	if !isReviewList(a) {
+		return z.decide(ctx, a)
+	}
+	decision, reason, err := z.decide(ctx, asReviews{a})
+	if decision != authorizer.DecisionAllow {
+		reason = strings.TrimSuffix(needsReviews+"\n"+reason, "\n")
+	}
+	return decision, reason, err
+}
+
+// decide asks the modes in order and returns the first decision. If none decides, it joins all reasons, one per line.
+// The library's union puts names in front of these lines, which kube-apiserver doesn't.
+func (z *Authorizer) decide(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	if a.GetUser() != nil {
 		if decision, reason, err := privileged.Authorize(ctx, a); decision == authorizer.DecisionAllow {
 			return decision, reason, err

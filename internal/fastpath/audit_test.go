@@ -48,7 +48,7 @@ func testAudit(t *testing.T, flags []string) {
 	hook := newWebhook(t)
 	s := start(t, auditUsers, append(flags, "--audit-policy-file="+policy, "--audit-log-path="+filepath.Join(dir, "{side}.log"), hook.flag, "--authentication-token-webhook-cache-ttl=0")...)
 	callers := []string{"none-token", "all-token", "late-token", "early-token", "nobody-token", s.token}
-	bodies := map[string][]string{requestPath: {tokenBody}, reviewsPath: {reviewOf(s.token), reviewOf("wrong"), reviewOf("slow")}}
+	bodies := map[string][]string{requestPath: {tokenBody}, reviewsPath: {reviewOf(s.token), reviewOf("wrong"), reviewOf("slow")}, listsPath: {listOf(s.token, "wrong", "", "slow")}}
 	var ids []string
 	for i, token := range callers {
 		for path, texts := range bodies {

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// maxBody is the longest body that is read here. A token of this size would be a large one.
+// maxBody is the longest body of one review or request that is read here. A token of this size would be a large one.
 const maxBody = 64 << 10
 
 // body is the part of a request's body that has been read, the part that hasn't, and the answer.
@@ -29,16 +29,20 @@ func (h *Handler) readBody(c *call) bool {
 	defer late()
 	b := &c.payload.body
 	b.rest = c.request.Body
+	limit := c.route.maxBody
+	if length := int(c.request.ContentLength); length >= cap(b.read) {
+		b.read = make([]byte, 0, length+1) // one more, for the end to be found without another buffer
+	}
 	for {
 		if len(b.read) == cap(b.read) {
 			b.read = slices.Grow(b.read, len(b.read))
 		}
-		n, err := b.rest.Read(b.read[len(b.read):min(cap(b.read), maxBody+1)])
+		n, err := b.rest.Read(b.read[len(b.read):min(cap(b.read), limit+1)])
 		b.read = b.read[:len(b.read)+n]
 		if errors.Is(err, io.EOF) {
-			return len(b.read) <= maxBody
+			return len(b.read) <= limit
 		}
-		if err != nil || len(b.read) > maxBody {
+		if err != nil || len(b.read) > limit {
 			return false
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/warning"
 
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
@@ -75,14 +76,16 @@ type payload struct {
 	body   body
 	review authenticationv1.TokenReview
 	token  authenticationv1.TokenRequest
+	list   v1alpha1.TokenReviewList
 	// object is the object as admission is asked about it.
 	object admission.Attributes
 }
 
-// answer is the result of a review, and how far the answer has got.
+// answer is the result of a review or of a list of them, and how far the answer has got.
 type answer struct {
 	at      time.Time
 	verdict tokenreview.Verdict
+	results []tokenreview.Result // of a list
 	// complete says that all steps were taken, written that the answer has begun.
 	complete, written bool
 }
@@ -95,11 +98,11 @@ type callKey struct{}
 // begin returns the call for a request, or nil for one that is not for the fast path.
 func (h *Handler) begin(r *http.Request) *call {
 	route, namespace, name := h.match(r)
-	if route == nil || r.ContentLength > maxBody {
+	if route == nil || r.ContentLength > int64(route.maxBody) {
 		return nil
 	}
 	body, answer, ok := negotiate(r.Header, h.ProxyHeaders)
-	if !ok {
+	if !ok || route.lists != nil && (body != inJSON || answer != inJSON) {
 		return nil
 	}
 	limit, ok := timeout(r.URL.RawQuery, h.Timeout)
@@ -173,9 +176,12 @@ func (c *call) untouched(r *http.Request) *http.Request {
 func (c *call) admission() admission.Attributes {
 	if c.payload.object == nil {
 		a := &c.decision.attributes
-		var object runtime.Object = &c.payload.review
-		if c.route.reviewer == nil {
-			object = &c.payload.token
+		var object runtime.Object = &c.payload.token
+		switch {
+		case c.route.lists != nil:
+			object = &c.payload.list
+		case c.route.reviewer != nil:
+			object = &c.payload.review
 		}
 		c.payload.object = admission.NewAttributesRecord(object, nil, c.route.kind, a.Namespace, a.Name, c.route.resource, a.Subresource,
 			admission.Create, &createOptions, false, a.User)

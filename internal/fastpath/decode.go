@@ -4,6 +4,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/plainjson"
 )
 
@@ -16,17 +17,26 @@ func (c *call) decode() bool {
 		return c.decodeProtobuf()
 	}
 	s := reader{plainjson.NewReader(string(c.payload.body.read))}
-	if c.route.reviewer != nil {
+	switch {
+	case c.route.lists != nil:
+		c.payload.list.Spec.Reviews = s.list()
+	case c.route.reviewer != nil:
 		c.payload.review.Spec = s.review()
-	} else {
+	default:
 		c.payload.token.Spec = s.request()
 	}
 	return s.Done() && c.complete()
 }
 
 // complete reports whether the object is one that could be answered with success. Without a token there is nothing to
-// review.
-func (c *call) complete() bool { return c.route.reviewer == nil || c.payload.review.Spec.Token != "" }
+// review. A list has a result for each review, so it may have one without a token.
+func (c *call) complete() bool {
+	if c.route.lists != nil {
+		n := len(c.payload.list.Spec.Reviews)
+		return 0 < n && n <= v1alpha1.MaxTokenReviews
+	}
+	return c.route.reviewer == nil || c.payload.review.Spec.Token != ""
+}
 
 var (
 	objectMembers  = []string{"kind", "apiVersion", "spec", "metadata", "status"}
@@ -38,15 +48,15 @@ var (
 	metaMembers    = []string{"creationTimestamp"}
 )
 
-// typed takes an object of a kind, which need not say so: the path does. What clients send as its metadata and status is
+// typed takes an object of a kind and version, which need not say so: the path does. What clients send as its metadata and status is
 // empty.
-func (s *reader) typed(kind string, spec, status func()) {
+func (s *reader) typed(kind, version string, spec, status func()) {
 	s.Object(objectMembers, func(place int) {
 		switch objectMembers[place] {
 		case "kind":
 			s.Must(kind)
 		case "apiVersion":
-			s.Must("authentication.k8s.io/v1")
+			s.Must(version)
 		case "spec":
 			spec()
 		case "metadata":
@@ -57,24 +67,29 @@ func (s *reader) typed(kind string, spec, status func()) {
 	})
 }
 
+// apiVersion is that of reviews and requests.
+const apiVersion = "authentication.k8s.io/v1"
+
 func (s *reader) review() (spec authenticationv1.TokenReviewSpec) {
-	s.typed("TokenReview", func() {
-		s.Object(reviewMembers, func(place int) {
-			switch reviewMembers[place] {
-			case "token":
-				spec.Token = s.String()
-			case "audiences":
-				spec.Audiences = s.audiences()
-			}
-		})
-	}, func() {
+	s.typed("TokenReview", apiVersion, func() { s.reviewSpec(&spec) }, func() {
 		s.Object(reviewStatus, func(int) { s.Object(nil, nil) })
 	})
 	return spec
 }
 
+func (s *reader) reviewSpec(spec *authenticationv1.TokenReviewSpec) {
+	s.Object(reviewMembers, func(place int) {
+		switch reviewMembers[place] {
+		case "token":
+			spec.Token = s.String()
+		case "audiences":
+			spec.Audiences = s.audiences()
+		}
+	})
+}
+
 func (s *reader) request() (spec authenticationv1.TokenRequestSpec) {
-	s.typed("TokenRequest", func() {
+	s.typed("TokenRequest", apiVersion, func() {
 		s.Object(requestMembers, func(place int) {
 			switch requestMembers[place] {
 			case "audiences":

@@ -12,13 +12,13 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// maxAnswer is the longest answer. The generic chain compresses longer ones.
+// maxAnswer is the longest answer to one review or request. The generic chain compresses longer ones.
 const maxAnswer = 128 << 10
 
 // encode writes the answer: in JSON byte for byte as the library does, members in the order of the Go types. It reports
 // false for one that is too long.
 func (c *call) encode() bool {
-	return c.render() && len(c.payload.body.out) <= maxAnswer
+	return c.render() && len(c.payload.body.out) <= c.route.maxAnswer
 }
 
 func (c *call) render() bool {
@@ -26,9 +26,12 @@ func (c *call) render() bool {
 		return c.encodeProtobuf()
 	}
 	w := plainjson.Writer(c.payload.body.out)
-	if c.route.reviewer != nil {
+	switch {
+	case c.route.lists != nil:
+		writeResults(&w, c.answer.results)
+	case c.route.reviewer != nil:
 		writeReview(&w, &c.payload.review.Spec, &c.answer.verdict)
-	} else {
+	default:
 		writeRequest(&w, &c.payload.token)
 	}
 	w.Raw("\n")
@@ -40,7 +43,13 @@ func writeReview(w *plainjson.Writer, spec *authenticationv1.TokenReviewSpec, ve
 	w.Raw(`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","metadata":{},"spec":{`)
 	w.Member("token", spec.Token)
 	w.Members("audiences", spec.Audiences)
-	w.Raw(`},"status":{`)
+	w.Raw(`},"status":`)
+	writeVerdict(w, verdict)
+	w.Raw("}")
+}
+
+func writeVerdict(w *plainjson.Writer, verdict *tokenreview.Verdict) {
+	w.Raw("{")
 	if verdict.User != nil {
 		w.Raw(`"authenticated":true,"user":{`)
 		writeUser(w, verdict.User)
@@ -50,7 +59,7 @@ func writeReview(w *plainjson.Writer, spec *authenticationv1.TokenReviewSpec, ve
 	w.Raw("}")
 	w.Members("audiences", verdict.Audiences)
 	w.Member("error", verdict.Error)
-	w.Raw("}}")
+	w.Raw("}")
 }
 
 func writeUser(w *plainjson.Writer, u user.Info) {

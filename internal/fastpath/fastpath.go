@@ -1,5 +1,6 @@
-// Package fastpath serves POST /apis/authentication.k8s.io/v1/tokenreviews, the same under oauth.openshift.io, and
-// POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token, in the shape in which nearly all clients send them.
+// Package fastpath serves POST /apis/authentication.k8s.io/v1/tokenreviews, the same under oauth.openshift.io,
+// POST /apis/mintmark.io/v1alpha1/tokenreviewlists, and POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token, in the
+// shape in which nearly all clients send them.
 //
 // The handler stands in front of the generic chain, the library's chain of handlers. It decides nothing: it asks the same
 // authenticators, authorizer, admission plugins, reviewers and issuer as the generic chain. It answers with success only. A
@@ -33,6 +34,11 @@ type Reviewer interface {
 	Decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec) (tokenreview.Verdict, error)
 }
 
+// Lists decides the reviews of a TokenReviewList. With an error it decides none.
+type Lists interface {
+	DecideAll(ctx context.Context, caller user.Info, specs []authenticationv1.TokenReviewSpec) ([]tokenreview.Result, error)
+}
+
 // Issuer fills a request with its token, if validate has no objection.
 type Issuer interface {
 	Issue(ctx context.Context, namespace, name string, request *authenticationv1.TokenRequest, validate tokenrequest.Validate) error
@@ -64,7 +70,9 @@ type Config struct {
 	Admission    admission.Interface
 	// Reviewers decide the reviews that come to a group.
 	Reviewers map[schema.GroupVersion]Reviewer
-	Issuer    Issuer
+	// Lists decides TokenReviewLists; nil leaves them to the generic chain.
+	Lists  Lists
+	Issuer Issuer
 
 	Limit    Limit
 	InFlight InFlight
@@ -93,6 +101,9 @@ func New(cfg Config) *Handler {
 	h := &Handler{Config: cfg, metrics: newMetrics(), reviews: map[string]*route{}}
 	for gv, reviewer := range cfg.Reviewers {
 		h.addReviews(gv, reviewer)
+	}
+	if cfg.Lists != nil {
+		h.addLists()
 	}
 	h.addRequests()
 	if cfg.Trace != nil {
@@ -238,6 +249,12 @@ func (h *Handler) validate(ctx context.Context, c *call) error {
 func (h *Handler) decide(c *call) bool {
 	ctx := c.request.Context()
 	var err error
+	if c.route.lists != nil {
+		if err = h.validate(ctx, c); err == nil {
+			c.answer.results, err = c.route.lists.DecideAll(ctx, c.decision.attributes.User, c.payload.list.Spec.Reviews)
+		}
+		return err == nil && len(*c.warned) == 0 && ctx.Err() == nil
+	}
 	if reviewer := c.route.reviewer; reviewer != nil {
 		if err = h.validate(ctx, c); err == nil {
 			c.answer.verdict, err = reviewer.Decide(ctx, &c.payload.review.Spec)

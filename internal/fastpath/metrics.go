@@ -120,6 +120,7 @@ func (h *Handler) measure(c *call) bool {
 	s.duration.Observe(elapsed)
 	s.sli.Observe(elapsed)
 	s.body.Observe(float64(len(c.payload.body.read)))
+	tokenreview.CountAll(c.answer.results)
 	if c.route.reviewer != nil {
 		tokenreview.Count(c.answer.verdict.Reason)
 	}

@@ -24,6 +24,7 @@ func TestMetrics(t *testing.T) { // not beside others: the metrics are the proce
 				c.mustPost(t, 201, reviewsPath, reviewOf(s.token))
 				c.mustPost(t, 201, reviewsPath, reviewOf("wrong"))
 				c.mustPost(t, 201, requestPath, tokenBody)
+				c.mustPost(t, 201, listsPath, listOf(s.token, "wrong", "", s.token))
 				c.mustPost(t, 201, requestPath+"?timeout=20s", tokenBody)
 			}
 		}
@@ -44,7 +45,7 @@ func TestMetrics(t *testing.T) { // not beside others: the metrics are the proce
 		delete(grown["fast"], name)
 	}
 	for name, value := range grown["fast"] {
-		if want := map[string]float64{"answered": 48, "handed-over": 2}; !strings.HasPrefix(name, "mintmark_fastpath_requests_total ") ||
+		if want := map[string]float64{"answered": 60, "handed-over": 2}; !strings.HasPrefix(name, "mintmark_fastpath_requests_total ") ||
 			value != want[strings.Trim(strings.TrimPrefix(name, "mintmark_fastpath_requests_total outcome="), `"`)] {
 			t.Errorf("%s: %v on the fast path, nothing in the generic chain", name, value)
 		}

@@ -19,12 +19,17 @@ type route struct {
 	kind        schema.GroupVersionKind
 	// reviewer decides reviews; nil for requests.
 	reviewer Reviewer
-	series   series
+	// lists decides the reviews of lists; nil for all else.
+	lists  Lists
+	series series
+	// maxBody is the longest body that is read here, and maxAnswer the longest answer that is written. The generic chain compresses
+	// longer ones.
+	maxBody, maxAnswer int
 }
 
 // addReviews adds the endpoint for reviews of a group.
 func (h *Handler) addReviews(gv schema.GroupVersion, reviewer Reviewer) {
-	t := &route{resource: gv.WithResource("tokenreviews"), kind: authenticationv1.SchemeGroupVersion.WithKind("TokenReview"), reviewer: reviewer}
+	t := &route{resource: gv.WithResource("tokenreviews"), kind: authenticationv1.SchemeGroupVersion.WithKind("TokenReview"), reviewer: reviewer, maxBody: maxBody, maxAnswer: maxAnswer}
 	t.series = h.metrics.of(t)
 	h.reviews["/apis/"+gv.String()+"/tokenreviews"] = t
 }
@@ -35,6 +40,8 @@ func (h *Handler) addRequests() {
 		resource:    corev1.SchemeGroupVersion.WithResource("serviceaccounts"),
 		subresource: "token",
 		kind:        authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"),
+		maxBody:     maxBody,
+		maxAnswer:   maxAnswer,
 	}
 	h.requests.series = h.metrics.of(h.requests)
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,8 +35,8 @@ var fuzzUsers = []string{"all-token,all,all-uid,reviewers", "nobody-token,alice,
 func FuzzTransports(f *testing.F) {
 	s := start(f, fuzzUsers)
 	client := bothClient(f, s)
-	for _, path := range []string{reviewsPath, requestPath} {
-		for _, body := range append(bodies, recorded(f)...) {
+	for _, path := range []string{reviewsPath, requestPath, listsPath} {
+		for _, body := range slices.Concat(bodies, listBodies, recorded(f)) {
 			f.Add("POST", path, "Content-Type: application/json", uint8(0), []byte(strings.ReplaceAll(body, `"x"`, `"`+placeholder+`"`)))
 		}
 		for i, header := range []string{
@@ -48,12 +49,14 @@ func FuzzTransports(f *testing.F) {
 		} {
 			f.Add("POST", path, header, uint8(i), []byte(`{"spec":{}}`))
 			f.Add("POST", path, header, uint8(0), []byte(reviewOf(placeholder)))
+			f.Add("POST", path, header, uint8(0), []byte(listOf(placeholder, "x")))
 		}
 		for _, query := range []string{
 			"timeout=5s", "timeout=5", "timeout=-1s", "timeout=", "pretty=true", "dryRun=All", "fieldManager=x", "fieldValidation=Strict",
 			"?", "timeout=5s&timeout=1ns", "a;b", "%zz",
 		} {
 			f.Add("POST", path+"?"+query, "", uint8(0), []byte(reviewOf(placeholder)))
+			f.Add("POST", path+"?"+query, "", uint8(0), []byte(listOf(placeholder)))
 		}
 		for _, other := range []string{
 			path + "/", "/" + path, strings.ToUpper(path), path + "%2f",

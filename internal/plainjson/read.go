@@ -110,6 +110,21 @@ func (r *Reader) Strings() []string {
 	return list
 }
 
+// Array takes a list. The function takes the value of an element.
+func (r *Reader) Array(element func()) {
+	r.take('[')
+	for first := true; !r.bad; first = false {
+		if r.next() == ']' {
+			r.at++
+			break
+		}
+		if !first {
+			r.take(',')
+		}
+		element()
+	}
+}
+
 const maxDigits = 15
 
 // Number takes a positive number of at most 15 digits, which floating point holds exactly.

@@ -130,19 +130,30 @@ func (v *Verdict) final(ctx context.Context) reason.Code {
 
 func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenReviewSpec, notes *reason.Checks) (Verdict, error) {
 	if spec.Token == "" {
-		return Verdict{}, apierrors.NewBadRequest("token is required for TokenReview in authentication")
+		return Verdict{}, errNoToken()
 	}
-	asked := authenticator.Audiences(spec.Audiences)
-	if len(asked) == 0 {
-		asked = r.APIAudiences
+	asked := r.asked(spec)
+	return r.about(asking(ctx, asked), spec.Token, asked, notes)
+}
+
+// errNoToken is the error of a review without a token.
+func errNoToken() error {
+	return apierrors.NewBadRequest("token is required for TokenReview in authentication")
+}
+
+// asked returns the audiences that a review is about.
+func (r *Reviewer) asked(spec *authenticationv1.TokenReviewSpec) authenticator.Audiences {
+	if len(spec.Audiences) == 0 {
+		return r.APIAudiences
 	}
-	token, ok := firstWord(spec.Token)
+	return spec.Audiences
+}
+
+// about returns the verdict about the text of a token, in a context for the audiences that are asked for.
+func (r *Reviewer) about(ctx context.Context, text string, asked authenticator.Audiences, notes *reason.Checks) (Verdict, error) {
+	token, ok := firstWord(text)
 	if !ok {
 		return r.refuseNothing(), nil
-	}
-	ctx = withoutValues(ctx)
-	if len(asked) > 0 {
-		ctx = authenticator.WithAudiences(ctx, asked)
 	}
 	var begun view.Stamp
 	if r.Views != nil {
@@ -270,22 +281,4 @@ func userInfo(info user.Info) authenticationv1.UserInfo {
 		out.Extra[key] = values
 	}
 	return out
-}
-
-// valueless is a context that ends with another one and carries none of its values: warnings and audit annotations that
-// arise while a token is reviewed belong to the token, not to the request for the review. An authorized caller waits for
-// the review, so the reads that it takes are not paced.
-type valueless struct{ context.Context }
-
-func withoutValues(ctx context.Context) context.Context { return valueless{ctx} }
-
-// Value knows that reads are not paced, and when they end.
-func (v valueless) Value(key any) any {
-	switch key.(type) {
-	case view.UnpacedKey:
-		return true
-	case view.ReadsEndKey:
-		return v.Context.Value(key)
-	}
-	return nil
 }
