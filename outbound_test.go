@@ -22,6 +22,7 @@ var callers = map[string]string{
 	"cmd/mintmark/":                        "commands other than serve, which call the server that a person names",
 	"internal/agent/":                      "a process of its own, which calls the server that a person names",
 	"internal/bench/":                      "a program of its own",
+	"webhookconformance/":                  "for tests of webhooks, and for a command",
 	"faults/":                              "a program of its own",
 	"internal/conformance/":                "for tests only",
 	"internal/testserver/":                 "for tests only",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +15,7 @@ func newConformanceCommand(s streams) *cobra.Command {
 		Args:  subcommandArgs,
 		RunE:  showHelp,
 	}
-	cmd.AddCommand(newExternalSignerCommand(s))
+	cmd.AddCommand(newExternalSignerCommand(s), newWebhookConformanceCommand(s))
 	return cmd
 }
 
@@ -43,39 +42,20 @@ Test code can make the same checks: package github.com/mintmark/mintmark/externa
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			passed, failed, skipped := 0, 0, 0
+			report := &conformanceReport{}
 			for result := range externalsignertest.Run(cmd.Context(), args[0], options) {
 				if cmd.Context().Err() != nil {
 					return errors.New("interrupted")
 				}
-				word, detail := "passed ", ""
-				switch {
-				case result.Err != nil:
-					word, detail = "FAILED ", result.Err.Error()
-					failed++
-				case result.Skipped != "":
-					word, detail = "skipped", result.Skipped
-					skipped++
-				default:
-					passed++
+				one := conformanceResult{Name: result.Name, Requirement: result.Requirement, Skipped: result.Skipped}
+				if result.Err != nil {
+					one.Error = result.Err.Error()
 				}
-				if _, err := fmt.Fprintf(s.out, "%s  %-29s  %s\n", word, result.Name, result.Requirement); err != nil {
-					return err
-				}
-				if detail == "" {
-					continue
-				}
-				if _, err := fmt.Fprintf(s.out, "         %s\n", plain(detail)); err != nil {
+				if err := report.tell(s.out, one); err != nil {
 					return err
 				}
 			}
-			if _, err := fmt.Fprintf(s.out, "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped); err != nil {
-				return err
-			}
-			if failed > 0 {
-				return &exitError{code: exitFailed}
-			}
-			return nil
+			return report.end(s.out)
 		},
 	}
 	cmd.Flags().StringVar(&options.Issuer, "issuer", "", "issuer of the tokens that are signed, for signers that sign for one issuer only")

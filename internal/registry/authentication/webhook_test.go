@@ -27,6 +27,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mintmark/mintmark/internal/testserver"
+	"github.com/mintmark/mintmark/webhookconformance"
 )
 
 const (
@@ -157,6 +158,7 @@ func TestAsWebhookOfAKubeAPIServer(t *testing.T) {
 	t.Run("who may ask", func(t *testing.T) { whoMayAsk(t, s, forCluster) })
 	t.Run("a reviewer may", func(t *testing.T) { reviewerMayAsk(t, s, forCluster) })
 	t.Run("bodies", func(t *testing.T) { webhookBodies(t, s, forCluster) })
+	t.Run("conformance", func(t *testing.T) { webhookConforms(t, s, forCluster, "nobodytoken") })
 }
 
 // Asking is creating tokenreviews.authentication.k8s.io, here as well.
@@ -186,6 +188,18 @@ func reviewerMayAsk(t *testing.T, s *testserver.Server, token string) {
 	client := kubeAPIServer(t, clusterConfig(t, s, "nobodytoken"), "v1beta1")
 	if _, ok, err := client.AuthenticateToken(t.Context(), token); !ok || err != nil {
 		t.Error(ok, err)
+	}
+}
+
+// The webhook keeps to what it demands of others, for a token of each kind.
+func webhookConforms(t *testing.T, s *testserver.Server, tokens ...string) {
+	for _, token := range tokens {
+		options := webhookconformance.Options{Token: token, Audience: clusterAudience}
+		for result := range webhookconformance.Run(t.Context(), clusterConfig(t, s, "clustertoken"), options) {
+			if result.Err != nil || result.Skipped != "" {
+				t.Errorf("%s: %v %s", result.Name, result.Err, result.Skipped)
+			}
+		}
 	}
 }
 
