@@ -99,6 +99,12 @@ func (i *issuers) knows(_ context.Context, token string) bool {
 	return ok
 }
 
+// has reports whether an issuer is configured.
+func (i *issuers) has(issuer string) bool {
+	_, ok := i.current.Load().byIssuer[issuer]
+	return ok
+}
+
 // Close ends the background work of the authenticators.
 func (i *issuers) Close() { i.end() }
 
@@ -177,7 +183,7 @@ func (g *generation) Explain(ctx context.Context, token string, notes *reason.Ch
 		err = refusal{reason.With(foreigntoken.Reason(err), err)}
 	case !ok:
 		err = silent(reason.IssuerRefused)
-	case nameless(strings.TrimPrefix(response.User.GetName(), known.prefix)):
+	case foreigntoken.Nameless(strings.TrimPrefix(response.User.GetName(), known.prefix)):
 		err = refusal{errNameless}
 	}
 	g.note(token, notes, err)

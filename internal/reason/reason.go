@@ -42,6 +42,7 @@ const (
 	NamelessUser
 	IssuerRefused
 	IssuerUnavailable
+	ReservedIdentity
 	WebhookRefused
 	WebhookUnavailable
 	CertificateRefused
@@ -88,6 +89,7 @@ var codes = [Count]struct{ name, meaning string }{
 	NamelessUser:         {"NamelessUser", "The credential is good, but its user has no name."},
 	IssuerRefused:        {"IssuerRefused", "The token does not meet the rules that the configuration has for its OpenID Connect issuer."},
 	IssuerUnavailable:    {"IssuerUnavailable", "The keys of the token's OpenID Connect issuer could not be read, so the token could not be checked."},
+	ReservedIdentity:     {"ReservedIdentity", "The user name, a group or an extra key that a token of a trusted issuer gives is reserved for this server."},
 	WebhookRefused:       {"WebhookRefused", "The token webhook refused the token."},
 	WebhookUnavailable:   {"WebhookUnavailable", "No authenticator of this server knows the token, and the token webhook did not answer."},
 	CertificateRefused:   {"CertificateRefused", "The client certificate of the request is not accepted."},
