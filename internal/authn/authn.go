@@ -118,6 +118,12 @@ func New(cfg Config) (_ *Union, err error) {
 // Knows reports whether a token names one of the OpenID Connect issuers, which then alone decide about it.
 func (u *Union) Knows(ctx context.Context, token string) bool { return u.issuers.knows(ctx, token) }
 
+// Configured reports whether the flags or the configuration file name an issuer.
+func (u *Union) Configured(issuer string) bool {
+	_, ok := u.issuers.current.Load().byIssuer[issuer]
+	return ok
+}
+
 // Run reads the configuration file again whenever it changes, until the context ends.
 func (u *Union) Run(ctx context.Context) { u.issuers.Run(ctx) }
 
