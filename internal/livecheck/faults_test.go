@@ -393,6 +393,10 @@ func TestProbe(t *testing.T) {
 		if state := checker.Probe(t.Context(), of); !state.Asked || state.Failure != nil {
 			t.Errorf("%+v", state)
 		}
+		time.Sleep(2 * time.Minute)
+		if state := checker.State(of); state.Asked {
+			t.Errorf("what a cluster said long ago says nothing: %+v", state)
+		}
 		all["east"].now(hangs)
 		if state := checker.Probe(t.Context(), of); state.Failure == nil || all["east"].calls.Load() != 2 {
 			t.Errorf("%+v", state)

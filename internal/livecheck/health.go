@@ -21,8 +21,8 @@ const (
 // health is how the calls to a cluster went. While they are held back, what was to be asked gets the last failure at once. Then
 // one call tries whether the cluster is back.
 type health struct {
-	// asked is whether a call has ended yet.
-	asked bool
+	// at is when the last call ended; zero if none did.
+	at time.Time
 	// last is why the last call failed; nil if it did not.
 	last error
 	// since is when that state began.
@@ -53,16 +53,17 @@ func (h *health) note(now time.Time, f *flight) {
 	case errors.Is(err, errCrowded): // no call was made
 		return
 	case err == nil || aboutTheToken(err):
-		*h = health{asked: true, since: h.since}
-		if h.since.IsZero() {
-			h.since = now
+		since := h.since
+		if h.at.IsZero() || h.last != nil {
+			since = now
 		}
+		*h = health{at: now, since: since}
 		return
 	}
-	if h.last == nil || !h.asked {
+	if h.last == nil {
 		h.since = now
 	}
-	h.asked, h.last = true, err
+	h.at, h.last = now, err
 	if now.Before(h.until) {
 		return // a call that was begun before
 	}

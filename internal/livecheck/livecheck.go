@@ -174,9 +174,12 @@ func secretOf(issuer *v1alpha1.TrustedIssuer) view.Key {
 	return view.Key{Namespace: secret.Namespace, Name: secret.Name}
 }
 
+// stateAge is for how long the end of a call says something about a cluster.
+const stateAge = 2 * time.Minute
+
 // State is what this process knows of the cluster of an issuer.
 type State struct {
-	// Asked is whether the cluster was asked about anything since its secret changed.
+	// Asked is whether the cluster was asked about anything lately, and since its secret changed.
 	Asked bool
 	// Failure is why the last call had no answer; nil if it had one.
 	Failure error
@@ -197,7 +200,8 @@ func (c *Checker) State(issuer *v1alpha1.TrustedIssuer) State {
 	to.mu.Lock()
 	defer to.mu.Unlock()
 	_, notSetUp := errors.AsType[*setupError](to.health.last)
-	return State{Asked: to.health.asked, Failure: to.health.last, NotSetUp: notSetUp, Since: to.health.since}
+	lately := !to.health.at.IsZero() && time.Since(to.health.at) < stateAge
+	return State{Asked: lately, Failure: to.health.last, NotSetUp: notSetUp, Since: to.health.since}
 }
 
 // probeToken is a text that is no token anywhere, so the answer of a cluster that works is a refusal.
