@@ -134,12 +134,6 @@ func (u *Union) Knows(ctx context.Context, token string) bool {
 // Configured reports whether the configuration has an OpenID Connect issuer.
 func (u *Union) Configured(issuer string) bool { return u.issuers.has(issuer) }
 
-// Configured reports whether the flags or the configuration file name an issuer.
-func (u *Union) Configured(issuer string) bool {
-	_, ok := u.issuers.current.Load().byIssuer[issuer]
-	return ok
-}
-
 // Run reads the configuration file again whenever it changes, until the context ends.
 func (u *Union) Run(ctx context.Context) { u.issuers.Run(ctx) }
 
