@@ -56,3 +56,11 @@ func (r *release) compile(ctx context.Context, p platform, dir string) (binary, 
 	}
 	return b, nil
 }
+
+// checkTag compares the version that the toolchain found with the tag that is to be released; "" stands for any.
+func (b binary) checkTag(tag string) error {
+	if tag != "" && b.version != tag {
+		return fmt.Errorf("the commit is built as %s and not as %s: is the tag on another commit, or is it missing in this clone?", b.version, tag)
+	}
+	return nil
+}

@@ -89,8 +89,8 @@ func (r *release) build(ctx context.Context, tag string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if tag != "" && b.version != tag {
-			return fmt.Errorf("the commit is built as %s and not as %s: is the tag on another commit, or is it missing in this clone?", b.version, tag)
+		if err := b.checkTag(tag); err != nil {
+			return err
 		}
 		if err := r.writeBill(b); err != nil {
 			return fmt.Errorf("bill of materials for %s: %w", p, err)
