@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
+	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -24,13 +25,15 @@ type valueless struct{ context.Context }
 
 func withoutValues(ctx context.Context) context.Context { return valueless{ctx} }
 
-// Value knows that reads are not paced, and when they end.
+// Value knows that reads are not paced, when they end, and the event of the review.
 func (v valueless) Value(key any) any {
 	switch key.(type) {
 	case view.UnpacedKey:
 		return true
 	case view.ReadsEndKey:
 		return v.Context.Value(key)
+	case audittrail.EventKey:
+		return v.Context
 	}
 	return nil
 }

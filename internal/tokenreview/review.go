@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
@@ -85,7 +86,7 @@ type Verdict struct {
 	Audiences authenticator.Audiences
 	// Error is why the token is refused, as clients get it.
 	Error string
-	// Reason is the code of the verdict. Undecided comes with an error.
+	// Reason is the code of the verdict. A code of the verdict Undecided comes with an error.
 	Reason reason.Code
 }
 
@@ -163,8 +164,8 @@ func (r *Reviewer) about(ctx context.Context, text string, asked authenticator.A
 	if ok && err == nil && r.Views != nil && !r.Views.Current(begun) {
 		return Verdict{Reason: reason.Undecided}, errOld
 	}
-	if err := NoVerdict(err); err != nil {
-		return Verdict{Reason: reason.Undecided}, err
+	if why := NoVerdict(err); why != nil {
+		return Verdict{Reason: undecided(err)}, why
 	}
 	if err != nil || !ok {
 		return r.refuse(err), nil
@@ -173,6 +174,14 @@ func (r *Reviewer) about(ctx context.Context, text string, asked authenticator.A
 		return Verdict{Reason: reason.Undecided}, apierrors.NewInternalError(errors.New("error validating audiences"))
 	}
 	return Verdict{User: response.User, Audiences: response.Audiences, Reason: reason.Accepted}, nil
+}
+
+// undecided returns the reason code for an error without a verdict.
+func undecided(err error) reason.Code {
+	if code := reason.Of(err); code.Verdict() == v1alpha1.VerdictUndecided {
+		return code
+	}
+	return reason.Undecided
 }
 
 // ask asks the authenticator, and for the checks if they are to be noted.

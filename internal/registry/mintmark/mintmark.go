@@ -11,10 +11,11 @@ import (
 
 // Config is what the resources need of the rest of the server.
 type Config struct {
-	SigningKeys SigningKeys
-	Revocations Revocations
-	Explainer   Explainer
-	Reviewer    Reviewer
+	SigningKeys    SigningKeys
+	Revocations    Revocations
+	Explainer      Explainer
+	TrustedIssuers TrustedIssuers
+	Reviewer       Reviewer
 }
 
 // Storage returns the API group mintmark.io.
@@ -27,10 +28,16 @@ func Storage(getter generic.RESTOptionsGetter, cfg Config) (registry.Group, erro
 	if err != nil {
 		return registry.Group{}, err
 	}
+	issuers, issuerStatus, err := newTrustedIssuers(getter, cfg.TrustedIssuers)
+	if err != nil {
+		return registry.Group{}, err
+	}
 	return registry.Group{Version: mintmarkv1alpha1.SchemeGroupVersion, Resources: map[string]rest.Storage{
-		"signingkeys":       keys,
-		"tokenrevocations":  revocations,
-		"tokenexplanations": newTokenExplanations(cfg.Explainer),
-		"tokenreviewlists":  newTokenReviewLists(cfg.Reviewer),
+		"signingkeys":           keys,
+		"tokenrevocations":      revocations,
+		"tokenexplanations":     newTokenExplanations(cfg.Explainer),
+		"trustedissuers":        issuers,
+		"trustedissuers/status": issuerStatus,
+		"tokenreviewlists":      newTokenReviewLists(cfg.Reviewer),
 	}}, nil
 }
