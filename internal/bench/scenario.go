@@ -51,6 +51,14 @@ func scenarios() []scenario {
 			bodies: newTokens, check: accepted, fresh: true, impossible: signsOtherwise,
 		},
 		{
+			id: "ListWarm", title: "list of 100 reviews, warm", what: "TokenReviewList of the same good token a hundred times, again and again: 100 × `authenticated: true`. The figures are those of the list; for one token, divide by 100",
+			path: reviewLists, bodies: listsOf(func(ctx context.Context, s *site, _ int) ([][]byte, error) { return oneReview(ctx, s, 1) }), check: acceptedAll,
+		},
+		{
+			id: "ListNew", title: "list of 100 reviews, new tokens (ES256)", what: "TokenReviewList of a hundred good tokens that were never seen before: 100 × `authenticated: true`. The figures are those of the list",
+			path: reviewLists, bodies: listsOf(newTokens), check: acceptedAll, fresh: true, impossible: signsOtherwise,
+		},
+		{
 			id: "ReviewShapeless", title: "review, wrong shape", what: "TokenReview of 48 random letters, other ones each time: refused",
 			bodies: shapeless, check: refused, fresh: true,
 		},
