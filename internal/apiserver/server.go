@@ -65,8 +65,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	revoked := revocation.NewSet()
+	trusted := newTrustedIssuers(cfg, keys)
+	held.add(trusted.Close)
 	openShift := newOpenShift(cfg, keys, index, revoked, oauthClient)
-	views := newViews(stored.client, cfg.MaxStaleness, index, roles, revoked, keys, openShift)
+	views := newViews(stored.client, cfg.MaxStaleness, index, roles, revoked, trusted, keys, openShift)
+	renewTrustedIssuers(trusted, stored, views.set)
 	views.set.LimitReads(cfg.Server.MaxMutatingRequestsInFlight)
 	generic, err := newGenericConfig(cfg, endpoint, stored.options, views)
 	if err != nil {
@@ -80,11 +83,12 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	generic.AddReadyzChecks(stored.checks...)
 
 	// The decisions: who calls, what the caller may do, which token is issued, and whose a token is.
-	union, err := newAuthenticators(cfg, endpoint.files.CAFile, keys, index, revoked, openShift, client, generic)
+	union, err := newAuthenticators(cfg, endpoint.files.CAFile, keys, index, revoked, trusted, openShift, client, generic)
 	if err != nil {
 		return nil, err
 	}
 	held.add(union.Close)
+	trusted.Configured, trusted.ServerID = union.Configured, generic.APIServerID
 	authorization := authorizationConfig(cfg, index, roles)
 	authorizer, err := authz.New(authorization)
 	if err != nil {
@@ -141,7 +145,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	// The work besides requests.
 	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
-	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, transports.watchEnd.run}
+	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, trusted.Run, transports.watchEnd.run}
 	keyController, err := newKeyController(ground, cfg.Tokens, self)
 	if err != nil {
 		return nil, err
