@@ -112,6 +112,7 @@ conditions: [{type: Ready, status: "False", reason: Unreachable, message: down, 
 			Want: "{metadata: {generation: 3, labels: {a: b}}, spec: {audiences: [vault]}, status: {observedGeneration: 3}}",
 		},
 		testserver.Step{Request: "PATCH " + trustedIssuers + "/east/status", Headers: merged, Status: 422, Body: "{status: {conditions: [{type: Ready}]}}"},
+		testserver.Step{Request: "PATCH " + trustedIssuers + "/east", Headers: merged, Status: 422, Body: "{metadata: {finalizers: [a.example/b]}}"},
 		testserver.Step{Request: "PUT " + trustedIssuers + "/none", Status: 404, Body: strings.ReplaceAll(object(""), "east", "none")},
 		testserver.Step{
 			Request: "GET " + trustedIssuers, Headers: []string{"Accept: application/json;as=Table;v=v1;g=meta.k8s.io"}, Status: 200,
@@ -124,7 +125,8 @@ conditions: [{type: Ready, status: "False", reason: Unreachable, message: down, 
 		t.Errorf("the row is %s", got)
 	}
 	admin.Run(
-		testserver.Step{Request: "DELETE " + trustedIssuers + "/east", Status: 200},
+		testserver.Step{Request: "DELETE " + trustedIssuers + "/east?propagationPolicy=Foreground", Status: 200},
+		testserver.Step{Request: "GET " + trustedIssuers + "/east", Status: 404},
 		testserver.Step{Request: "POST " + trustedIssuers, Status: 201, Body: "{metadata: {generateName: again-}, spec: " + trusted("https://east.example", "") + "}"},
 		testserver.Step{Request: "DELETE " + trustedIssuers, Status: 200},
 	)
