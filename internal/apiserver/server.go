@@ -65,7 +65,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	revoked := revocation.NewSet()
-	trusted := newTrustedIssuers(cfg, keys)
+	calls := newObjectCalls(cfg)
+	live := newLiveCheck(cfg, calls, index)
+	trusted := newTrustedIssuers(cfg, keys, calls, live)
 	held.add(trusted.Close)
 	openShift := newOpenShift(cfg, keys, index, revoked, oauthClient)
 	views := newViews(stored.client, cfg.MaxStaleness, index, roles, revoked, trusted, keys, openShift)
@@ -108,7 +110,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
-	}, Explainer: &explanation.Explainer{Reviewer: reviewer}, TrustedIssuers: trustedIssuers(keys, union, authorizer)}
+	}, Explainer: &explanation.Explainer{Reviewer: reviewer}, TrustedIssuers: trustedIssuers(trusted, keys, union, authorizer)}
 	groups, err := newGroups(generic.RESTOptionsGetter, cfg.EventTTL, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
@@ -150,13 +152,17 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	issuerStatus, err := newIssuerStatus(trusted, self)
+	if err != nil {
+		return nil, err
+	}
 	requests, err := certificateRequests(cfg.ClusterSigning, ground, views, authorizer)
 	if err != nil {
 		return nil, err
 	}
 	whenReady := []service{freeMemory, ground.resealSecrets, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
-		Index: index, Roles: roles, Signer: keys.legacySigner(), SigningKeys: keyController, Revocations: revocations, Certificates: requests,
+		Index: index, Roles: roles, Signer: keys.legacySigner(), SigningKeys: keyController, Revocations: revocations, Certificates: requests, TrustedIssuers: issuerStatus,
 		ConfigMaps: views.configMaps, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
