@@ -106,15 +106,20 @@ func (i *Issuers) Run(ctx context.Context) {
 	if i.View.WaitForSync(ctx) != nil {
 		return
 	}
+	i.startSchedule()
+	<-ctx.Done()
+	i.Close()
+}
+
+// startSchedule has the keys of all issuers read within the time between two reads, and those of new ones soon.
+func (i *Issuers) startSchedule() {
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.begun = true
 	i.byURL.Range(func(_, known any) bool {
 		known.(*issuer).keys.schedule(rand.N(refreshEvery))
 		return true
 	})
-	i.mu.Unlock()
-	<-ctx.Done()
-	i.Close()
 }
 
 // Close ends all reading of keys.
