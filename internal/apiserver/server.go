@@ -65,7 +65,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	revoked := revocation.NewSet()
-	trusted := newTrustedIssuers(cfg, keys)
+	calls := newObjectCalls(cfg)
+	live := newLiveCheck(cfg, calls, index)
+	trusted := newTrustedIssuers(cfg, keys, calls, live)
 	held.add(trusted.Close)
 	openShift := newOpenShift(cfg, keys, index, revoked, oauthClient)
 	views := newViews(stored.client, cfg.MaxStaleness, index, roles, revoked, trusted, keys, openShift)
