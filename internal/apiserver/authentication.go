@@ -58,6 +58,7 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 			LegacyLookup: cfg.Tokens.Lookup,
 			MarkUsed:     markUsed(client),
 			CacheBytes:   given.CacheBytes,
+			Now:          cfg.now(),
 		}),
 		Issuers: authn.IssuersConfig{
 			File:          given.ConfigurationFile,
@@ -68,6 +69,7 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 			CacheBytes:    given.CacheBytes,
 		},
 		Revocations: revoked,
+		Now:         cfg.now(),
 		Signer:      certificateSigner(own, cfg.ClusterSigning.CertFile),
 
 		Webhook:   given.Webhook,

@@ -48,6 +48,7 @@ type Options struct {
 	tokenCache resource.QuantityValue
 	// anonymous is the flag --anonymous-auth, which excludes the field of that name in the file of --authentication-config.
 	anonymous *pflag.Flag
+	ephemeral ephemeralFlags
 }
 
 // New returns the options with the values that they have without flags. This is the one place for defaults: flags are
@@ -108,6 +109,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
 		"http2-max-streams-per-connection", "permit-port-sharing", "permit-address-sharing", "disable-http2-serving")
 	o.addServerFlags(groups.FlagSet("server"))
+	o.addEphemeralFlags(groups.FlagSet("testing"), groups.FlagSet("server"), groups.FlagSet("serving"))
 	o.addStorageFlags(groups.FlagSet("storage"))
 	o.config.Audit.AddFlags(groups.FlagSet("audit"))
 	o.config.Tracing.AddFlags(groups.FlagSet("tracing"))
@@ -178,6 +180,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	}
 	errs = append(errs, o.validate()...)
 	errs = append(errs, o.validateFiles()...)
+	errs = append(errs, o.validateEphemeral()...)
 	authorizers, err := o.authorization.authorizers(o.config.Serving.BindAddress)
 	if err != nil {
 		errs = append(errs, err)
@@ -195,6 +198,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	if err := errors.Join(errs...); err != nil {
 		return apiserver.Config{}, err
 	}
+	o.applyEphemeral()
 	cfg := o.config
 	server := *o.config.Server
 	server.ExternalHost = host
