@@ -24,6 +24,7 @@ var callers = map[string]string{
 	"internal/bench/":                      "a program of its own",
 	"faults/":                              "a program of its own",
 	"internal/conformance/":                "for tests only",
+	"mintmarktest/":                        "for tests only",
 	"internal/testserver/":                 "for tests only",
 }
 
