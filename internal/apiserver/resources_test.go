@@ -79,6 +79,7 @@ var facts = map[string]fact{
 
 	"mintmark.io/signingkeys":       {secret: true, escalates: writing},
 	"mintmark.io/tokenexplanations": {secret: true, escalates: writing},
+	"mintmark.io/tokenreviewevents": {secret: true, escalates: writing},
 	"mintmark.io/tokenrevocations":  {secret: true, escalates: writing},
 
 	"oauth.openshift.io/oauthaccesstokens":         {secret: true, escalates: everyVerb},

@@ -104,7 +104,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
-	}, Explainer: &explanation.Explainer{Reviewer: reviewer}}
+	}, Explainer: &explanation.Explainer{Reviewer: reviewer}, Feed: newFeed(views, index, revoked, keys, openShift, union.Configuration)}
 	groups, err := newGroups(generic.RESTOptionsGetter, cfg.EventTTL, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err

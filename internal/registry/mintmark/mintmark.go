@@ -14,6 +14,7 @@ type Config struct {
 	SigningKeys SigningKeys
 	Revocations Revocations
 	Explainer   Explainer
+	Feed        Feed
 }
 
 // Storage returns the API group mintmark.io.
@@ -30,5 +31,6 @@ func Storage(getter generic.RESTOptionsGetter, cfg Config) (registry.Group, erro
 		"signingkeys":       keys,
 		"tokenrevocations":  revocations,
 		"tokenexplanations": newTokenExplanations(cfg.Explainer),
+		"tokenreviewevents": newTokenReviewEvents(cfg.Feed),
 	}}, nil
 }
