@@ -25,8 +25,10 @@ import (
 const (
 	// callTimeout is more than a server takes to say that the store does not answer.
 	callTimeout = 5 * time.Second
-	core        = "/api/v1/namespaces/default/"
-	own         = "/apis/mintmark.io/v1alpha1/"
+	// tokenLife is the shortest there may be. A token's revocation is kept as long.
+	tokenLife = 10 * time.Minute
+	core      = "/api/v1/namespaces/default/"
+	own       = "/apis/mintmark.io/v1alpha1/"
 )
 
 // client calls one server. It never repeats a call: whether a call was answered is what is looked at.
@@ -93,40 +95,52 @@ func (c *client) ready(ctx context.Context) error {
 	return c.call(ctx, http.MethodGet, "/readyz", nil, nil)
 }
 
-// call sends a request as the administrator and reads the answer.
+// call sends a request as the administrator and decodes the answer.
 func (c *client) call(ctx context.Context, method, path string, in, out any) error {
+	text, err := c.do(ctx, method, path, in)
+	if err != nil || out == nil {
+		return err
+	}
+	return json.Unmarshal(text, out)
+}
+
+// text returns what a path answers.
+func (c *client) text(ctx context.Context, path string) (string, error) {
+	text, err := c.do(ctx, http.MethodGet, path, nil)
+	return string(text), err
+}
+
+// do sends a request as the administrator and reads the answer.
+func (c *client) do(ctx context.Context, method, path string, in any) ([]byte, error) {
 	var body io.Reader = http.NoBody
 	if in != nil {
 		text, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body = bytes.NewReader(text)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+adminToken)
 	request.Header.Set("Content-Type", "application/json")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }() // it was read
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if response.StatusCode >= http.StatusBadRequest {
 		var status metav1.Status
 		_ = json.Unmarshal(text, &status) // an answer that is no Status has no message
-		return &refusal{response.StatusCode, status.Message}
+		return nil, &refusal{response.StatusCode, status.Message}
 	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(text, out)
+	return text, nil
 }
 
 func (c *client) createAccount(ctx context.Context, name string) (types.UID, error) {
@@ -152,7 +166,8 @@ func (c *client) remove(ctx context.Context, resource, name string) error {
 
 // issue requests a token, bound to a pod if one is named.
 func (c *client) issue(ctx context.Context, account, pod string, uid types.UID) (string, error) {
-	request := &authenticationv1.TokenRequest{}
+	life := int64(tokenLife.Seconds())
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &life}}
 	if pod != "" {
 		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod, UID: uid}
 	}

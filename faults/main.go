@@ -5,6 +5,7 @@
 //	go run ./faults -seed 7 -for 90s     a run that is repeated
 //	go run ./faults -only pause,leader   some faults
 //	go run ./faults -plant lost-write    a planted bug, which a check must find
+//	go run ./faults -long 20m            no faults but restarts, and the servers must not grow
 //
 // The last lines are the report. The exit code is 0 when no answer broke the model, 1 when one did, 2 when the run could not
 // be carried out.
@@ -37,6 +38,8 @@ type options struct {
 	only   string
 	plant  string
 	keep   bool
+	// long is the length of a run without faults but restarts; 0 is one with faults.
+	long time.Duration
 }
 
 func main() {
@@ -60,6 +63,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) int {
 	fs.StringVar(&opts.binary, "binary", "", "the server; built from the working directory's module if not given")
 	fs.StringVar(&opts.only, "only", "", "names of the faults to inject, comma separated: "+strings.Join(faultNames(), ", ")+", "+embeddedScenario)
 	fs.StringVar(&opts.plant, "plant", "", "a bug that the servers seem to have: "+strings.Join(plantNames(), ", "))
+	fs.DurationVar(&opts.long, "long", 0, "instead of injecting faults, work for that long with rotations, revocations and restarts, and see whether a server grows")
 	fs.BoolVar(&opts.keep, "keep", false, "keep the directory with the logs")
 	if err := fs.Parse(args); err != nil {
 		return exitBroken
@@ -102,6 +106,9 @@ func carryOut(ctx context.Context, opts options, log io.Writer) (*report, error)
 		}
 	}
 	r := newReport(opts.seed, log)
+	if opts.long > 0 {
+		return r, runLong(ctx, opts, dir, r)
+	}
 	if len(chosen.replicated) > 0 {
 		err = runReplicated(ctx, opts, chosen.replicated, plant, filepath.Join(dir, "replicated"), r)
 	}

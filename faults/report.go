@@ -24,6 +24,8 @@ type report struct {
 	faults     map[string]int64
 	violations []string
 	skipped    []string
+	// after prints what there is besides; nil if there is nothing.
+	after func(io.Writer)
 }
 
 func newReport(seed int64, log io.Writer) *report {
@@ -88,6 +90,9 @@ func (r *report) print(out io.Writer) {
 	}
 	fmt.Fprintln(out, "operations checked:")
 	printCounts(out, r.counts)
+	if r.after != nil {
+		r.after(out)
+	}
 	for _, v := range r.violations[:min(len(r.violations), shownViolations)] {
 		fmt.Fprintln(out, "violation:", v)
 	}

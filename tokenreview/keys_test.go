@@ -103,9 +103,11 @@ func TestKeys(t *testing.T) {
 	if got := f.count(); got != 1 || client.Stats().Refused != 12 {
 		t.Errorf("%d reviews, %d refused without", got, client.Stats().Refused)
 	}
+	d.mu.Lock()
 	if d.reads != 1 {
 		t.Errorf("the keys were read %d times in a moment", d.reads)
 	}
+	d.mu.Unlock()
 	// A new key is read when the pace allows it.
 	d.add(t, "two")
 	next := d.sign(t, "two", "two", claims)

@@ -47,9 +47,9 @@ type mark struct {
 }
 
 const (
-	// lag is how long after an event a review may still be answered by a replica that does not know of it. Mintmark's replicas have
-	// no verdicts from memory that is older than their --max-staleness, ten seconds unless it is set.
-	lag = int64(30 * time.Second)
+	// lag is how long after an event a review may still be answered by a replica that does not know of it. A replica of Mintmark gives
+	// no verdicts from memory that is older than its --max-staleness, thirty seconds unless it is set.
+	lag = int64(time.Minute)
 	// maxMarks bounds the marks. If there are more, all verdicts end.
 	maxMarks   = 1 << 16
 	firstSweep = 1 << 10

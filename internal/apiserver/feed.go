@@ -10,11 +10,14 @@ import (
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/feed"
 	"github.com/mintmark/mintmark/internal/revocation"
+	"github.com/mintmark/mintmark/internal/trustedissuer"
 )
 
 // newFeed returns the feed of tokenreviewevents. Its sources are all views by which reviews are decided. configuration returns the
 // digest of what is configured besides keys.
-func newFeed(views *views, index *boundobject.Index, revoked *revocation.Set, keys *keys, openShift *openShift, configuration func() string) *feed.Feed {
+func newFeed(views *views, index *boundobject.Index, revoked *revocation.Set, trusted *trustedissuer.Issuers, keys *keys, openShift *openShift,
+	configuration func() string,
+) *feed.Feed {
 	f := feed.New(feed.Config{
 		Views: views.set, Issuers: keys.issuers, Now: time.Now,
 		Configuration: func() string {
@@ -26,6 +29,7 @@ func newFeed(views *views, index *boundobject.Index, revoked *revocation.Set, ke
 	})
 	f.FollowObjects(index)
 	f.FollowRevocations(revoked)
+	f.FollowIssuers(trusted.View)
 	f.FollowKeys(views.keys)
 	if openShift != nil {
 		f.FollowOAuth(openShift.index)

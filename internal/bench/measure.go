@@ -124,7 +124,11 @@ func (t *trial) station(name, url string, s *site, roots *tls.Config) (*station,
 		config.Certificates = []tls.Certificate{*s.certificate}
 	}
 	c, err := newClient(url+t.scenario.pathAt(s), t.scenario.header(s), config, t.protocol, t.workers)
-	return &station{name: name, site: s, client: c}, err
+	if err != nil {
+		return nil, err
+	}
+	c.status = t.scenario.status
+	return &station{name: name, site: s, client: c}, nil
 }
 
 // all are the floor and the others, in the order in which they have their turns.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,10 @@ type scenario struct {
 	what string
 	// path is where it is sent. Nil means the TokenReviews.
 	path func(*site) string
+	// caller returns the token of the caller. Nil means the account that may do all of this.
+	caller func(*site) string
+	// status is the code of the answers. 0 means those of success.
+	status int
 	// byCertificate says that the caller has a client certificate, and no token.
 	byCertificate bool
 	// fresh says that every request has a body of its own.
@@ -79,6 +84,16 @@ func scenarios() []scenario {
 			},
 		},
 		{
+			id: "ReviewForbidden", title: "review, caller without the right", what: "as the first, but the caller is an account that may not review tokens: 403",
+			bodies: oneReview, check: failed(http.StatusForbidden), status: http.StatusForbidden,
+			caller: func(s *site) string { return s.subject },
+		},
+		{
+			id: "ReviewUnauthorized", title: "review, caller with a bad token", what: "as the first, but the caller's own token is 48 letters that no server knows: 401",
+			bodies: oneReview, check: failed(http.StatusUnauthorized), status: http.StatusUnauthorized,
+			caller: func(*site) string { return strings.Repeat("none", 12) },
+		},
+		{
 			id: "ReviewOpaque", title: "review, warm, opaque token", what: "as the first, but of an access token of OpenShift, where OpenShift's API has it reviewed (`--server-flag=--openshift-api`)",
 			path:   func(*site) string { return opaqueReviewPath },
 			bodies: oneOpaqueReview, check: acceptedOpaque,
@@ -99,7 +114,11 @@ func (sc scenario) header(s *site) http.Header {
 		"Content-Type": {"application/json"},
 		"User-Agent":   {"mintmark-bench"},
 	}
-	if !sc.byCertificate {
+	switch {
+	case sc.byCertificate:
+	case sc.caller != nil:
+		header.Set("Authorization", "Bearer "+sc.caller(s))
+	default:
 		header.Set("Authorization", "Bearer "+s.caller)
 	}
 	return header
@@ -240,4 +259,15 @@ func issued(_ *site, body []byte) error {
 		return errNoRequest
 	}
 	return nil
+}
+
+// failed returns the check of an answer that is a Status with a code.
+func failed(code int32) func(*site, []byte) error {
+	return func(_ *site, body []byte) error {
+		var answer metav1.Status
+		if json.Unmarshal(body, &answer) != nil || answer.Code != code {
+			return fmt.Errorf("the answer is no Status with the code %d", code)
+		}
+		return nil
+	}
 }

@@ -21,16 +21,16 @@ func (f *Feed) FollowObjects(index *boundobject.Index) {
 	Follow(f, index.ServiceAccounts, bound("serviceaccounts", func(a *boundobject.ServiceAccount) (types.UID, time.Time) { return a.UID, a.Deletion }))
 	Follow(f, index.Pods, bound("pods", func(p *boundobject.Pod) (types.UID, time.Time) { return p.UID, p.Deletion }))
 	Follow(f, index.Nodes, bound("nodes", func(n *boundobject.Node) (types.UID, time.Time) { return n.UID, n.Deletion }))
-	secrets := bound("secrets", func(s *boundobject.Secret) (types.UID, time.Time) { return s.UID, s.Deletion })
-	Follow(f, index.Secrets, func(c view.Change[boundobject.Secret]) []*v1alpha1.TokenReviewEvent {
-		if events := secrets(c); events != nil {
-			return events
-		}
-		if c.Before == nil || !spoilt(c.Before, c.After) {
-			return nil
-		}
-		return ended("secrets", c.Key, c.Before.UID)
-	})
+	Follow(f, index.Secrets, ofSecret)
+}
+
+var boundSecrets = bound("secrets", func(s *boundobject.Secret) (types.UID, time.Time) { return s.UID, s.Deletion })
+
+func ofSecret(c view.Change[boundobject.Secret]) []*v1alpha1.TokenReviewEvent {
+	if events := boundSecrets(c); events != nil || c.Before == nil || !spoilt(c.Before, c.After) {
+		return events
+	}
+	return ended("secrets", c.Key, c.Before.UID)
 }
 
 // spoilt reports whether a changed secret has another token than before, or one that is accepted no more.
@@ -69,33 +69,39 @@ func ended(resource string, key view.Key, uid types.UID) []*v1alpha1.TokenReview
 
 // FollowRevocations has the feed tell of new revocations. A revocation that is removed ends no verdict of a good token.
 func (f *Feed) FollowRevocations(revoked *revocation.Set) {
-	Follow(f, revoked.View, func(c view.Change[revocation.Record]) []*v1alpha1.TokenReviewEvent {
-		made, ok := c.Object.(*v1alpha1.TokenRevocation)
-		if !ok || c.Before != nil || made.Spec.ClientCertificate != nil {
-			return nil // one that a list brought is among everything
-		}
-		spec := made.Spec.DeepCopy()
-		spec.Token, spec.Reason = "", ""
-		return []*v1alpha1.TokenReviewEvent{{Revocation: spec}}
-	})
+	Follow(f, revoked.View, ofRevocation)
+}
+
+func ofRevocation(c view.Change[revocation.Record]) []*v1alpha1.TokenReviewEvent {
+	made, ok := c.Object.(*v1alpha1.TokenRevocation)
+	if !ok || c.Before != nil || made.Spec.ClientCertificate != nil {
+		return nil // one that a list brought is among everything
+	}
+	spec := made.Spec.DeepCopy()
+	spec.Token, spec.Reason = "", ""
+	return []*v1alpha1.TokenReviewEvent{{Revocation: spec}}
 }
 
 // FollowOAuth has the feed tell of OpenShift's access tokens, and of the users, groups and clients that decide about them.
 func (f *Feed) FollowOAuth(index *oauth.Index) {
-	Follow(f, index.AccessTokens, func(c view.Change[oauth.AccessToken]) []*v1alpha1.TokenReviewEvent {
-		if c.Before == nil || c.After != nil && sameToken(*c.Before, *c.After) {
-			return nil
-		}
-		return ended("oauthaccesstokens", c.Key, "")
-	})
-	Follow(f, index.Users, func(c view.Change[oauth.User]) []*v1alpha1.TokenReviewEvent {
-		if c.Before == nil || c.After != nil && *c.Before == *c.After {
-			return nil
-		}
-		return ended("users", c.Key, types.UID(c.Before.UID))
-	})
+	Follow(f, index.AccessTokens, ofAccessToken)
+	Follow(f, index.Users, ofUser)
 	Follow(f, index.Groups, changed[oauth.Group]("groups"))
 	Follow(f, index.Clients, changed[oauth.Client]("oauthclients"))
+}
+
+func ofAccessToken(c view.Change[oauth.AccessToken]) []*v1alpha1.TokenReviewEvent {
+	if c.Before == nil || c.After != nil && sameToken(*c.Before, *c.After) {
+		return nil
+	}
+	return ended("oauthaccesstokens", c.Key, "")
+}
+
+func ofUser(c view.Change[oauth.User]) []*v1alpha1.TokenReviewEvent {
+	if c.Before == nil || c.After != nil && *c.Before == *c.After {
+		return nil
+	}
+	return ended("users", c.Key, types.UID(c.Before.UID))
 }
 
 // sameToken reports whether a token stands for the same as before. A use moves its idle deadline.
@@ -122,4 +128,20 @@ func (f *Feed) FollowKeys(keys *view.View[*v1alpha1.SigningKey]) {
 		f.announce()
 		return nil
 	})
+}
+
+// FollowIssuers has the feed tell of trusted issuers that are trusted no more, or in another way. A change of their status is none.
+func (f *Feed) FollowIssuers(issuers *view.View[*v1alpha1.TrustedIssuer]) {
+	Follow(f, issuers, ofIssuer)
+}
+
+func ofIssuer(c view.Change[*v1alpha1.TrustedIssuer]) []*v1alpha1.TokenReviewEvent {
+	if c.Before == nil {
+		return nil
+	}
+	before := *c.Before
+	if c.After != nil && (*c.After).UID == before.UID && (*c.After).Generation == before.Generation {
+		return nil
+	}
+	return []*v1alpha1.TokenReviewEvent{{Issuer: before.Spec.URL}}
 }

@@ -29,6 +29,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&TokenRevocation{}, &TokenRevocationList{},
 		&TokenExplanation{},
 		&TokenReviewEvent{}, &TokenReviewEventList{},
+		&TrustedIssuer{}, &TrustedIssuerList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

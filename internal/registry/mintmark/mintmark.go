@@ -11,10 +11,11 @@ import (
 
 // Config is what the resources need of the rest of the server.
 type Config struct {
-	SigningKeys SigningKeys
-	Revocations Revocations
-	Explainer   Explainer
-	Feed        Feed
+	SigningKeys    SigningKeys
+	Revocations    Revocations
+	Explainer      Explainer
+	TrustedIssuers TrustedIssuers
+	Feed           Feed
 }
 
 // Storage returns the API group mintmark.io.
@@ -27,10 +28,16 @@ func Storage(getter generic.RESTOptionsGetter, cfg Config) (registry.Group, erro
 	if err != nil {
 		return registry.Group{}, err
 	}
+	issuers, issuerStatus, err := newTrustedIssuers(getter, cfg.TrustedIssuers)
+	if err != nil {
+		return registry.Group{}, err
+	}
 	return registry.Group{Version: mintmarkv1alpha1.SchemeGroupVersion, Resources: map[string]rest.Storage{
-		"signingkeys":       keys,
-		"tokenrevocations":  revocations,
-		"tokenexplanations": newTokenExplanations(cfg.Explainer),
-		"tokenreviewevents": newTokenReviewEvents(cfg.Feed),
+		"signingkeys":           keys,
+		"tokenrevocations":      revocations,
+		"tokenexplanations":     newTokenExplanations(cfg.Explainer),
+		"tokenreviewevents":     newTokenReviewEvents(cfg.Feed),
+		"trustedissuers":        issuers,
+		"trustedissuers/status": issuerStatus,
 	}}, nil
 }
