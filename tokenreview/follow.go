@@ -63,7 +63,7 @@ func (f *follower) run(ctx context.Context) {
 		case proved:
 			pause, absence = firstPause, firstAbsence
 		}
-		if wait == 0 && (!proved || errors.Is(err, errExpired)) {
+		if wait == 0 {
 			wait = pause
 			pause = min(2*pause, longestPause)
 		}
