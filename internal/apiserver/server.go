@@ -112,6 +112,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens, cfg.now()), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: cfg.now(),
 	}, Explainer: &explanation.Explainer{Reviewer: reviewer, Now: cfg.now()}, TrustedIssuers: trustedIssuers(trusted, keys, union, authorizer)}
+	own.Feed = newFeed(views, index, revoked, trusted, keys, openShift, union.Configuration)
 	groups, err := newGroups(generic.RESTOptionsGetter, cfg.EventTTL, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
