@@ -131,8 +131,11 @@ func (u *Union) Knows(ctx context.Context, token string) bool {
 	return u.issuers.knows(ctx, token) || u.trusted != nil && u.trusted.Knows(ctx, token)
 }
 
-// Configured reports whether the configuration has an OpenID Connect issuer.
-func (u *Union) Configured(issuer string) bool { return u.issuers.has(issuer) }
+// Configured reports whether the flags or the configuration file name an issuer.
+func (u *Union) Configured(issuer string) bool {
+	_, ok := u.issuers.current.Load().byIssuer[issuer]
+	return ok
+}
 
 // Run reads the configuration file again whenever it changes, until the context ends.
 func (u *Union) Run(ctx context.Context) { u.issuers.Run(ctx) }

@@ -99,12 +99,6 @@ func (i *issuers) knows(_ context.Context, token string) bool {
 	return ok
 }
 
-// has reports whether an issuer is configured.
-func (i *issuers) has(issuer string) bool {
-	_, ok := i.current.Load().byIssuer[issuer]
-	return ok
-}
-
 // Close ends the background work of the authenticators.
 func (i *issuers) Close() { i.end() }
 

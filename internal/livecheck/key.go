@@ -1,7 +1,6 @@
 package livecheck
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -19,19 +18,17 @@ func newHashKey() (k hashKey) {
 	return k
 }
 
+// usualQuestion is a length within which a token and its audiences usually are.
+const usualQuestion = 2 << 10
+
 // of returns the key of a question: of the target, the token and the audiences in their order, each with its length.
 func (k *hashKey) of(target uint64, token string, audiences authenticator.Audiences) cache.Key {
-	hash := hmac.New(sha256.New, k[:])
-	var number [8]byte
-	write := func(n uint64, text string) {
-		binary.BigEndian.PutUint64(number[:], n)
-		_, _ = hash.Write(number[:]) // never fails
-		_, _ = hash.Write([]byte(text))
-	}
-	write(target, "")
-	write(uint64(len(token)), token)
+	var stack [usualQuestion]byte
+	text := append(stack[:0], k[:]...)
+	text = binary.BigEndian.AppendUint64(text, target)
+	text = append(binary.BigEndian.AppendUint64(text, uint64(len(token))), token...)
 	for _, audience := range audiences {
-		write(uint64(len(audience)), audience)
+		text = append(binary.BigEndian.AppendUint64(text, uint64(len(audience))), audience...)
 	}
-	return cache.Key(hash.Sum(nil))
+	return sha256.Sum256(text)
 }

@@ -128,18 +128,19 @@ func agree(issuer *v1alpha1.TrustedIssuer, asked authenticator.Audiences, verifi
 	if kubernetes := issuer.Spec.Kubernetes; kubernetes != nil {
 		prefix = kubernetes.Prefix
 	}
-	confirmed := *verified
-	confirmed.Audiences = said.audiences.Intersect(asked) // in the order of those asked for
+	audiences := said.audiences.Intersect(asked) // in the order of those asked for
 	switch {
 	case prefix+said.username != verified.User.GetName():
 		return nil, reason.New(reason.LiveCheckDisagrees, "the token's cluster says that it is another user's")
 	case verified.User.GetUID() != "" && said.uid != verified.User.GetUID():
 		return nil, reason.New(reason.LiveCheckDisagrees, "the token's cluster says that its user has another uid")
 	// A server that does not know audiences leaves them out. The token may then be good for another audience alone.
-	case len(asked) > 0 && len(confirmed.Audiences) == 0:
+	case len(asked) > 0 && len(audiences) == 0:
 		return nil, reason.New(reason.LiveCheckDisagrees, "the token's cluster does not say that it is good for one of the audiences")
+	case len(audiences) == len(asked):
+		return verified, nil
 	}
-	return &confirmed, nil
+	return &authenticator.Response{Audiences: audiences, User: verified.User}, nil
 }
 
 // answer returns a cluster's answer, cached or new.

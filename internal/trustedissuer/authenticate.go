@@ -111,6 +111,9 @@ func (i *Issuers) check(ctx context.Context, of *issuer, token string, notes *re
 		return nil, err
 	}
 	found.audiences = i.goodFor(of, found.of)
+	if slices.Equal(found.audiences, found.of) {
+		found.of = found.audiences // they are in memory once
+	}
 	return found, nil
 }
 
@@ -151,14 +154,11 @@ func (i *Issuers) confirm(ctx context.Context, token string, known *verdict, ver
 	if i.LiveCheck == nil {
 		return nil, refusal{errNoLiveCheck}
 	}
-	response, err := i.LiveCheck.Confirm(ctx, known.issuer.object, token, verified.Audiences, verified)
-	if notes != nil {
-		notes.Note("liveCheck", err, "the cluster of the issuer confirms the token", reason.Of(err).Meaning())
-	}
+	response, err := i.LiveCheck.Confirm(ctx, known.issuer.object, token, verified.Audiences, verified, notes)
 	if err != nil {
 		return nil, refusal{err}
 	}
 	return response, nil
 }
 
-var errNoLiveCheck = reason.New(reason.IssuerUnavailable, "the issuer's cluster can't be asked about the token: this server makes no live checks")
+var errNoLiveCheck = reason.New(reason.LiveCheckNotSetUp, "the issuer's cluster can't be asked about the token: this server makes no live checks")

@@ -49,6 +49,16 @@ func (i *Issuers) Facts(name string) (facts Facts, ok bool) {
 	return facts, true
 }
 
+// Holder returns the name of an object with a URL, the one that is used if there are several; empty if there is none.
+func (i *Issuers) Holder(url string) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if used := i.used(url); used != nil {
+		return used.Name
+	}
+	return ""
+}
+
 func (k *keys) tell(facts *Facts) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

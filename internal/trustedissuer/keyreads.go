@@ -54,8 +54,9 @@ type keys struct {
 
 // reading is one read of keys.
 type reading struct {
-	begun time.Time
-	done  chan struct{}
+	begun   time.Time
+	done    chan struct{}
+	waiting atomic.Int32 // reviews
 }
 
 func newKeys(reads *reads, client func(*v1alpha1.TrustedIssuer) (Client, error), object *v1alpha1.TrustedIssuer) *keys {

@@ -16,6 +16,8 @@ const (
 	mostNeeded, mostScheduled = 128, 8
 	// usualWaiting is how many reviews wait for keys at a time.
 	usualWaiting = 64
+	// issuerShare is the part of them that may wait for one issuer.
+	issuerShare = 2
 )
 
 // reads are the places for reads of keys, and for reviews that wait for one.
@@ -81,6 +83,10 @@ func (r *reads) waitFor(ctx context.Context, of *reading) error {
 	left := patience - time.Since(of.begun)
 	if left <= 0 {
 		return reason.With(reason.IssuerUnavailable, errSlow)
+	}
+	defer of.waiting.Add(-1)
+	if of.waiting.Add(1) > int32(cap(r.waiting)+1)/issuerShare {
+		return unavailable{errCrowded}
 	}
 	select {
 	case r.waiting <- struct{}{}:

@@ -37,9 +37,6 @@ type Config struct {
 	Configured func(issuer string) bool
 	// Client makes the client that reads the documents of an issuer. It must bound the length and the time of answers.
 	Client func(*v1alpha1.TrustedIssuer) (Client, error)
-	// Renew returns when the view has everything that was acknowledged before the call, on any replica. It is asked before a
-	// token of an unknown issuer is refused. Nil means that no other process writes.
-	Renew func(context.Context) error
 	// LiveCheck is asked about tokens of issuers that want it. Without it these tokens are refused.
 	LiveCheck LiveCheck
 	// ServerID tells this process from others in metrics.
@@ -88,7 +85,6 @@ func New(cfg Config) *Issuers {
 		Config: cfg, verdicts: newVerdicts(cfg.CacheBytes), own: registered(),
 		objects: map[string]*v1alpha1.TrustedIssuer{}, named: map[string][]string{},
 	}
-	i.renewals.renew = cfg.Renew
 	i.reads.init(cfg.Waiting)
 	i.View = view.New(v1alpha1.Resource("trustedissuers"), true, recordOf)
 	i.View.OnChange(i.change)
@@ -101,20 +97,29 @@ func recordOf(obj runtime.Object) *v1alpha1.TrustedIssuer {
 	return of
 }
 
+// RenewWith has renew asked before a token of an unknown issuer is refused. It returns when the view has everything that was
+// acknowledged before the call, on any replica. Without it no other process writes. It is to be called before the first token comes.
+func (i *Issuers) RenewWith(renew func(context.Context) error) { i.renewals.renew = renew }
+
 // Run reads keys on schedule until the context ends.
 func (i *Issuers) Run(ctx context.Context) {
 	if i.View.WaitForSync(ctx) != nil {
 		return
 	}
+	i.startSchedule()
+	<-ctx.Done()
+	i.Close()
+}
+
+// startSchedule has the keys of all issuers read within the time between two reads, and those of new ones soon.
+func (i *Issuers) startSchedule() {
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.begun = true
 	i.byURL.Range(func(_, known any) bool {
 		known.(*issuer).keys.schedule(rand.N(refreshEvery))
 		return true
 	})
-	i.mu.Unlock()
-	<-ctx.Done()
-	i.Close()
 }
 
 // Close ends all reading of keys.

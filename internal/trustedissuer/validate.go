@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/apis/apiserver"
-	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
 	"k8s.io/apiserver/pkg/apis/apiserver/validation"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
@@ -37,11 +36,7 @@ func Validate(spec *v1alpha1.TrustedIssuerSpec, ownIssuers []string) (errs field
 	errs = append(errs, validateUser(spec, path)...)
 	errs = append(errs, validateKeys(spec, path)...)
 	errs = append(errs, validateTenant(spec, path)...)
-	authenticator, err := authenticatorOf(spec)
-	if err != nil {
-		return append(errs, field.InternalError(path, err))
-	}
-	_, found := validation.CompileAndValidateJWTAuthenticator(compiler(), authenticator, ownIssuers)
+	_, found := validation.CompileAndValidateJWTAuthenticator(compiler(), authenticatorOf(spec), ownIssuers)
 	for _, one := range found {
 		if spec.Kubernetes != nil && strings.HasPrefix(one.Field, "claimMappings") {
 			continue // made here, not given
@@ -172,34 +167,33 @@ func validateTenant(spec *v1alpha1.TrustedIssuerSpec, path *field.Path) (errs fi
 
 // authenticatorOf returns a spec as the library's authenticator takes it. For a cluster it has mappings that give the same user
 // as the preset, so that rules see that user.
-func authenticatorOf(spec *v1alpha1.TrustedIssuerSpec) (out apiserver.JWTAuthenticator, err error) {
-	// The fields have the same names and types as in the structured configuration, whose conversion is generated.
-	given := struct {
-		Issuer struct {
-			URL                  string   `json:"url"`
-			DiscoveryURL         string   `json:"discoveryURL,omitempty"`
-			CertificateAuthority string   `json:"certificateAuthority,omitempty"`
-			Audiences            []string `json:"audiences"`
-			AudienceMatchPolicy  string   `json:"audienceMatchPolicy,omitempty"`
-		} `json:"issuer"`
-		ClaimValidationRules []v1alpha1.ClaimValidationRule `json:"claimValidationRules,omitempty"`
-		ClaimMappings        *v1alpha1.ClaimMappings        `json:"claimMappings,omitempty"`
-		UserValidationRules  []v1alpha1.UserValidationRule  `json:"userValidationRules,omitempty"`
-	}{ClaimValidationRules: spec.ClaimValidationRules, ClaimMappings: spec.ClaimMappings, UserValidationRules: spec.UserValidationRules}
-	given.Issuer.URL, given.Issuer.DiscoveryURL, given.Issuer.CertificateAuthority = spec.URL, spec.DiscoveryURL, spec.CertificateAuthority
-	given.Issuer.Audiences, given.Issuer.AudienceMatchPolicy = spec.Audiences, string(spec.AudienceMatchPolicy)
-	if spec.Kubernetes != nil {
-		given.ClaimMappings = clusterMappings(spec.Kubernetes.Prefix)
+func authenticatorOf(spec *v1alpha1.TrustedIssuerSpec) apiserver.JWTAuthenticator {
+	made := apiserver.JWTAuthenticator{Issuer: apiserver.Issuer{
+		URL: spec.URL, DiscoveryURL: spec.DiscoveryURL, CertificateAuthority: spec.CertificateAuthority,
+		Audiences: spec.Audiences, AudienceMatchPolicy: apiserver.AudienceMatchPolicyType(spec.AudienceMatchPolicy),
+	}}
+	for _, rule := range spec.ClaimValidationRules {
+		made.ClaimValidationRules = append(made.ClaimValidationRules, apiserver.ClaimValidationRule(rule))
 	}
-	text, err := json.Marshal(given)
-	if err != nil {
-		return out, err
+	for _, rule := range spec.UserValidationRules {
+		made.UserValidationRules = append(made.UserValidationRules, apiserver.UserValidationRule(rule))
 	}
-	var versioned apiserverv1.JWTAuthenticator
-	if err := json.Unmarshal(text, &versioned); err != nil {
-		return out, fmt.Errorf("the spec is no issuer of a structured configuration: %w", err)
+	mappings := spec.ClaimMappings
+	switch {
+	case spec.Kubernetes != nil:
+		mappings = clusterMappings(spec.Kubernetes.Prefix)
+	case mappings == nil:
+		return made
 	}
-	return out, apiserverv1.Convert_v1_JWTAuthenticator_To_apiserver_JWTAuthenticator(&versioned, &out, nil)
+	made.ClaimMappings = apiserver.ClaimMappings{
+		Username: apiserver.PrefixedClaimOrExpression(mappings.Username),
+		Groups:   apiserver.PrefixedClaimOrExpression(mappings.Groups),
+		UID:      apiserver.ClaimOrExpression(mappings.UID),
+	}
+	for _, mapping := range mappings.Extra {
+		made.ClaimMappings.Extra = append(made.ClaimMappings.Extra, apiserver.ExtraMapping(mapping))
+	}
+	return made
 }
 
 // clusterMappings are the mappings of the service account tokens of a cluster.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -15,17 +14,18 @@ import (
 
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/trustedissuer"
 )
 
 // Bounds of a spec. Thousands of issuers are in memory, and a request of 1.5 MiB is the most that etcd takes.
 const (
 	maxAuthorities = 64 << 10
 	maxKeySet      = 256 << 10
-	maxKeys        = 100
 	maxAudiences   = 64
 	maxRules       = 64
 	maxExpression  = 16 << 10
 	maxPrefix      = 253
+	maxKeyIDs      = 1000
 	// maxRemembered is the longest time for which an answer of the live check may count.
 	maxRemembered = 10 * time.Minute
 )
@@ -34,13 +34,15 @@ const (
 func validateIssuer(spec *mintmarkv1alpha1.TrustedIssuerSpec) field.ErrorList {
 	errs := validateIssuerSizes(spec)
 	if len(errs) > 0 {
-		return errs // nothing is parsed, or repeated in an error, that is too long
+		return errs // what is too long is not parsed, nor repeated in an error
 	}
-	errs = append(errs, validateConfiguration(spec)...)
-	errs = append(errs, validateKeySource(spec)...)
-	errs = append(errs, validateUserSource(spec)...)
-	errs = append(errs, validateAlgorithms(spec.Algorithms)...)
-	errs = append(errs, validateTenant(spec.Tenant)...)
+	if errs = validateSecrets(spec); len(errs) > 0 {
+		return errs // other errors repeat values
+	}
+	errs = trustedissuer.Validate(spec, nil)
+	if spec.JWKS != "" && spec.CertificateAuthority != "" {
+		errs = append(errs, field.Forbidden(specPath.Child("certificateAuthority"), "does not go with jwks, with which no address is called: leave one of them out"))
+	}
 	return append(errs, validateLiveCheck(spec)...)
 }
 
@@ -115,68 +117,25 @@ func validateRuleSizes(spec *mintmarkv1alpha1.TrustedIssuerSpec) (errs field.Err
 	return errs
 }
 
-// validateKeySource checks that there is one source of keys, and that keys which stand in the object are public ones.
-func validateKeySource(spec *mintmarkv1alpha1.TrustedIssuerSpec) (errs field.ErrorList) {
+// validateSecrets refuses secrets, which everybody who reads the object would have. No error repeats them.
+func validateSecrets(spec *mintmarkv1alpha1.TrustedIssuerSpec) (errs field.ErrorList) {
 	if strings.Contains(spec.CertificateAuthority, privateMarker) {
 		errs = append(errs, field.Forbidden(specPath.Child("certificateAuthority"), "holds a private key: consider it leaked, and put certificates alone here"))
 	}
-	if spec.JWKSURI != "" {
-		errs = append(errs, validateAddress(specPath.Child("jwksURI"), spec.JWKSURI)...)
-		if spec.DiscoveryURL != "" {
-			errs = append(errs, field.Forbidden(specPath.Child("discoveryURL"), "does not go with jwksURI, which is read without discovery: leave one of them out"))
+	for name, address := range map[string]string{"url": spec.URL, "discoveryURL": spec.DiscoveryURL, "jwksURI": spec.JWKSURI} {
+		if parsed, err := url.Parse(address); err != nil || parsed.User != nil {
+			errs = append(errs, field.Forbidden(specPath.Child(name), "must be https://host or https://host/path, without a username or password"))
 		}
 	}
-	if spec.JWKS == "" {
+	var set any
+	if json.Unmarshal([]byte(spec.JWKS), &set) != nil {
 		return errs
 	}
-	for name, given := range map[string]string{"discoveryURL": spec.DiscoveryURL, "jwksURI": spec.JWKSURI, "certificateAuthority": spec.CertificateAuthority} {
-		if given != "" {
-			errs = append(errs, field.Forbidden(specPath.Child(name), "does not go with jwks, with which no address is called: leave one of them out"))
-		}
+	if member := privateMember(set); member != "" {
+		errs = append(errs, field.Forbidden(specPath.Child("jwks"), "holds a private or symmetric key (a member "+member+"): consider the key leaked, and put public keys alone here"))
 	}
-	return append(errs, validateKeySet(spec.JWKS)...)
+	return errs
 }
-
-// validateAddress checks an address that will be called.
-func validateAddress(path *field.Path, address string) field.ErrorList {
-	parsed, err := url.Parse(address)
-	switch {
-	case err != nil:
-		return field.ErrorList{field.Invalid(path, address, err.Error())}
-	case parsed.Scheme != "https" || parsed.Host == "":
-		return field.ErrorList{field.Invalid(path, address, "must be https://host or https://host/path")}
-	case parsed.User != nil:
-		return field.ErrorList{field.Forbidden(path, "must not contain a username or password: everybody who reads the object would have it")}
-	case parsed.Fragment != "":
-		return field.ErrorList{field.Invalid(path, address, "must not contain a fragment")}
-	}
-	return nil
-}
-
-// validateKeySet checks a JSON Web Key Set. No error repeats a part of it, since it may hold private keys by mistake.
-func validateKeySet(text string) field.ErrorList {
-	path := specPath.Child("jwks")
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	var whole any
-	if json.Unmarshal([]byte(text), &set) != nil || json.Unmarshal([]byte(text), &whole) != nil {
-		return field.ErrorList{field.Invalid(path, omitted, "must be a JSON Web Key Set (RFC 7517), as a cluster answers at /openid/v1/jwks: {\"keys\": [...]}")}
-	}
-	if member := privateMember(whole); member != "" {
-		return field.ErrorList{field.Forbidden(path, "holds a private or symmetric key (a member "+member+"): consider the key leaked, and put public keys alone here")}
-	}
-	switch {
-	case len(set.Keys) == 0:
-		return field.ErrorList{field.Invalid(path, omitted, "has no keys: no token could be checked")}
-	case len(set.Keys) > maxKeys:
-		return field.ErrorList{field.TooMany(path, len(set.Keys), maxKeys)}
-	}
-	return nil
-}
-
-// omitted stands in errors for a value that may be a secret.
-const omitted = "<omitted>"
 
 // privateMembers are the members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1, RFC 8037 section 2).
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
@@ -203,59 +162,6 @@ func privateMember(value any) string {
 	return ""
 }
 
-// validateUserSource checks that there is one source of users.
-func validateUserSource(spec *mintmarkv1alpha1.TrustedIssuerSpec) field.ErrorList {
-	path := specPath.Child("kubernetes")
-	switch {
-	case spec.Kubernetes == nil && spec.ClaimMappings == nil:
-		return field.ErrorList{field.Required(specPath.Child("claimMappings"), "or kubernetes, for the service account tokens of a cluster")}
-	case spec.Kubernetes == nil:
-		return nil
-	case spec.ClaimMappings != nil:
-		return field.ErrorList{field.Forbidden(specPath.Child("claimMappings"), "does not go with kubernetes, which makes the user: leave one of them out")}
-	}
-	prefix := spec.Kubernetes.Prefix
-	switch {
-	case strings.HasPrefix(prefix, "system:"):
-		return field.ErrorList{field.Invalid(path.Child("prefix"), prefix, "must not begin with system:, which stands for the users of this server: take the name of the cluster, such as east:")}
-	case strings.ContainsFunc(prefix, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
-		return field.ErrorList{field.Invalid(path.Child("prefix"), prefix, "must not contain white space or control characters")}
-	}
-	return nil
-}
-
-func validateAlgorithms(algorithms []string) (errs field.ErrorList) {
-	path := specPath.Child("algorithms")
-	for i, algorithm := range algorithms {
-		if !slices.Contains(oidc.AllValidSigningAlgorithms(), algorithm) {
-			errs = append(errs, field.NotSupported(path.Index(i), algorithm, oidc.AllValidSigningAlgorithms()))
-		}
-		if slices.Contains(algorithms[:i], algorithm) {
-			errs = append(errs, field.Duplicate(path.Index(i), algorithm))
-		}
-	}
-	return errs
-}
-
-func validateTenant(tenant *mintmarkv1alpha1.IssuerTenant) (errs field.ErrorList) {
-	path := specPath.Child("tenant", "audiences")
-	if tenant == nil {
-		return nil
-	}
-	if len(tenant.Audiences) == 0 {
-		return field.ErrorList{field.Required(path, "at least one: no review would see a token of the issuer. Leave tenant out if every review may")}
-	}
-	for i, audience := range tenant.Audiences {
-		if audience == "" {
-			errs = append(errs, field.Required(path.Index(i), ""))
-		}
-		if slices.Contains(tenant.Audiences[:i], audience) {
-			errs = append(errs, field.Duplicate(path.Index(i), audience))
-		}
-	}
-	return errs
-}
-
 func validateLiveCheck(spec *mintmarkv1alpha1.TrustedIssuerSpec) (errs field.ErrorList) {
 	check, path := spec.LiveCheck, specPath.Child("liveCheck")
 	if check == nil {
@@ -280,8 +186,8 @@ func validateLiveCheck(spec *mintmarkv1alpha1.TrustedIssuerSpec) (errs field.Err
 func validateIssuerStatus(status *mintmarkv1alpha1.TrustedIssuerStatus) field.ErrorList {
 	path := field.NewPath("status")
 	errs := metav1validation.ValidateConditions(status.Conditions, path.Child("conditions"))
-	if len(status.KeyIDs) > maxKeys*10 {
-		errs = append(errs, field.TooMany(path.Child("keyIDs"), len(status.KeyIDs), maxKeys*10))
+	if len(status.KeyIDs) > maxKeyIDs {
+		errs = append(errs, field.TooMany(path.Child("keyIDs"), len(status.KeyIDs), maxKeyIDs))
 	}
 	return errs
 }

@@ -26,8 +26,8 @@ type TrustedIssuers struct {
 	// Elsewhere says, in a few words, where else the tokens of an issuer are accepted; "" if nowhere.
 	Elsewhere func(url string) string
 	// Holder returns the name of the object with a url; "" if there is none. It need not know of objects that were made through
-	// another replica a moment ago. Without it all objects are read from the store.
-	Holder func(ctx context.Context, url string) (string, error)
+	// another replica a moment ago.
+	Holder func(url string) string
 }
 
 // trustedIssuers is the storage of trustedissuers.
@@ -46,40 +46,22 @@ var _ interface {
 
 // newTrustedIssuers returns the storage of trustedissuers and of their status.
 func newTrustedIssuers(getter generic.RESTOptionsGetter, cfg TrustedIssuers) (*trustedIssuers, *registry.Subresource, error) {
-	strategy := &trustedIssuerStrategy{CommonStrategy: registry.ClusterStrategy, TrustedIssuers: cfg}
 	store, err := registry.NewStore(getter, registry.Definition{
 		Group:     mintmarkv1alpha1.GroupName,
 		Plural:    "trustedissuers",
 		Singular:  "trustedissuer",
 		NewObject: func() runtime.Object { return &mintmarkv1alpha1.TrustedIssuer{} },
 		NewList:   func() runtime.Object { return &mintmarkv1alpha1.TrustedIssuerList{} },
-		Strategy:  strategy,
+		Strategy:  trustedIssuerStrategy{registry.ClusterStrategy, cfg},
 		Table:     trustedIssuerTable,
 		Attrs:     registry.Selectable[*mintmarkv1alpha1.TrustedIssuer](nil),
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	if strategy.Holder == nil {
-		strategy.Holder = holderIn(store)
-	}
+	// No finalizer, such as the garbage collector's, keeps an issuer trusted that was deleted.
+	store.EnableGarbageCollection = false
 	return &trustedIssuers{store, cfg}, registry.NewSubresource(store, trustedIssuerStatusStrategy{registry.ClusterStrategy}), nil
-}
-
-// holderIn looks for the holder of a url in all stored objects.
-func holderIn(store *genericregistry.Store) func(context.Context, string) (string, error) {
-	return func(ctx context.Context, url string) (string, error) {
-		obj, err := store.List(ctx, nil)
-		if err != nil {
-			return "", err
-		}
-		for i := range obj.(*mintmarkv1alpha1.TrustedIssuerList).Items {
-			if one := &obj.(*mintmarkv1alpha1.TrustedIssuerList).Items[i]; one.Spec.URL == url {
-				return one.Name, nil
-			}
-		}
-		return "", nil
-	}
 }
 
 // Create has an issuer trusted, if the caller may.
@@ -137,10 +119,10 @@ func (trustedIssuerStrategy) PrepareForUpdate(_ context.Context, obj, old runtim
 }
 
 // Validate checks a new issuer, also against the other ones.
-func (s trustedIssuerStrategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+func (s trustedIssuerStrategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	issuer := obj.(*mintmarkv1alpha1.TrustedIssuer)
-	errs := append(registry.ValidateMetadata(&issuer.ObjectMeta, false, validation.NameIsDNSSubdomain), validateIssuer(&issuer.Spec)...)
-	if err := s.confirmOnly(ctx, issuer); err != nil {
+	errs := append(validateIssuerMetadata(&issuer.ObjectMeta), validateIssuer(&issuer.Spec)...)
+	if err := s.confirmOnly(issuer); err != nil {
 		errs = append(errs, err)
 	}
 	return errs
@@ -149,8 +131,7 @@ func (s trustedIssuerStrategy) Validate(ctx context.Context, obj runtime.Object)
 // ValidateUpdate checks a changed issuer.
 func (trustedIssuerStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	issuer, before := obj.(*mintmarkv1alpha1.TrustedIssuer), old.(*mintmarkv1alpha1.TrustedIssuer)
-	errs := append(registry.ValidateMetadata(&issuer.ObjectMeta, false, validation.NameIsDNSSubdomain),
-		registry.ValidateMetadataUpdate(&issuer.ObjectMeta, &before.ObjectMeta)...)
+	errs := append(validateIssuerMetadata(&issuer.ObjectMeta), registry.ValidateMetadataUpdate(&issuer.ObjectMeta, &before.ObjectMeta)...)
 	if apiequality.Semantic.DeepEqual(issuer.Spec, before.Spec) {
 		return errs // what was stored by an earlier version must not keep its metadata from changing
 	}
@@ -161,9 +142,18 @@ func (trustedIssuerStrategy) ValidateUpdate(_ context.Context, obj, old runtime.
 	return errs
 }
 
+// validateIssuerMetadata checks the metadata. With a finalizer an issuer would stay trusted after it was deleted.
+func validateIssuerMetadata(object *metav1.ObjectMeta) field.ErrorList {
+	errs := registry.ValidateMetadata(object, false, validation.NameIsDNSSubdomain)
+	if len(object.Finalizers) > 0 {
+		errs = append(errs, field.Forbidden(registry.MetadataPath.Child("finalizers"), "an issuer that is deleted must be trusted no longer"))
+	}
+	return errs
+}
+
 // confirmOnly returns an error if the tokens of an issuer are accepted in another place as well. Two objects that are made at the
 // same moment, through two replicas, may both be stored: then the older one counts.
-func (s trustedIssuerStrategy) confirmOnly(ctx context.Context, issuer *mintmarkv1alpha1.TrustedIssuer) *field.Error {
+func (s trustedIssuerStrategy) confirmOnly(issuer *mintmarkv1alpha1.TrustedIssuer) *field.Error {
 	path, url := specPath.Child("url"), issuer.Spec.URL
 	if len(url) == 0 || len(url) > maxText {
 		return nil
@@ -171,11 +161,7 @@ func (s trustedIssuerStrategy) confirmOnly(ctx context.Context, issuer *mintmark
 	if where := s.Elsewhere(url); where != "" {
 		return field.Invalid(path, url, "is "+where)
 	}
-	holder, err := s.Holder(ctx, url)
-	switch {
-	case err != nil:
-		return field.InternalError(path, err)
-	case holder != "" && holder != issuer.Name:
+	if holder := s.Holder(url); holder != "" && holder != issuer.Name {
 		return field.Invalid(path, url, "is the url of the trusted issuer "+holder+": change that one, or delete it first")
 	}
 	return nil
