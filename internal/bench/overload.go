@@ -243,8 +243,10 @@ func (r *rush) overloads(ctx context.Context, offered float64, slow time.Duratio
 		if err != nil {
 			return err
 		}
+		note := &r.phases[len(r.phases)-1].note
+		*note = fmt.Sprintf("no answer was shed or took longer than %s ms", millis(slow))
 		if bad := after[0].lastBad; bad.After(end) {
-			r.phases[len(r.phases)-1].note = fmt.Sprintf("the last answer that was shed or slow: %s after the end", bad.Sub(end).Round(time.Millisecond))
+			*note = fmt.Sprintf("the last answer that was shed or took longer than %s ms: %s after the end", millis(slow), bad.Sub(end).Round(time.Millisecond))
 		}
 	}
 	return nil
