@@ -1,7 +1,7 @@
 # The checks themselves are in .ci/run, which needs no make; here they only have short names.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test conformance bench faults lint fmt generate tidy vuln kubectl ci clean
+.PHONY: help build install release test conformance bench faults lint fmt generate tidy vuln kubectl ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,6 +11,10 @@ build: ## bin/mintmark, static and stripped
 
 install: ## mintmark where go install puts it
 	CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' ./cmd/mintmark
+
+release: ## dist: what a tag publishes, for all platforms
+	rm -rf dist
+	go -C tools/release run . -out ../../dist
 
 test: ## all tests, with the race detector
 	.ci/run race
@@ -42,9 +46,10 @@ fmt: ## format the Go files
 generate: ## write the generated files anew
 	go generate ./...
 
-tidy: ## tidy both go.mod
+tidy: ## tidy all go.mod
 	go mod tidy
 	go -C tools mod tidy
+	go -C tools/release mod tidy
 
 vuln: ## known vulnerabilities in called code
 	.ci/run vuln
@@ -55,5 +60,5 @@ kubectl: ## bin/kubectl, the release that the tests use
 ci: ## everything that a change must pass
 	.ci/run
 
-clean: ## remove bin
-	rm -rf bin
+clean: ## remove bin and dist
+	rm -rf bin dist

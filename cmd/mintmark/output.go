@@ -60,7 +60,7 @@ func (f *outputFormat) print(w io.Writer, object any) error {
 	return err
 }
 
-// listing is a command that lists objects of mintmark.io: as a table, or whole as JSON or YAML.
+// listing is a command that lists objects of mintmark.io: as a table, whole as JSON or YAML, or by name.
 type listing[L runtime.Object] struct {
 	kind  string // of an item
 	fetch func(ctx context.Context, client *keysClient) (L, error)
@@ -69,7 +69,7 @@ type listing[L runtime.Object] struct {
 
 // command completes a command with flags and the call.
 func (l listing[L]) command(cmd *cobra.Command, s streams) *cobra.Command {
-	connect, output := &connectionFlags{}, &outputFormat{allowed: []string{"table", "json", "yaml"}}
+	connect, output := &connectionFlags{}, &outputFormat{allowed: []string{"table", "json", "yaml", "name"}}
 	cmd.Args, cmd.ValidArgsFunction = noArgs, cobra.NoFileCompletions
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := connect.openOwn(cmd, s.err)
@@ -83,6 +83,15 @@ func (l listing[L]) command(cmd *cobra.Command, s streams) *cobra.Command {
 		if output.value == "" || output.value == "table" {
 			return l.table(client, list)
 		}
+		if output.value == "name" {
+			return meta.EachListItem(list, func(item runtime.Object) error {
+				described, err := meta.Accessor(item)
+				if err == nil {
+					_, err = fmt.Fprintln(s.out, objectName(l.kind, described.GetName()))
+				}
+				return err
+			})
+		}
 		list.GetObjectKind().SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(l.kind + "List"))
 		if err := meta.EachListItem(list, func(item runtime.Object) error { return clean(item, l.kind) }); err != nil {
 			return err
@@ -92,6 +101,11 @@ func (l listing[L]) command(cmd *cobra.Command, s streams) *cobra.Command {
 	output.addTo(cmd)
 	connect.addTo(cmd)
 	return cmd
+}
+
+// objectName names an object of mintmark.io as kubectl does with -o name.
+func objectName(kind, name string) string {
+	return strings.ToLower(kind) + "." + v1alpha1.GroupName + "/" + name
 }
 
 // clean has an object of mintmark.io printed as kubectl prints it.

@@ -86,8 +86,8 @@ discovery): the Kubernetes authentication API in one process, without the cluste
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServeCommand(s), newTokenCommand(s), newNodeCommand(s), newAgentCommand(), newWorkloadCommand(s), newKeysCommand(s),
-		newKubeconfigCommand(s), newSnapshotCommand(s), newConformanceCommand(s), newVersionCommand(s))
+	root.AddCommand(newServeCommand(s), newTokenCommand(s), newNodeCommand(s), newAgentCommand(), newWorkloadCommand(s), newKeysCommand(s), newIssuerCommand(s),
+		newKubeconfigCommand(s), newSnapshotCommand(s), newConformanceCommand(s), newHealthCommand(s), newVersionCommand(s))
 	return root
 }
 

@@ -19,12 +19,13 @@ import (
 	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
+	"github.com/mintmark/mintmark/internal/trustedissuer"
 )
 
 // newAuthenticators returns the union of all authenticators, and has the generic server use it and ask for the
 // certificates that this takes. ownCA is the file of the authorities in the data directory, and openShift nil where its API is not served.
-func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.Index, revoked *revocation.Set, openShift *openShift,
-	client kubernetes.Interface, generic *genericapiserver.Config,
+func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.Index, revoked *revocation.Set,
+	trusted *trustedissuer.Issuers, openShift *openShift, client kubernetes.Interface, generic *genericapiserver.Config,
 ) (*authn.Union, error) {
 	given := cfg.Authentication
 	own, err := dynamiccertificates.NewDynamicCAContentFromFile("data-directory", ownCA)
@@ -67,6 +68,8 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 			ServerID:      generic.APIServerID,
 			CacheBytes:    given.CacheBytes,
 		},
+		TrustedIssuers: trusted,
+
 		Revocations: revoked,
 		Signer:      certificateSigner(own, cfg.ClusterSigning.CertFile),
 

@@ -4,6 +4,7 @@ package apiserver
 
 import (
 	"io/fs"
+	"net/netip"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -123,6 +124,8 @@ type Authentication struct {
 	Issuers *apiserverapi.AuthenticationConfiguration
 	// IssuerAlgorithms may sign the tokens of these; nil means any that is asymmetric.
 	IssuerAlgorithms []string
+	// PrivateIssuers are the networks, apart from public addresses, in which TrustedIssuers may have servers called.
+	PrivateIssuers []netip.Prefix
 	// Webhook is asked about tokens that no other authenticator knows.
 	Webhook authn.WebhookConfig
 	// CacheBytes bounds the memory of each of three caches: verified signatures of service account tokens, verdicts of the

@@ -80,6 +80,9 @@ var facts = map[string]fact{
 	"mintmark.io/signingkeys":       {secret: true, escalates: writing},
 	"mintmark.io/tokenexplanations": {secret: true, escalates: writing},
 	"mintmark.io/tokenrevocations":  {secret: true, escalates: writing},
+	// A key set may hold private keys by mistake.
+	"mintmark.io/trustedissuers":        {secret: true, escalates: writing},
+	"mintmark.io/trustedissuers/status": {secret: true, escalates: writing},
 
 	"oauth.openshift.io/oauthaccesstokens":         {secret: true, escalates: everyVerb},
 	"oauth.openshift.io/oauthauthorizetokens":      {secret: true, escalates: everyVerb},

@@ -19,6 +19,7 @@ import (
 	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/revocation"
+	"github.com/mintmark/mintmark/internal/trustedissuer"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -45,12 +46,14 @@ type views struct {
 
 // newViews returns the views of the indexes. openShift is nil where its API is not served, and maxStaleness how old a view
 // may be for an answer to be taken from memory.
-func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, revoked *revocation.Set, keys *keys, openShift *openShift) *views {
+func newViews(store view.Store, maxStaleness time.Duration, index *boundobject.Index, roles *authz.Index, revoked *revocation.Set,
+	trusted *trustedissuer.Issuers, keys *keys, openShift *openShift,
+) *views {
 	requests := view.New(certificatesv1.Resource("certificatesigningrequests"), true, certificates.RecordOf)
 	v := &views{keys: keys.view(), requests: requests, configMaps: controller.NewConfigMaps(), list: []storedView{
 		index.Namespaces, index.ServiceAccounts, index.Secrets, index.Pods, index.Nodes,
 		roles.Roles, roles.RoleBindings, roles.ClusterRoles, roles.ClusterRoleBindings,
-		revoked.View,
+		revoked.View, trusted.View,
 	}}
 	v.list = append(v.list, v.keys, v.requests, v.configMaps, newCollectedView(coordinationv1.Resource("leases"), false))
 	if openShift != nil {

@@ -88,6 +88,17 @@ func NoteReview(ctx context.Context, token string, code reason.Code, of user.Inf
 	annotate(ctx, ReviewedCredentialID, id, ReviewedUser, name, Verdict, string(code.Verdict()), Reason, code.String())
 }
 
+// EventKey is the key under which a context that hides the values of a request has the context of the event.
+type EventKey struct{}
+
+// NoteLiveCheckSkipped annotates the event of a request whose token was accepted without the answer of the issuer's cluster.
+func NoteLiveCheckSkipped(ctx context.Context, issuer string) {
+	if of, ok := ctx.Value(EventKey{}).(context.Context); ok {
+		ctx = of
+	}
+	annotate(ctx, LiveCheckSkipped, issuer)
+}
+
 // NoteRevoked annotates the event of a request that revoked tokens. The revocation is as it is stored, without a token.
 func NoteRevoked(ctx context.Context, revocation *v1alpha1.TokenRevocation) {
 	spec := &revocation.Spec

@@ -48,6 +48,10 @@ const (
 	ReviewedUser = Prefix + "reviewed-user"
 )
 
+// LiveCheckSkipped is the name of the TrustedIssuer whose cluster gave no answer about a token that was accepted nevertheless
+// (onFailure: Accept): the reviewed token, or the caller's own.
+const LiveCheckSkipped = Prefix + "live-check-skipped"
+
 // Annotations of a request that revoked tokens. They say which tokens: one, or those of an account, of a subject of an issuer
 // or of a key, or, where there is RevokedIssuedBefore alone, all. With RevokedCertificateUser, client certificates are revoked.
 const (

@@ -1,8 +1,8 @@
 // Package authn provides the union of all authenticators. It tells who makes a request, and whose a reviewed token is.
 //
 // The order is kube-apiserver's (pkg/kubeapiserver/authenticator): request headers of a front proxy, client certificates,
-// then tokens. Tokens are tried as static tokens, service account tokens, bootstrap tokens, OpenID Connect tokens,
-// OpenShift's access tokens, and at last by a webhook. An error is no reason not to ask the next authenticator, except
+// then tokens. Tokens are tried as static tokens, service account tokens, bootstrap tokens, OpenID Connect tokens, tokens of
+// trusted issuers, OpenShift's access tokens, and at last by a webhook. An error is no reason not to ask the next authenticator, except
 // that a token which an authenticator knows and refuses is refused for good.
 package authn
 
@@ -44,6 +44,8 @@ type Config struct {
 	BootstrapTokens *view.View[boundobject.Secret]
 	// Issuers are the OpenID Connect issuers whose tokens are accepted.
 	Issuers IssuersConfig
+	// TrustedIssuers authenticates the tokens of the issuers that objects name; nil if there are none.
+	TrustedIssuers TrustedIssuers
 	// AccessTokens authenticates OpenShift's access tokens.
 	AccessTokens authenticator.Token
 	// Webhook is asked about tokens that no authenticator here knows.
@@ -59,6 +61,14 @@ type Config struct {
 	Anonymous apiserver.AnonymousAuthConfig
 }
 
+// TrustedIssuers authenticates the tokens of the issuers that objects name.
+type TrustedIssuers interface {
+	authenticator.Token
+	Explainer
+	// Knows reports whether a token names one of the issuers, which then alone decides about it.
+	Knows(ctx context.Context, token string) bool
+}
+
 // Union holds the joined authenticators.
 type Union struct {
 	// Requests tells who makes a request.
@@ -67,6 +77,7 @@ type Union struct {
 	Tokens authenticator.Token
 
 	issuers *issuers
+	trusted TrustedIssuers
 }
 
 // New joins the authenticators. Close ends their background work.
@@ -112,11 +123,19 @@ func New(cfg Config) (_ *Union, err error) {
 	if cfg.Internal != nil {
 		union = requestunion.New(cfg.Internal, union)
 	}
-	return &Union{Requests: union, Tokens: withAuthenticatedGroup{tokens}, issuers: known}, nil
+	return &Union{Requests: union, Tokens: withAuthenticatedGroup{tokens}, issuers: known, trusted: cfg.TrustedIssuers}, nil
 }
 
-// Knows reports whether a token names one of the OpenID Connect issuers, which then alone decide about it.
-func (u *Union) Knows(ctx context.Context, token string) bool { return u.issuers.knows(ctx, token) }
+// Knows reports whether a token names one of the OpenID Connect issuers or a trusted one, which then alone decide about it.
+func (u *Union) Knows(ctx context.Context, token string) bool {
+	return u.issuers.knows(ctx, token) || u.trusted != nil && u.trusted.Knows(ctx, token)
+}
+
+// Configured reports whether the flags or the configuration file name an issuer.
+func (u *Union) Configured(issuer string) bool {
+	_, ok := u.issuers.current.Load().byIssuer[issuer]
+	return ok
+}
 
 // Run reads the configuration file again whenever it changes, until the context ends.
 func (u *Union) Run(ctx context.Context) { u.issuers.Run(ctx) }
@@ -146,6 +165,10 @@ func newTokens(cfg Config, known *issuers) (chain, error) {
 		add("BootstrapToken", bootstrap, decides(bootstrap))
 	}
 	add("OpenIDConnect", known, known.knows)
+	// After the configuration: an issuer in both places is the configuration's.
+	if cfg.TrustedIssuers != nil {
+		tokens = append(tokens, cfg.TrustedIssuers)
+	}
 	// In OpenShift a webhook authenticates access tokens, so their place is just before the webhook.
 	if cfg.AccessTokens != nil {
 		tokens = append(tokens, cfg.AccessTokens)

@@ -8,6 +8,7 @@ import (
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
+	"github.com/mintmark/mintmark/internal/foreigntoken"
 	"github.com/mintmark/mintmark/internal/outbound"
 	"github.com/mintmark/mintmark/internal/reason"
 )
@@ -100,7 +101,7 @@ func final(refusal Final, errs []error, token string) error {
 // ask asks one authenticator. A token whose user has no name is refused for good.
 func ask(ctx context.Context, known authenticator.Token, token string, notes *reason.Checks) (*authenticator.Response, error) {
 	response, err := explain(ctx, known, token, notes)
-	if err == nil && nameless(response.User.GetName()) {
+	if err == nil && foreigntoken.Nameless(response.User.GetName()) {
 		return nil, refusal{errNameless}
 	}
 	return response, err

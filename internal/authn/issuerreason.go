@@ -1,55 +1,18 @@
 package authn
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
+	"github.com/mintmark/mintmark/internal/foreigntoken"
 	"github.com/mintmark/mintmark/internal/reason"
 )
 
-// issuerReasons are the codes of the library's errors about OpenID Connect tokens, by how their texts begin. The library's
-// errors have no types.
-var issuerReasons = []struct {
-	text string
-	code reason.Code
-}{
-	{"oidc: authenticator not initialized", reason.IssuerUnavailable},
-	{"oidc: verify token: failed to verify signature: fetching keys", reason.IssuerUnavailable},
-	{"oidc: verify token: failed to verify signature", reason.BadSignature},
-	{"oidc: verify token: oidc: id token signed with unsupported algorithm", reason.AlgorithmNotAllowed},
-	{"oidc: verify token: oidc: malformed jwt", reason.BadShape},
-	{"oidc: verify token: oidc: failed to unmarshal claims", reason.BadClaims},
-	{"oidc: verify token: oidc: expected audience", reason.AudienceMismatch},
-	{"oidc: verify token: oidc: token is expired", reason.Expired},
-	{"oidc: verify token: oidc: current time", reason.NotYetValid},
-	{"oidc: parse claims", reason.BadClaims},
-}
-
-// issuerReason returns the code of an error about a token of an OpenID Connect issuer. The rules of the configuration (claims,
-// audiences, expressions) refuse whatever has no code of its own.
-func issuerReason(err error) reason.Code {
-	if code := reason.Of(err); code != reason.None {
-		return code
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return reason.Undecided
-	}
-	text := err.Error()
-	for _, known := range issuerReasons {
-		if strings.HasPrefix(text, known.text) {
-			return known.code
-		}
-	}
-	return reason.IssuerRefused
-}
-
 // noteStranger notes that a token is of none of the issuers.
 func (g *generation) noteStranger(token string, notes *reason.Checks) {
-	if claims, ok := peek(token); notes != nil && ok && len(g.byIssuer) > 0 {
-		notes.Note("openIDIssuer", errIssuer, reason.Quoted(slices.Sorted(maps.Keys(g.byIssuer))), reason.Quote(claims.Issuer))
+	if issuer, ok := foreigntoken.Issuer(token); notes != nil && ok && len(g.byIssuer) > 0 {
+		notes.Note("openIDIssuer", errIssuer, reason.Quoted(slices.Sorted(maps.Keys(g.byIssuer))), reason.Quote(issuer))
 	}
 }
 
@@ -60,7 +23,7 @@ func (g *generation) note(token string, notes *reason.Checks, refused error) {
 	if notes == nil {
 		return
 	}
-	claims, _ := peek(token)
-	notes.Note("openIDIssuer", nil, reason.Quoted(slices.Sorted(maps.Keys(g.byIssuer))), reason.Quote(claims.Issuer))
+	issuer, _ := foreigntoken.Issuer(token)
+	notes.Note("openIDIssuer", nil, reason.Quoted(slices.Sorted(maps.Keys(g.byIssuer))), reason.Quote(issuer))
 	notes.Note("token", refused, "", reason.Of(refused).Meaning())
 }

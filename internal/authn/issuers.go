@@ -2,8 +2,6 @@ package authn
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,6 +16,7 @@ import (
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
 	"k8s.io/utils/ptr"
 
+	"github.com/mintmark/mintmark/internal/foreigntoken"
 	"github.com/mintmark/mintmark/internal/outbound"
 	"github.com/mintmark/mintmark/internal/reason"
 )
@@ -151,7 +150,7 @@ func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*ge
 			return nil, err
 		}
 		g.byIssuer[jwt.Issuer.URL] = issuer{
-			Token:       newCache(known, cacheConfig{Store: shared, SuccessTTL: issuerTTL, End: endOf}),
+			Token:       newCache(known, cacheConfig{Store: shared, SuccessTTL: issuerTTL, End: foreigntoken.End}),
 			prefix:      ptr.Deref(jwt.ClaimMappings.Username.Prefix, ""),
 			healthCheck: known.HealthCheck,
 		}
@@ -175,10 +174,10 @@ func (g *generation) Explain(ctx context.Context, token string, notes *reason.Ch
 	response, ok, err := known.AuthenticateToken(ctx, token)
 	switch {
 	case err != nil:
-		err = refusal{reason.With(issuerReason(err), err)}
+		err = refusal{reason.With(foreigntoken.Reason(err), err)}
 	case !ok:
 		err = silent(reason.IssuerRefused)
-	case nameless(strings.TrimPrefix(response.User.GetName(), known.prefix)):
+	case foreigntoken.Nameless(strings.TrimPrefix(response.User.GetName(), known.prefix)):
 		err = refusal{errNameless}
 	}
 	g.note(token, notes, err)
@@ -193,11 +192,11 @@ func (g *generation) find(token string) (issuer, bool) {
 	if len(g.byIssuer) == 0 {
 		return issuer{}, false
 	}
-	claims, ok := peek(token)
+	named, ok := foreigntoken.Issuer(token)
 	if !ok {
 		return issuer{}, false
 	}
-	known, ok := g.byIssuer[claims.Issuer]
+	known, ok := g.byIssuer[named]
 	return known, ok
 }
 
@@ -209,65 +208,4 @@ func (g *generation) health() error {
 		}
 	}
 	return nil
-}
-
-// peeked are the claims that are read before anything about a token has been checked.
-type peeked struct {
-	Issuer string `json:"iss"`
-}
-
-// maxPeeked is the longest token whose claims are read before its issuer is known.
-const maxPeeked = 1 << 20
-
-// peek reads the issuer of a token as the library reads it. It allocates nothing for a text that has not three parts. Unlike the
-// library, which skips white space and takes JSON serialization as well, it knows tokens in compact serialization only: a token that
-// was taken back has no second spelling.
-func peek(token string) (peeked, bool) {
-	if strings.Count(token, ".") != 2 || len(token) > maxPeeked || !isCompact(token) {
-		return peeked{}, false
-	}
-	_, rest, _ := strings.Cut(token, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	decoded, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil {
-		return peeked{}, false
-	}
-	var claims peeked
-	if json.Unmarshal(decoded, &claims) != nil {
-		return peeked{}, false
-	}
-	// OpenID Connect Core 1.0 section 2 and its note on Google, which leaves the scheme out.
-	if claims.Issuer == "accounts.google.com" {
-		claims.Issuer = "https://accounts.google.com"
-	}
-	return claims, true
-}
-
-// isCompact reports whether a text has the characters of compact serialization alone (RFC 7515 section 7.1).
-func isCompact(token string) bool {
-	for i := range len(token) {
-		switch b := token[i]; {
-		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9', b == '-', b == '_', b == '.':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// endOf returns when a good token ends.
-func endOf(token string) time.Time {
-	_, rest, _ := strings.Cut(token, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	decoded, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil {
-		return time.Time{}
-	}
-	var claims struct {
-		Expiry float64 `json:"exp"`
-	}
-	if json.Unmarshal(decoded, &claims) != nil {
-		return time.Time{}
-	}
-	return time.Unix(int64(claims.Expiry), 0)
 }

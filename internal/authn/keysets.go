@@ -2,21 +2,18 @@ package authn
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/mintmark/mintmark/internal/foreigntoken"
 	"github.com/mintmark/mintmark/internal/outbound"
 )
 
@@ -90,56 +87,11 @@ func (k *keySets) noteKeySet(at string, body []byte) error {
 	return nil
 }
 
-// usableKeys returns a key set with those keys of a key set that can check tokens, in their order.
+// usableKeys returns a key set with those keys of a key set that can check tokens.
 func usableKeys(body []byte) ([]byte, error) {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
+	keys, err := foreigntoken.Keys(body, 0)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(body, &set); err != nil {
-		return nil, errors.New("the key set is not a JSON Web Key Set")
-	}
-	usable := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	ignored := map[string]int{}
-	for _, raw := range set.Keys {
-		key, why := usableKey(raw)
-		if why != "" {
-			ignored[why]++
-			continue
-		}
-		usable.Keys = append(usable.Keys, key)
-	}
-	if len(usable.Keys) > 0 {
-		return json.Marshal(usable)
-	}
-	if len(set.Keys) == 0 {
-		return nil, errors.New("the key set has no keys")
-	}
-	var reasons []string
-	for _, why := range slices.Sorted(maps.Keys(ignored)) {
-		reasons = append(reasons, fmt.Sprintf("%d %s", ignored[why], why))
-	}
-	return nil, fmt.Errorf("the key set has no usable key, which is a public RSA or EC key (P-256, P-384, P-521): %s", outbound.Shorten(strings.Join(reasons, ", ")))
-}
-
-// usableKey returns a key that can check tokens, without its certificates, or why it is none.
-func usableKey(raw json.RawMessage) (jose.JSONWebKey, string) {
-	var key jose.JSONWebKey
-	if err := json.Unmarshal(raw, &key); err != nil {
-		var named struct {
-			Type  string `json:"kty"`
-			Curve string `json:"crv"`
-		}
-		if json.Unmarshal(raw, &named) != nil {
-			return key, "that can't be read"
-		}
-		return key, fmt.Sprintf("not understood (kty %.20q, crv %.20q)", named.Type, named.Curve)
-	}
-	switch key.Key.(type) {
-	case *ecdsa.PublicKey, *rsa.PublicKey:
-		if !key.Valid() {
-			return key, "that can't be read"
-		}
-		return jose.JSONWebKey{Key: key.Key, KeyID: key.KeyID, Algorithm: key.Algorithm, Use: key.Use}, ""
-	}
-	return key, "private, symmetric or of another type"
+	return json.Marshal(jose.JSONWebKeySet{Keys: keys})
 }

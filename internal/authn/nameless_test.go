@@ -10,6 +10,8 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/mintmark/mintmark/internal/foreigntoken"
 )
 
 func TestNameless(t *testing.T) {
@@ -17,7 +19,7 @@ func TestNameless(t *testing.T) {
 		"": true, " ": true, "\t\r\n": true, "\u00a0": true, "\u2003\u3000": true, "\u200b": true, "\x00": true,
 		"ann": false, " ann": false, "é": false, "-": false, "\xff": false,
 	} {
-		if got := nameless(name); got != want {
+		if got := foreigntoken.Nameless(name); got != want {
 			t.Errorf("%q: %v", name, got)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/foreigntoken"
 )
 
 // Columns of a token file. There are at least three; groups may be left out.
@@ -107,7 +109,7 @@ func checkRecord(record []string) error {
 	case len(record) > columns:
 		return fmt.Errorf(`there are %d columns and at most %d have a meaning: several groups need quotes around all of them, as in "group1,group2"`,
 			len(record), columns)
-	case nameless(record[nameColumn]):
+	case foreigntoken.Nameless(record[nameColumn]):
 		return errors.New("there is no user name")
 	}
 	return nil

@@ -78,7 +78,7 @@ func TestLoad(t *testing.T) {
 // TestLoadAgain sends one body until the time is over.
 func TestLoadAgain(t *testing.T) {
 	c := serveTLS(t, &fixed{answer{Status: http.StatusOK}}, http1, 2)
-	const length = 50 * time.Millisecond
+	const length = 300 * time.Millisecond
 	seen, err := c.run(t.Context(), [][]byte{[]byte("a")}, false, length)
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,10 @@ func run(ctx context.Context, args []string, s streams) error {
 	if err := checkProc(); err != nil {
 		return err
 	}
+	used, err := utilization()
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "mintmark-bench-")
 	if err != nil {
 		return err
@@ -62,7 +66,15 @@ func run(ctx context.Context, args []string, s streams) error {
 	if opts.write == "" {
 		return nil
 	}
-	return r.write(opts.write)
+	if opts.part == "" {
+		return r.write(opts.write)
+	}
+	busy, err := used()
+	if err != nil {
+		return err
+	}
+	of := figures{part: opts.part, table: r.Table(), busy: busy}
+	return of.write(opts.write, opts.binary, args)
 }
 
 // measureIn measures the scenarios that the options select, with a server that has its files in dir. It leaves no process.

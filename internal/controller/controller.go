@@ -59,6 +59,8 @@ type Config struct {
 	SigningKeys *SigningKeys
 	// Revocations has the TokenRevocations. Without it the tokenrevocation-cleaner does not run.
 	Revocations RevocationStore
+	// TrustedIssuers is what the trustedissuer-status-controller works on. Without it the controller does not run.
+	TrustedIssuers *TrustedIssuers
 	// Certificates is what the controllers of certificate signing requests work on. Without it they do not run.
 	Certificates *CertificateRequests
 	// ConfigMaps is the view of config maps, in step likewise. Without it the root-ca-certificate-publisher-controller does not
@@ -92,6 +94,7 @@ var constructors = map[string]func(Config) func(context.Context){
 	"signingkey-controller":                          newSigningKeyController,
 	"root-ca-certificate-publisher-controller":       newRootCAPublisher,
 	"tokenrevocation-cleaner":                        newRevocationController,
+	"trustedissuer-status-controller":                newTrustedIssuerController,
 	"certificatesigningrequest-approving-controller": newApprovingController,
 	"certificatesigningrequest-signing-controller":   newSigningController,
 	"certificatesigningrequest-cleaner-controller":   newRequestCleaner,

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/mintmark/mintmark/internal/authn"
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
 // Bounds of --token-cache-size. Below the lower one no working set fits; a value above the upper one is a typing error.
@@ -33,6 +34,8 @@ func (o *Options) addAuthenticationFlags(fs *pflag.FlagSet) {
 		"How long verdicts of the webhook are remembered. 0 means not at all.")
 	fs.Var(&o.tokenCache, "token-cache-size",
 		"Memory for what is remembered of tokens, in bytes, such as 64Mi: for the signatures of service account tokens that were checked (a token takes less than 1Ki), and as much again each for verdicts of OpenID Connect issuers and of the webhook, where there are any. What was not asked for again makes way first.")
+	fs.StringSliceVar(&o.privateIssuers, "allow-private-issuers", nil,
+		"Networks, as in 10.0.0.0/8,fd00::/8, in which the servers that TrustedIssuers name may be: issuers, and clusters that are asked about a token. Addresses of loopback, of private networks and of other special kinds are refused otherwise, since whoever may write such an object chooses what this server calls. The address at which a cloud serves credentials must be named alone, as in 169.254.169.254/32. What flags and files name may be anywhere.")
 	fs.BoolVar(&a.Anonymous, "anonymous-auth", a.Anonymous,
 		"Let in requests without credentials, as system:anonymous. What they may do is another matter.")
 	o.anonymous = fs.Lookup("anonymous-auth")
@@ -43,6 +46,11 @@ func (o *Options) validateAuthentication() []error {
 	a := &o.config.Authentication
 	errs := a.RequestHeader.Validate()
 	errs = append(errs, o.issuer.validate()...)
+	networks, err := outbound.ParseNetworks(o.privateIssuers)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--allow-private-issuers: %w", err))
+	}
+	a.PrivateIssuers = networks
 	if o.tokenCache.Cmp(minTokenCache) < 0 || o.tokenCache.Cmp(maxTokenCache) > 0 {
 		errs = append(errs, fmt.Errorf("--token-cache-size=%s: it must be between %s and %s", &o.tokenCache, &minTokenCache, &maxTokenCache))
 	}

@@ -1,8 +1,10 @@
 package options_test
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +36,8 @@ func TestRefusedAuthentication(t *testing.T) {
 		"--token-cache-size=16":                            "--token-cache-size=16: it must be between 1Mi and 64Gi",
 		"--token-cache-size=1048575":                       "--token-cache-size=1048575: it must be",
 		"--token-cache-size=65Gi":                          "--token-cache-size=65Gi: it must be",
+		"--allow-private-issuers=10.1.2.3":                 `--allow-private-issuers: "10.1.2.3" has no length: write 10.1.2.3/32`,
+		"--allow-private-issuers=10.0.0.0/8,0.0.0.0/0":     `--allow-private-issuers: "0.0.0.0/0" holds addresses that need no permission`,
 		"--oidc-issuer-url=https://a":                      "oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set",
 		"--oidc-groups-claim=groups":                       "must be specified together",
 		"--oidc-issuer-url=https://a|--oidc-client-id=b|--authentication-config=" + anonymous: "authentication-config file and oidc-* flags are mutually exclusive",
@@ -50,6 +54,19 @@ func TestRefusedAuthentication(t *testing.T) {
 	}
 	if _, err := parse(t, "--authentication-config="+anonymous); err != nil {
 		t.Error(err)
+	}
+}
+
+// The networks of several flags and of one are the same.
+func TestPrivateIssuers(t *testing.T) {
+	for _, flags := range []string{"--allow-private-issuers=10.0.0.0/8,fd00::/8", "--allow-private-issuers=10.0.0.0/8|--allow-private-issuers=fd00::/8"} {
+		cfg, err := parse(t, strings.Split(flags, "|")...)
+		if err != nil || !slices.Equal(cfg.Authentication.PrivateIssuers, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}) {
+			t.Errorf("%s: %v, %v", flags, cfg.Authentication.PrivateIssuers, err)
+		}
+	}
+	if cfg, err := parse(t); err != nil || cfg.Authentication.PrivateIssuers != nil {
+		t.Error(cfg.Authentication.PrivateIssuers, err)
 	}
 }
 

@@ -46,6 +46,8 @@ type Options struct {
 	issuer issuerFlags
 	// tokenCache bounds the memory of each cache of tokens.
 	tokenCache resource.QuantityValue
+	// privateIssuers are the networks of --allow-private-issuers.
+	privateIssuers []string
 	// anonymous is the flag --anonymous-auth, which excludes the field of that name in the file of --authentication-config.
 	anonymous *pflag.Flag
 }

@@ -1,12 +1,12 @@
-// Package outbound provides the HTTP clients with which the server calls others: token webhooks, authorization webhooks
-// and OpenID Connect issuers.
+// Package outbound provides the HTTP clients with which the server calls others: token webhooks, authorization webhooks,
+// OpenID Connect issuers, and the servers that stored objects name (ObjectCalls).
 //
 // All of these clients share one guarded transport. It follows no redirect, bounds the time and the length of an answer,
 // and takes the token that a call is about out of the text of a failure. A test in the module's root keeps every other
 // HTTP client out of the process.
 //
 // Proxies are those of kube-apiserver: the kubeconfig's proxy-url for a webhook, otherwise HTTPS_PROXY, HTTP_PROXY and
-// NO_PROXY. A proxy for https URLs only sees an encrypted connection.
+// NO_PROXY. A proxy for https URLs only sees an encrypted connection. Calls that a stored object causes use no proxy.
 package outbound
 
 import (

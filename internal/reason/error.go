@@ -3,6 +3,8 @@ package reason
 import (
 	"errors"
 	"fmt"
+
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
 
 // coded is an error with a code. Its text is that of the error alone.
@@ -53,8 +55,8 @@ func IsInvalid(err error) (Code, bool) {
 	return known.code, ok && err == invalid[known.code]
 }
 
-// Of returns the code of an error, or of one that it wraps. Of several errors Undecided comes first, then the first refusal of
-// an authenticator that knows the token. It is None for an error that has no code.
+// Of returns the code of an error, or of one that it wraps. Of several errors one without a verdict comes first, then the first
+// refusal of an authenticator that knows the token. It is None for an error that has no code.
 func Of(err error) Code {
 	for err != nil {
 		switch e := err.(type) { //nolint:errorlint // it unwraps step by step
@@ -76,7 +78,7 @@ func ofAll(errs []error) Code {
 	first := None
 	for _, err := range errs {
 		code := Of(err)
-		if code == Undecided {
+		if code.Verdict() == v1alpha1.VerdictUndecided {
 			return code
 		}
 		if first.stranger() && !code.stranger() || first == None {

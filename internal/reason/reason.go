@@ -42,8 +42,13 @@ const (
 	NamelessUser
 	IssuerRefused
 	IssuerUnavailable
+	ReservedIdentity
 	WebhookRefused
 	WebhookUnavailable
+	LiveCheckRefused
+	LiveCheckDisagrees
+	LiveCheckUnavailable
+	LiveCheckNotSetUp
 	CertificateRefused
 	Revoked
 	AuthenticatorFailed
@@ -88,8 +93,13 @@ var codes = [Count]struct{ name, meaning string }{
 	NamelessUser:         {"NamelessUser", "The credential is good, but its user has no name."},
 	IssuerRefused:        {"IssuerRefused", "The token does not meet the rules that the configuration has for its OpenID Connect issuer."},
 	IssuerUnavailable:    {"IssuerUnavailable", "The keys of the token's OpenID Connect issuer could not be read, so the token could not be checked."},
+	ReservedIdentity:     {"ReservedIdentity", "The user name, a group or an extra key that a token of a trusted issuer gives is reserved for this server."},
 	WebhookRefused:       {"WebhookRefused", "The token webhook refused the token."},
 	WebhookUnavailable:   {"WebhookUnavailable", "No authenticator of this server knows the token, and the token webhook did not answer."},
+	LiveCheckRefused:     {"LiveCheckRefused", "The token's cluster was asked about the token and refused it (liveCheck of the TrustedIssuer)."},
+	LiveCheckDisagrees:   {"LiveCheckDisagrees", "The token's cluster was asked about the token and named another user or uid, or none of the audiences."},
+	LiveCheckUnavailable: {"LiveCheckUnavailable", "The token's cluster was to be asked about the token and gave no answer. The token may be good."},
+	LiveCheckNotSetUp:    {"LiveCheckNotSetUp", "The token's cluster was to be asked about the token, but the secret with its kubeconfig is missing or can't be used. The token may be good."},
 	CertificateRefused:   {"CertificateRefused", "The client certificate of the request is not accepted."},
 	Revoked:              {"Revoked", "The token, or the client certificate of the request, was revoked."},
 	AuthenticatorFailed:  {"AuthenticatorFailed", "An authenticator failed in an unexpected way."},
@@ -107,7 +117,7 @@ func (c Code) Verdict() v1alpha1.Verdict {
 	switch c {
 	case Accepted:
 		return v1alpha1.VerdictAuthenticated
-	case Undecided:
+	case Undecided, LiveCheckUnavailable, LiveCheckNotSetUp:
 		return v1alpha1.VerdictUndecided
 	}
 	return v1alpha1.VerdictRefused
@@ -122,10 +132,10 @@ func All() []Code {
 	return all
 }
 
-// Unanswered reports whether the code says that the store, an issuer or a webhook did not answer. Then a refusal says nothing
+// Unanswered reports whether the code says that the store, an issuer, a cluster or a webhook did not answer. Then a refusal says nothing
 // about the token.
 func (c Code) Unanswered() bool {
-	return c == Undecided || c == IssuerUnavailable || c == WebhookUnavailable
+	return c.Verdict() == v1alpha1.VerdictUndecided || c == IssuerUnavailable || c == WebhookUnavailable
 }
 
 // stranger reports whether the code says that an authenticator left a credential to others. A client certificate that one authority does

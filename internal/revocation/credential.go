@@ -13,6 +13,8 @@ import (
 type Credential struct {
 	// Own says that it is a service account token of this server.
 	Own bool
+	// Foreign says that the user is none of this server's accounts, whatever its name is.
+	Foreign bool
 	// Issuer and Subject are the claims iss and sub, and ID is the claim jti.
 	Issuer, Subject, ID string
 	// KeyID is the kid of the header.

@@ -267,7 +267,7 @@ func (s *Set) covers(token string, owner user.Info) bool {
 	} else {
 		c = Read(token)
 	}
-	if c.Account == "" && strings.HasPrefix(owner.GetName(), serviceaccountuser.ServiceAccountUsernamePrefix) {
+	if c.Account == "" && !c.Foreign && strings.HasPrefix(owner.GetName(), serviceaccountuser.ServiceAccountUsernamePrefix) {
 		c.Namespace, c.Account, _ = serviceaccountuser.SplitUsername(owner.GetName())
 	}
 	switch {

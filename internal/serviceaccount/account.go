@@ -38,6 +38,14 @@ func newAccount(c *Claims) *account {
 	if !serviceaccountuser.MatchesUsername(b.Namespace, b.ServiceAccount.Name, c.Subject) {
 		a.name = serviceaccountuser.MakeUsername(b.Namespace, b.ServiceAccount.Name)
 	}
+	a.extra = c.Extra()
+	return a
+}
+
+// Extra returns what a review tells of the token besides the account: its credential id, and the objects that it is bound to. It
+// is in the order of the keys, each with its one value.
+func (c *Claims) Extra() [][2]string {
+	b := &c.Binding
 	var stack [5][2]string
 	extra := stack[:0]
 	if c.ID != "" {
@@ -52,8 +60,7 @@ func newAccount(c *Claims) *account {
 	if b.Pod.Name != "" && b.Pod.UID != "" {
 		extra = append(extra, [...]string{serviceaccountuser.PodNameKey, b.Pod.Name}, [...]string{serviceaccountuser.PodUIDKey, string(b.Pod.UID)})
 	}
-	a.extra = slices.Clone(extra)
-	return a
+	return slices.Clone(extra)
 }
 
 // GetName returns the user name.

@@ -277,7 +277,7 @@ func (a *Authenticator) check(ctx context.Context, whose *account, notes *reason
 		return nil, err
 	}
 	now := a.Now()
-	if err := checkTimes(c, now, notes); refused.Stop(err) {
+	if err := CheckTimes(c, now, notes); refused.Stop(err) {
 		return nil, err
 	}
 	if a.Index != nil {

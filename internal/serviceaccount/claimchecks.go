@@ -35,9 +35,9 @@ func (a *Authenticator) audiences(ctx context.Context, of []string, subject stri
 	return good, nil
 }
 
-// checkTimes checks nbf, exp and iat, in this order and with the leeway of RFC 7519 sections 4.1.4 and 4.1.5: a token
+// CheckTimes checks nbf, exp and iat, in this order and with the leeway of RFC 7519 sections 4.1.4 and 4.1.5: a token
 // is good up to and including a minute after its end. A time that the token doesn't name is not checked.
-func checkTimes(c *Claims, now time.Time, notes *reason.Checks) error {
+func CheckTimes(c *Claims, now time.Time, notes *reason.Checks) error {
 	early, late := now.Add(boundobject.Leeway), now.Add(-boundobject.Leeway)
 	unborn := c.NotBefore.Given && before(early, c.NotBefore.Seconds)
 	ended := c.Expiry.Given && after(late, c.Expiry.Seconds)

@@ -267,6 +267,12 @@ func decodeClaims(payload []byte) (Claims, error) {
 	}, nil
 }
 
+// ReadClaims reads the payload of a token that another server issued.
+func ReadClaims(payload []byte) (Claims, error) { return decodeClaims(payload) }
+
+// Dangling reports whether the token has a reference to a bound object with neither name nor UID.
+func (c *Claims) Dangling() bool { return c.dangling }
+
 // empty reports whether there is a reference, and it refers to nothing.
 func (r *ref) empty() bool { return r != nil && *r == ref{} }
 

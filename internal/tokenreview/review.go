@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
@@ -85,7 +86,7 @@ type Verdict struct {
 	Audiences authenticator.Audiences
 	// Error is why the token is refused, as clients get it.
 	Error string
-	// Reason is the code of the verdict. Undecided comes with an error.
+	// Reason is the code of the verdict. A code of the verdict Undecided comes with an error.
 	Reason reason.Code
 }
 
@@ -152,8 +153,8 @@ func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenRevie
 	if ok && err == nil && r.Views != nil && !r.Views.Current(begun) {
 		return Verdict{Reason: reason.Undecided}, errOld
 	}
-	if err := NoVerdict(err); err != nil {
-		return Verdict{Reason: reason.Undecided}, err
+	if why := NoVerdict(err); why != nil {
+		return Verdict{Reason: undecided(err)}, why
 	}
 	if err != nil || !ok {
 		return r.refuse(err), nil
@@ -162,6 +163,14 @@ func (r *Reviewer) decide(ctx context.Context, spec *authenticationv1.TokenRevie
 		return Verdict{Reason: reason.Undecided}, apierrors.NewInternalError(errors.New("error validating audiences"))
 	}
 	return Verdict{User: response.User, Audiences: response.Audiences, Reason: reason.Accepted}, nil
+}
+
+// undecided returns the reason code for an error without a verdict.
+func undecided(err error) reason.Code {
+	if code := reason.Of(err); code.Verdict() == v1alpha1.VerdictUndecided {
+		return code
+	}
+	return reason.Undecided
 }
 
 // ask asks the authenticator, and for the checks if they are to be noted.
@@ -279,13 +288,15 @@ type valueless struct{ context.Context }
 
 func withoutValues(ctx context.Context) context.Context { return valueless{ctx} }
 
-// Value knows that reads are not paced, and when they end.
+// Value knows that reads are not paced, when they end, and the event of the review.
 func (v valueless) Value(key any) any {
 	switch key.(type) {
 	case view.UnpacedKey:
 		return true
 	case view.ReadsEndKey:
 		return v.Context.Value(key)
+	case audittrail.EventKey:
+		return v.Context
 	}
 	return nil
 }

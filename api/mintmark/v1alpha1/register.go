@@ -28,6 +28,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&SigningKey{}, &SigningKeyList{},
 		&TokenRevocation{}, &TokenRevocationList{},
 		&TokenExplanation{},
+		&TrustedIssuer{}, &TrustedIssuerList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

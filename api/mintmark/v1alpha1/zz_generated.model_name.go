@@ -6,8 +6,53 @@
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClaimMappings) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.ClaimMappings"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClaimOrExpression) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.ClaimOrExpression"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClaimValidationRule) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.ClaimValidationRule"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClientCertificateReference) OpenAPIModelName() string {
 	return "io.mintmark.v1alpha1.ClientCertificateReference"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ExtraMapping) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.ExtraMapping"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IssuerTenant) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.IssuerTenant"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in KubernetesTokens) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.KubernetesTokens"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LiveCheck) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.LiveCheck"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in PrefixedClaimOrExpression) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.PrefixedClaimOrExpression"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SecretReference) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.SecretReference"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -73,4 +118,29 @@ func (in TokenRevocationSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TokenRevocationStatus) OpenAPIModelName() string {
 	return "io.mintmark.v1alpha1.TokenRevocationStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TrustedIssuer) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TrustedIssuer"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TrustedIssuerList) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TrustedIssuerList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TrustedIssuerSpec) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TrustedIssuerSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TrustedIssuerStatus) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TrustedIssuerStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in UserValidationRule) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.UserValidationRule"
 }

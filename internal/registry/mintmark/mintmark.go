@@ -11,9 +11,10 @@ import (
 
 // Config is what the resources need of the rest of the server.
 type Config struct {
-	SigningKeys SigningKeys
-	Revocations Revocations
-	Explainer   Explainer
+	SigningKeys    SigningKeys
+	Revocations    Revocations
+	Explainer      Explainer
+	TrustedIssuers TrustedIssuers
 }
 
 // Storage returns the API group mintmark.io.
@@ -26,9 +27,15 @@ func Storage(getter generic.RESTOptionsGetter, cfg Config) (registry.Group, erro
 	if err != nil {
 		return registry.Group{}, err
 	}
+	issuers, issuerStatus, err := newTrustedIssuers(getter, cfg.TrustedIssuers)
+	if err != nil {
+		return registry.Group{}, err
+	}
 	return registry.Group{Version: mintmarkv1alpha1.SchemeGroupVersion, Resources: map[string]rest.Storage{
-		"signingkeys":       keys,
-		"tokenrevocations":  revocations,
-		"tokenexplanations": newTokenExplanations(cfg.Explainer),
+		"signingkeys":           keys,
+		"tokenrevocations":      revocations,
+		"tokenexplanations":     newTokenExplanations(cfg.Explainer),
+		"trustedissuers":        issuers,
+		"trustedissuers/status": issuerStatus,
 	}}, nil
 }

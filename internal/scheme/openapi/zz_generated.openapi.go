@@ -27,7 +27,16 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		v1alpha1.ClaimMappings{}.OpenAPIModelName():                            schema_mintmark_api_mintmark_v1alpha1_ClaimMappings(ref),
+		v1alpha1.ClaimOrExpression{}.OpenAPIModelName():                        schema_mintmark_api_mintmark_v1alpha1_ClaimOrExpression(ref),
+		v1alpha1.ClaimValidationRule{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_ClaimValidationRule(ref),
 		v1alpha1.ClientCertificateReference{}.OpenAPIModelName():               schema_mintmark_api_mintmark_v1alpha1_ClientCertificateReference(ref),
+		v1alpha1.ExtraMapping{}.OpenAPIModelName():                             schema_mintmark_api_mintmark_v1alpha1_ExtraMapping(ref),
+		v1alpha1.IssuerTenant{}.OpenAPIModelName():                             schema_mintmark_api_mintmark_v1alpha1_IssuerTenant(ref),
+		v1alpha1.KubernetesTokens{}.OpenAPIModelName():                         schema_mintmark_api_mintmark_v1alpha1_KubernetesTokens(ref),
+		v1alpha1.LiveCheck{}.OpenAPIModelName():                                schema_mintmark_api_mintmark_v1alpha1_LiveCheck(ref),
+		v1alpha1.PrefixedClaimOrExpression{}.OpenAPIModelName():                schema_mintmark_api_mintmark_v1alpha1_PrefixedClaimOrExpression(ref),
+		v1alpha1.SecretReference{}.OpenAPIModelName():                          schema_mintmark_api_mintmark_v1alpha1_SecretReference(ref),
 		v1alpha1.ServiceAccountReference{}.OpenAPIModelName():                  schema_mintmark_api_mintmark_v1alpha1_ServiceAccountReference(ref),
 		v1alpha1.SigningKey{}.OpenAPIModelName():                               schema_mintmark_api_mintmark_v1alpha1_SigningKey(ref),
 		v1alpha1.SigningKeyList{}.OpenAPIModelName():                           schema_mintmark_api_mintmark_v1alpha1_SigningKeyList(ref),
@@ -41,6 +50,11 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.TokenRevocationList{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_TokenRevocationList(ref),
 		v1alpha1.TokenRevocationSpec{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_TokenRevocationSpec(ref),
 		v1alpha1.TokenRevocationStatus{}.OpenAPIModelName():                    schema_mintmark_api_mintmark_v1alpha1_TokenRevocationStatus(ref),
+		v1alpha1.TrustedIssuer{}.OpenAPIModelName():                            schema_mintmark_api_mintmark_v1alpha1_TrustedIssuer(ref),
+		v1alpha1.TrustedIssuerList{}.OpenAPIModelName():                        schema_mintmark_api_mintmark_v1alpha1_TrustedIssuerList(ref),
+		v1alpha1.TrustedIssuerSpec{}.OpenAPIModelName():                        schema_mintmark_api_mintmark_v1alpha1_TrustedIssuerSpec(ref),
+		v1alpha1.TrustedIssuerStatus{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_TrustedIssuerStatus(ref),
+		v1alpha1.UserValidationRule{}.OpenAPIModelName():                       schema_mintmark_api_mintmark_v1alpha1_UserValidationRule(ref),
 		v1.ClusterRoleScopeRestriction{}.OpenAPIModelName():                    schema_openshift_api_oauth_v1_ClusterRoleScopeRestriction(ref),
 		v1.OAuthAccessToken{}.OpenAPIModelName():                               schema_openshift_api_oauth_v1_OAuthAccessToken(ref),
 		v1.OAuthAccessTokenList{}.OpenAPIModelName():                           schema_openshift_api_oauth_v1_OAuthAccessTokenList(ref),
@@ -422,6 +436,132 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 	}
 }
 
+func schema_mintmark_api_mintmark_v1alpha1_ClaimMappings(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClaimMappings makes a user from the claims of a token.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"username": {
+						SchemaProps: spec.SchemaProps{
+							Description: "username is the name of the user.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.PrefixedClaimOrExpression{}.OpenAPIModelName()),
+						},
+					},
+					"groups": {
+						SchemaProps: spec.SchemaProps{
+							Description: "groups are the groups of the user.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.PrefixedClaimOrExpression{}.OpenAPIModelName()),
+						},
+					},
+					"uid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "uid is the uid of the user.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.ClaimOrExpression{}.OpenAPIModelName()),
+						},
+					},
+					"extra": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"key",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "extra are more attributes of the user.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ExtraMapping{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"username"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ClaimOrExpression{}.OpenAPIModelName(), v1alpha1.ExtraMapping{}.OpenAPIModelName(), v1alpha1.PrefixedClaimOrExpression{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_ClaimOrExpression(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClaimOrExpression takes a value from a claim or from an expression.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"claim": {
+						SchemaProps: spec.SchemaProps{
+							Description: "claim is the name of the claim. It does not go with expression.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"expression": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expression is a CEL expression over the variable claims.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_ClaimValidationRule(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClaimValidationRule is a rule about the claims of a token: a claim and its value, or an expression.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"claim": {
+						SchemaProps: spec.SchemaProps{
+							Description: "claim is the name of a claim that the token has.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"requiredValue": {
+						SchemaProps: spec.SchemaProps{
+							Description: "requiredValue is the value of the claim, a string.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"expression": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expression is a CEL expression over the variable claims that is true for a good token.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message is the error when expression is false.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_mintmark_api_mintmark_v1alpha1_ClientCertificateReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -439,6 +579,190 @@ func schema_mintmark_api_mintmark_v1alpha1_ClientCertificateReference(ref common
 					},
 				},
 				Required: []string{"username"},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_ExtraMapping(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ExtraMapping makes one attribute of the user's extra.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"key": {
+						SchemaProps: spec.SchemaProps{
+							Description: "key is the key in extra: a domain, a slash and a path, in lower case, such as example.org/department.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"valueExpression": {
+						SchemaProps: spec.SchemaProps{
+							Description: "valueExpression is a CEL expression over the variable claims that gives a string or a list of strings.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"key", "valueExpression"},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_IssuerTenant(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IssuerTenant is the tenant to whom an issuer belongs.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"audiences": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "audiences are those of which a review asks for one, to see a token of the issuer.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"audiences"},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_KubernetesTokens(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "KubernetesTokens says how the service account tokens of a cluster become users.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"prefix": {
+						SchemaProps: spec.SchemaProps{
+							Description: "prefix is put in front of the user name and of the groups of the account, such as \"east:\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_LiveCheck(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "LiveCheck says how the issuer's cluster is asked about a token.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kubeconfigSecret": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kubeconfigSecret is the secret whose key kubeconfig has the address of the cluster and a credential that may create TokenReviews there.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.SecretReference{}.OpenAPIModelName()),
+						},
+					},
+					"maxStaleness": {
+						SchemaProps: spec.SchemaProps{
+							Description: "maxStaleness is how long an answer of the cluster counts. Default: 10s.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"onFailure": {
+						SchemaProps: spec.SchemaProps{
+							Description: "onFailure says what happens to a token while the cluster does not answer. Default: Refuse.\n\nPossible enum values:\n - `\"Accept\"` has the token accepted as it was verified here.\n - `\"Refuse\"` has the token refused.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Accept", "Refuse"},
+						},
+					},
+				},
+				Required: []string{"kubeconfigSecret"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.SecretReference{}.OpenAPIModelName(), metav1.Duration{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_PrefixedClaimOrExpression(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "PrefixedClaimOrExpression takes a value from a claim, with a prefix, or from an expression.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"claim": {
+						SchemaProps: spec.SchemaProps{
+							Description: "claim is the name of the claim. It does not go with expression.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"prefix": {
+						SchemaProps: spec.SchemaProps{
+							Description: "prefix is put in front of the claim's value. It is required with claim, and may be empty.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"expression": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expression is a CEL expression over the variable claims.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_SecretReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SecretReference names a secret.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace of the secret.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the secret.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"namespace", "name"},
 			},
 		},
 	}
@@ -1142,6 +1466,362 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenRevocationStatus(ref common.Refe
 		},
 		Dependencies: []string{
 			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TrustedIssuer(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TrustedIssuer is an issuer of JSON Web Tokens whose tokens are accepted: another cluster, or any issuer that publishes its keys. Tokens are routed to the object by their claim iss, and checked here with the issuer's keys.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says which tokens are accepted, and as whom.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.TrustedIssuerSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what a server noted about the issuer.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.TrustedIssuerStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TrustedIssuerSpec{}.OpenAPIModelName(), v1alpha1.TrustedIssuerStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TrustedIssuerList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TrustedIssuerList is a list of trusted issuers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the issuers.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.TrustedIssuer{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TrustedIssuer{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TrustedIssuerSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TrustedIssuerSpec says which tokens are accepted, and as whom. The keys come from discovery at url or discoveryURL, from jwksURI, or from jwks. The user comes from claimMappings or from kubernetes, of which one is required.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "url is the claim iss of the tokens: https://host or https://host/path. It can't be changed, and no other issuer of this server has it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"discoveryURL": {
+						SchemaProps: spec.SchemaProps{
+							Description: "discoveryURL is where the discovery document is read. Default: {url}/.well-known/openid-configuration.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"certificateAuthority": {
+						SchemaProps: spec.SchemaProps{
+							Description: "certificateAuthority has the PEM certificates that vouch for the addresses of discovery and keys. Default: those of the system.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"jwksURI": {
+						SchemaProps: spec.SchemaProps{
+							Description: "jwksURI is where the JSON Web Key Set (RFC 7517) is read, without discovery.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"jwks": {
+						SchemaProps: spec.SchemaProps{
+							Description: "jwks is the JSON Web Key Set itself, of public keys, for an issuer that can't be reached.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"audiences": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "audiences are those for which tokens are accepted: the claim aud has at least one of them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"audienceMatchPolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "audienceMatchPolicy says how audiences is compared with the claim aud. MatchAny is the only policy, and required with several audiences.\n\nPossible enum values:\n - `\"MatchAny\"` says that the claim aud has at least one of the audiences.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"MatchAny"},
+						},
+					},
+					"claimValidationRules": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "claimValidationRules are the rules that the claims satisfy, all of them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ClaimValidationRule{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"claimMappings": {
+						SchemaProps: spec.SchemaProps{
+							Description: "claimMappings makes the user from the claims. It does not go with kubernetes.",
+							Ref:         ref(v1alpha1.ClaimMappings{}.OpenAPIModelName()),
+						},
+					},
+					"userValidationRules": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "userValidationRules are the rules that the user satisfies, all of them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.UserValidationRule{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"kubernetes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kubernetes says that the tokens are service account tokens of a cluster: the user is made as a TokenReview of that cluster makes it.",
+							Ref:         ref(v1alpha1.KubernetesTokens{}.OpenAPIModelName()),
+						},
+					},
+					"algorithms": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "algorithms are the JWS algorithms (RFC 7518, RFC 8037) of which a token has one. Default: all asymmetric ones.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"tenant": {
+						SchemaProps: spec.SchemaProps{
+							Description: "tenant hides the issuer's tokens from reviews that don't ask for one of the tenant's audiences.",
+							Ref:         ref(v1alpha1.IssuerTenant{}.OpenAPIModelName()),
+						},
+					},
+					"liveCheck": {
+						SchemaProps: spec.SchemaProps{
+							Description: "liveCheck has the issuer's cluster asked about a token after the token was verified here.",
+							Ref:         ref(v1alpha1.LiveCheck{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"url"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ClaimMappings{}.OpenAPIModelName(), v1alpha1.ClaimValidationRule{}.OpenAPIModelName(), v1alpha1.IssuerTenant{}.OpenAPIModelName(), v1alpha1.KubernetesTokens{}.OpenAPIModelName(), v1alpha1.LiveCheck{}.OpenAPIModelName(), v1alpha1.UserValidationRule{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TrustedIssuerStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TrustedIssuerStatus is what a server noted about an issuer. Servers decide by spec and by the keys that they read, not by it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observedGeneration is the generation of the object that the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say in words whether the issuer works.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"keyIDs": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "keyIDs are the ids of the issuer's keys.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"keysReadTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "keysReadTime is when the keys were read and had last changed.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_UserValidationRule(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "UserValidationRule is a rule about the user that a token stands for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"expression": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expression is a CEL expression over the variable user (UserInfo of authentication.k8s.io/v1) that is true for a good user.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message is the error when expression is false.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"expression"},
+			},
+		},
 	}
 }
 
