@@ -27,6 +27,10 @@ type Config struct {
 	// FastPath has requests in their common shape answered without the library's chain of handlers.
 	FastPath bool
 
+	// ShedLoad has requests take turns while there are more than the processors can answer, and sheds those that would wait too
+	// long. It is for a process that is nothing but this server.
+	ShedLoad bool
+
 	// TuneGarbage sets the pace of the garbage collector by the size of the heap. It is for a process that is nothing but
 	// this server.
 	TuneGarbage bool

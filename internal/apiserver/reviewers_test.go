@@ -34,11 +34,16 @@ type reviewed struct {
 func newReviewed(t *testing.T) reviewed {
 	t.Helper()
 	t.Parallel()
+	return startReviewed(t)
+}
+
+func startReviewed(t *testing.T, flags ...string) reviewed {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "tokens.csv")
 	if err := os.WriteFile(file, []byte("reviewertoken,reviewer,reviewer-uid,system:masters\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := reviewed{Server: testserver.Start(t, "--controllers=", "--token-auth-file="+file)}
+	r := reviewed{Server: testserver.Start(t, append(flags, "--controllers=", "--token-auth-file="+file)...)}
 	ctx, core := t.Context(), r.Admin().CoreV1()
 	var err error
 	if r.account, err = core.ServiceAccounts("default").Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "app"}}, metav1.CreateOptions{}); err != nil {
@@ -131,38 +136,43 @@ func TestDelegatingAuthenticator(t *testing.T) {
 	}
 }
 
-// Vault's Kubernetes auth method speaks HTTP itself. It takes the answer for a Status first, and only because a
-// TokenReview's status is no text does it see that it isn't one.
+// vaultAsks sends a review as Vault's Kubernetes auth method does, which speaks HTTP itself.
+func vaultAsks(t *testing.T, s *testserver.Server, reviewer, token string, audiences ...string) (status int, body []byte) {
+	t.Helper()
+	request, err := json.Marshal(map[string]any{
+		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": map[string]any{"creationTimestamp": nil},
+		"spec": map[string]any{"token": token, "audiences": audiences}, "status": map[string]any{"user": map[string]any{}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/apis/authentication.k8s.io/v1/tokenreviews", bytes.NewReader(request))
+	if err != nil {
+		t.Fatal(err)
+	}
+	call.Header.Set("Authorization", "Bearer "+reviewer)
+	call.Header.Set("Content-Type", "application/json")
+	call.Header.Set("Accept", "application/json")
+	client, err := rest.HTTPClientFor(rest.AnonymousClientConfig(s.AdminConfig()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if body, err = io.ReadAll(response.Body); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, body
+}
+
+// Vault takes the answer for a Status first, and only because a TokenReview's status is no text does it see that it isn't one.
 func TestVaultsCalls(t *testing.T) {
 	s := newReviewed(t)
-	ask := func(reviewer, token string, audiences ...string) (status int, body []byte) {
-		request, err := json.Marshal(map[string]any{
-			"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": map[string]any{"creationTimestamp": nil},
-			"spec": map[string]any{"token": token, "audiences": audiences}, "status": map[string]any{"user": map[string]any{}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		call, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/apis/authentication.k8s.io/v1/tokenreviews", bytes.NewReader(request))
-		if err != nil {
-			t.Fatal(err)
-		}
-		call.Header.Set("Authorization", "Bearer "+reviewer)
-		call.Header.Set("Content-Type", "application/json")
-		call.Header.Set("Accept", "application/json")
-		client, err := rest.HTTPClientFor(rest.AnonymousClientConfig(s.AdminConfig()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := client.Do(call)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = response.Body.Close() }()
-		if body, err = io.ReadAll(response.Body); err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, body
+	ask := func(reviewer, token string, audiences ...string) (int, []byte) {
+		return vaultAsks(t, s.Server, reviewer, token, audiences...)
 	}
 	isStatus := func(body []byte) bool { return json.Unmarshal(body, &metav1.Status{}) == nil }
 

@@ -158,7 +158,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	issuerStatus, err := newIssuerStatus(trusted, self)
+	issuerStatus, err := newIssuerStatus(trusted, live, self)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,9 @@ type settings struct {
 	run         *regexp.Regexp
 	format      string
 	write       string
-	peer        peerFlags
+	// part is the part of the document to write, in place of the document.
+	part string
+	peer peerFlags
 }
 
 const usage = `Usage: bench [flags]
@@ -55,6 +57,7 @@ func parseFlags(args []string, out io.Writer) (*settings, error) {
 	fs.IntVar(&o.workers, "concurrency", 16, "requests at once: connections of HTTP/1.1, streams of HTTP/2")
 	fs.StringVar(&o.format, "format", formatTable, "what is printed: table, or benchstat for lines that benchstat reads, one for each round")
 	fs.StringVar(&o.write, "write", "", "file to write as docs/performance.md is written")
+	fs.StringVar(&o.part, "part", "", "with --write, put the table into this part of the file and leave the rest of it: issuers")
 	o.peer.add(fs)
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -97,6 +100,9 @@ func (o *settings) validate() error {
 		return errors.New("--concurrency: at least one is needed")
 	case o.format != formatTable && o.format != formatBenchstat:
 		return fmt.Errorf("--format: %q is neither %s nor %s", o.format, formatTable, formatBenchstat)
+	}
+	if o.part != "" && (o.part != issuersPart || o.write == "") {
+		return fmt.Errorf("--part: it goes with --write, and is %s", issuersPart)
 	}
 	if _, err := os.Stat(filepath.Dir(o.write)); err != nil {
 		return fmt.Errorf("--write: %w", err)

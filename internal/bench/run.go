@@ -27,6 +27,7 @@ const cleanTimeout = 30 * time.Second
 // programs are what the program does besides. Floor and etcd are for processes that it starts itself.
 var programs = map[string]func(ctx context.Context, args []string, s streams) error{
 	floorCommand: runFloor, etcdCommand: runEtcd, sizeCommand: runSize, propagationCommand: runPropagation,
+	overloadCommand: runOverload,
 }
 
 // run is the program.
@@ -42,6 +43,10 @@ func run(ctx context.Context, args []string, s streams) error {
 		return err
 	}
 	if err := checkProc(); err != nil {
+		return err
+	}
+	used, err := utilization()
+	if err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "mintmark-bench-")
@@ -61,7 +66,15 @@ func run(ctx context.Context, args []string, s streams) error {
 	if opts.write == "" {
 		return nil
 	}
-	return r.write(opts.write)
+	if opts.part == "" {
+		return r.write(opts.write)
+	}
+	busy, err := used()
+	if err != nil {
+		return err
+	}
+	of := figures{part: opts.part, table: r.Table(), busy: busy}
+	return of.write(opts.write, opts.binary, args)
 }
 
 // measureIn measures the scenarios that the options select, with a server that has its files in dir. It leaves no process.

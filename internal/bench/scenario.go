@@ -104,6 +104,22 @@ func scenarios() []scenario {
 				return ""
 			},
 		},
+		{
+			id: "ReviewForeignWarm", title: "review, warm, trusted issuer", what: "as the first, but of a token of a TrustedIssuer, the only one: a service account token of another cluster",
+			bodies: foreignWarm(1, 1), check: acceptedForeign, impossible: unknownThere,
+		},
+		{
+			id: "ReviewForeignNew", title: "review, new token, trusted issuer", what: "TokenReview of such a token that was never seen before, signed with ES256: `authenticated: true`",
+			bodies: foreignNew(1), check: acceptedForeign, fresh: true, impossible: unknownThere,
+		},
+		{
+			id: "ReviewForeignWarmMany", title: "review, warm, 5000 trusted issuers", what: "TokenReviews of 20 warm tokens of each of 5000 TrustedIssuers, 100 000 tokens in turn: `authenticated: true`",
+			bodies: foreignWarm(manyIssuers, tokensOfEach), check: acceptedForeign, impossible: unknownThere,
+		},
+		{
+			id: "ReviewForeignNewMany", title: "review, new token, 5000 trusted issuers", what: "TokenReviews of tokens that were never seen before, of 5000 TrustedIssuers in turn: `authenticated: true`",
+			bodies: foreignNew(manyIssuers), check: acceptedForeign, fresh: true, impossible: unknownThere,
+		},
 	}
 }
 

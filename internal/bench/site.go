@@ -49,6 +49,8 @@ type site struct {
 	caller, subject string
 	// opaque is an access token of OpenShift; empty where there is no such API.
 	opaque string
+	// foreign are the trusted issuers that were made there.
+	foreign foreigners
 }
 
 // open makes what the benchmark needs at the site, which is two accounts with a token each, and the roles to review and

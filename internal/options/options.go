@@ -66,6 +66,7 @@ func New() *Options {
 		config: apiserver.Config{
 			DataDir:        DefaultDataDir,
 			FastPath:       true,
+			ShedLoad:       true,
 			Server:         genericoptions.NewServerRunOptions(),
 			Serving:        genericoptions.NewSecureServingOptions(),
 			MaxStaleness:   defaultMaxStaleness,
@@ -151,6 +152,8 @@ func (o *Options) addServerFlags(fs *pflag.FlagSet) {
 		"Serve OpenShift's API as well: users and groups (user.openshift.io), clients and access tokens (oauth.openshift.io). Off by default: what is not served can't be misused.")
 	fs.BoolVar(&o.config.FastPath, "fast-path", o.config.FastPath,
 		"Answer token reviews and token requests in their common shape on a short path of their own. With false all requests take the long one: the answers are the same, and cost several times as much.")
+	fs.BoolVar(&o.config.ShedLoad, "shed-load", o.config.ShedLoad,
+		"While there are more requests than the processors can answer, answer those of all callers in turn, and send those away with 429 that would wait too long. With false they all wait, however long.")
 	fs.DurationVar(&o.config.IdleWindow, "accesstoken-inactivity-timeout", o.config.IdleWindow,
 		"How long an access token of OpenShift may go unused, at least 5m; 0 means for ever. An OAuthClient may say otherwise for its tokens, and each use of a token counts anew.")
 	pick(fs, o.config.Server.AddUniversalFlags, "advertise-address", "external-hostname", "cors-allowed-origins",

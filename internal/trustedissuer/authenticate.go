@@ -111,6 +111,9 @@ func (i *Issuers) check(ctx context.Context, of *issuer, token string, notes *re
 		return nil, err
 	}
 	found.audiences = i.goodFor(of, found.of)
+	if slices.Equal(found.audiences, found.of) {
+		found.of = found.audiences // they are in memory once
+	}
 	return found, nil
 }
 

@@ -41,6 +41,7 @@ func (i *Issuers) route(url string) {
 		return
 	case used == nil:
 		i.byURL.Delete(url)
+		i.own.Issuers.Dec()
 		before.gone.Store(true)
 		before.keys.end()
 		return
@@ -48,6 +49,9 @@ func (i *Issuers) route(url string) {
 		return // the metadata or the status
 	}
 	after := &issuer{object: used}
+	if before == nil {
+		i.own.Issuers.Inc()
+	}
 	if before != nil && before.object.UID == used.UID && samePlace(&before.object.Spec, &used.Spec) {
 		after.keys = before.keys
 	} else {

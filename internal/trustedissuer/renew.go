@@ -66,6 +66,7 @@ func (r *renewals) run() {
 		}
 		r.mu.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), renewWithin)
+		registered().Renewals.Inc()
 		mine.err = crash.Guard(func() error { return r.renew(ctx) })
 		cancel()
 		close(mine.done)

@@ -3,6 +3,7 @@ package trustedissuer
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -69,7 +70,9 @@ func (k *verdict) size() int {
 	for _, audience := range k.of {
 		size += textBytes + len(audience)
 	}
-	size += len(k.audiences) * textBytes
+	if !slices.Equal(k.audiences, k.of) {
+		size += len(k.audiences) * textBytes
+	}
 	if sized, ok := k.user.(interface{ size() int }); ok {
 		size += sized.size()
 	}
