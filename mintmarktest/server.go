@@ -39,6 +39,7 @@ type Server struct {
 	Clock Clock
 
 	t         testing.TB
+	ctx       context.Context //nolint:containedctx // of the test; not every testing.TB has one
 	admin     *rest.Config
 	own       kubernetes.Interface // for what the methods do
 	intercept *interceptor
@@ -77,7 +78,9 @@ func start(t testing.TB, flags []string) (*Server, error) {
 			t.Errorf("the data directory of the server was not removed: %v", err)
 		}
 	})
-	s := &Server{Clock: cfg.Clock, t: t, intercept: &interceptor{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	s := &Server{Clock: cfg.Clock, t: t, ctx: ctx, intercept: &interceptor{}}
 	cfg.DataDir, cfg.Intercept = dir, s.intercept.handler
 	if err := s.run(cfg); err != nil {
 		return nil, err
@@ -112,7 +115,7 @@ func configuration(flags []string) (apiserver.Config, error) {
 // run returns when the server is ready, and stops it when the test ends.
 func (s *Server) run(cfg apiserver.Config) error {
 	// A test's output is the test's.
-	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logr.Discard()))
+	ctx, cancel := context.WithCancel(klog.NewContext(context.WithoutCancel(s.ctx), logr.Discard()))
 	server, err := apiserver.New(ctx, cfg)
 	if err != nil {
 		cancel()

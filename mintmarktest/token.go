@@ -63,7 +63,7 @@ func (s *Server) issue(account string, options IssueOptions) (string, error) {
 	if request.Spec.BoundObjectRef, err = s.makeBound(namespace, name, options); err != nil {
 		return "", err
 	}
-	answer, err := s.own.CoreV1().ServiceAccounts(namespace).CreateToken(s.t.Context(), name, request, metav1.CreateOptions{})
+	answer, err := s.own.CoreV1().ServiceAccounts(namespace).CreateToken(s.ctx, name, request, metav1.CreateOptions{})
 	if err != nil {
 		return "", err
 	}
@@ -80,12 +80,12 @@ func split(account string) (namespace, name string) {
 
 // makeAccount makes a service account and its namespace unless they are there.
 func (s *Server) makeAccount(namespace, name string) error {
-	_, err := s.own.CoreV1().Namespaces().Create(s.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
+	_, err := s.own.CoreV1().Namespaces().Create(s.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if _, err = s.own.CoreV1().ServiceAccounts(namespace).Create(s.t.Context(), account, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
+	if _, err = s.own.CoreV1().ServiceAccounts(namespace).Create(s.ctx, account, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
 		return nil
 	}
 	return err
@@ -99,16 +99,16 @@ func (s *Server) makeBound(namespace, account string, options IssueOptions) (*au
 	switch {
 	case options.Pod != "":
 		ref.Kind, ref.Name = "Pod", options.Pod
-		_, err = api.Pods(namespace).Create(s.t.Context(), &corev1.Pod{
+		_, err = api.Pods(namespace).Create(s.ctx, &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: options.Pod},
 			Spec:       corev1.PodSpec{ServiceAccountName: account, Containers: []corev1.Container{{Name: "main", Image: "example.invalid/main"}}},
 		}, create)
 	case options.Secret != "":
 		ref.Kind, ref.Name = "Secret", options.Secret
-		_, err = api.Secrets(namespace).Create(s.t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: options.Secret}}, create)
+		_, err = api.Secrets(namespace).Create(s.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: options.Secret}}, create)
 	case options.Node != "":
 		ref.Kind, ref.Name = "Node", options.Node
-		_, err = api.Nodes().Create(s.t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: options.Node}}, create)
+		_, err = api.Nodes().Create(s.ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: options.Node}}, create)
 	default:
 		return nil, nil //nolint:nilnil // there is none
 	}
@@ -171,7 +171,7 @@ func (s *Server) post(path string, body, answer any) error {
 		return err
 	}
 	result := s.own.CoreV1().RESTClient().Post().AbsPath(path).SetHeader("Content-Type", "application/json").SetHeader("Accept", "application/json").
-		Body(data).Do(s.t.Context())
+		Body(data).Do(s.ctx)
 	if err := result.Error(); err != nil { // which has the server's words, unlike that of Raw
 		return err
 	}
