@@ -80,6 +80,7 @@ signingkeys.mintmark.io or secrets that encrypts.`,
 			if err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
+			cfg.OwnProcess = true
 			// A GOGC in the environment is the operator's choice.
 			cfg.TuneGarbage = os.Getenv("GOGC") == ""
 			if cfg.Ephemeral {

@@ -28,8 +28,8 @@ type Config struct {
 	FastPath bool
 
 	// ShedLoad has requests take turns while there are more than the processors can answer, and sheds those that would wait too
-	// long. It is for a process that is nothing but this server.
-	ShedLoad bool
+	// long, if the process is nothing but this server: OwnProcess.
+	ShedLoad, OwnProcess bool
 
 	// TuneGarbage sets the pace of the garbage collector by the size of the heap. It is for a process that is nothing but
 	// this server.
