@@ -24,8 +24,8 @@ import (
 
 const manifestDir = "contrib/kubernetes"
 
-// serviceMonitor has the fields of the Prometheus operator's ServiceMonitor that the manifests use. The operator's own types and schemas
-// are not looked at.
+// serviceMonitor has the fields of the Prometheus operator's ServiceMonitor that the manifests use. TestManifestSchemas has the operator's
+// own schema.
 type serviceMonitor struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`

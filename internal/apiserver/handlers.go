@@ -6,7 +6,9 @@ import (
 	oauthv1 "github.com/openshift/api/oauth/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/signingkey"
+	"github.com/mintmark/mintmark/internal/testclock"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 	"github.com/mintmark/mintmark/internal/view"
@@ -33,6 +36,8 @@ type transports struct {
 	watchEnd     *watchEnd
 	views        *view.Set
 	keyFiles     *signingkey.Files
+	clock        *testclock.Clock
+	intercept    func(http.Handler) http.Handler
 }
 
 // newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
@@ -41,7 +46,8 @@ func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Iss
 ) (transports, error) {
 	t := transports{
 		authorizer: authorizer, ready: ready, views: views, watchEnd: newWatchEnd(cfg.Server, generic.LongRunningFunc, revoked, generic.ShutdownInitiatedNotify()),
-		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: newInFlight(generic),
+		clock: cfg.Clock, intercept: cfg.Intercept,
+		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: newInFlight(generic, newTurns(cfg)),
 		reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: reviewer},
 	}
 	if openShift != nil {
@@ -55,8 +61,8 @@ func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Iss
 func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Handler {
 	library := *c
 	library.GoawayChance, library.HSTSDirectives = 0, nil
-	library.Authentication.Authenticator = orToken(noteUnavailable(fastpath.OncePerRequest(c.Authentication.Authenticator)))
-	library.Authorization.Authorizer = revokers(openUntilReady(t.authorizer, t.ready))
+	library.Authentication.Authenticator = orToken(noteUnavailable(delayUnknown(fastpath.OncePerRequest(c.Authentication.Authenticator), t.inFlight.turns)))
+	library.Authorization.Authorizer = delayRefused(revokers(openUntilReady(t.authorizer, t.ready)), t.inFlight.turns)
 	handler := crash.Handler(t.inFlight.limited(t.watchEnd.handler(aggregate(apis, t.groups, c))))
 	handler = withPresented(answerUnavailable(genericapiserver.DefaultBuildHandlerChain(handler, &library)))
 	if t.fast {
@@ -66,6 +72,12 @@ func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Ha
 	handler = &gate{ready: t.ready, views: t.views, stopping: c.ShutdownInitiatedNotify(), resolver: c.RequestInfoResolver, next: handler}
 	if !c.SecureServing.DisableHTTP2 && c.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, c.GoawayChance)
+	}
+	if t.intercept != nil {
+		handler = intercepted(handler, t.intercept)
+	}
+	if t.clock != nil {
+		handler = dated(handler, t.clock)
 	}
 	return genericfilters.WithHSTS(crash.Handler(handler), c.HSTSDirectives)
 }
@@ -81,11 +93,16 @@ func (t transports) fastPath(next http.Handler, c *genericapiserver.Config) http
 		Admission:     c.AdmissionControl,
 		Reviewers:     t.reviewers,
 		Issuer:        t.issuer,
+		Turns:         turns{t.inFlight.turns.Turns, fastCost},
 		Limit:         t.inFlight.mutating,
-		InFlight:      c.NonLongRunningRequestWaitGroup,
-		Timeout:       c.RequestTimeout,
-		Audit:         c.AuditBackend,
-		AuditPolicy:   c.AuditPolicyRuleEvaluator,
+		Forbidden: func(a authorizer.Attributes, w http.ResponseWriter, r *http.Request, reason string) {
+			responsewriters.Forbidden(a, w, r, reason, c.Serializer)
+		},
+		TooMany:     tooMany,
+		InFlight:    c.NonLongRunningRequestWaitGroup,
+		Timeout:     c.RequestTimeout,
+		Audit:       c.AuditBackend,
+		AuditPolicy: c.AuditPolicyRuleEvaluator,
 	}
 	if proxy := c.Authentication.RequestHeaderConfig; proxy != nil {
 		for _, name := range proxy.UsernameHeaders.Value() {

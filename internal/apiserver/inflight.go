@@ -13,6 +13,8 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/mintmark/mintmark/internal/crash"
+	"github.com/mintmark/mintmark/internal/fastpath"
+	"github.com/mintmark/mintmark/internal/flowcontrol"
 )
 
 // inFlight limits the number of requests in flight, with one limit for reading requests and one for mutating requests. Both
@@ -20,11 +22,14 @@ import (
 type inFlight struct {
 	reading, mutating *limit
 	longRunning       genericapirequest.LongRunningRequestCheck
+	// turns are those of the requests that do not come from the fast path.
+	turns turns
 }
 
 // newInFlight returns the limits of a configuration, and takes them from it.
-func newInFlight(c *genericapiserver.Config) *inFlight {
+func newInFlight(c *genericapiserver.Config, order *flowcontrol.Turns) *inFlight {
 	f := &inFlight{
+		turns:       turns{order, genericCost},
 		reading:     newLimit(c.MaxRequestsInFlight),
 		mutating:    newLimit(c.MaxMutatingRequestsInFlight),
 		longRunning: c.LongRunningFunc,
@@ -82,28 +87,51 @@ func (f *inFlight) limited(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		l, mutates := f.mutating, true
-		if slices.Contains([]string{"get", "list", "watch"}, info.Verb) {
-			l, mutates = f.reading, false
+		caller, known := genericapirequest.UserFrom(r.Context())
+		l := f.mutating
+		if reads(info) {
+			l = f.reading
 		}
 		switch {
+		case !f.turn(r, caller):
+			tooMany(w, r, info)
 		case l.Begin():
 			defer l.End()
 			next.ServeHTTP(w, r)
-		case privileged(r.Context()):
+		case known && privileged(caller):
 			next.ServeHTTP(w, r)
 		default:
-			metrics.RecordDroppedRequest(r, info, metrics.APIServerComponent, mutates)
-			metrics.RecordRequestTermination(r, info, metrics.APIServerComponent, http.StatusTooManyRequests)
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, "Too many requests, please try again later.", http.StatusTooManyRequests)
+			tooMany(w, r, info)
 		}
 	})
 }
 
-func privileged(ctx context.Context) bool {
-	caller, ok := genericapirequest.UserFrom(ctx)
-	return ok && slices.Contains(caller.GetGroups(), user.SystemPrivilegedGroup)
+// turn returns when a request may go on. It reports false for one that is to be shed. How the server is, everybody may ask at
+// any time.
+func (f *inFlight) turn(r *http.Request, caller user.Info) bool {
+	switch {
+	case fastpath.HadTurn(r.Context()) || independent(r):
+		return true
+	case caller == nil || caller.GetName() == user.Anonymous:
+		return f.turns.AtOnce() || f.turns.Wait(r.Context(), callerAt(r), f.turns.cost)
+	}
+	return f.turns.Known(r.Context(), caller)
+}
+
+func reads(info *genericapirequest.RequestInfo) bool {
+	return slices.Contains([]string{"get", "list", "watch"}, info.Verb)
+}
+
+// tooMany has a caller try again later.
+func tooMany(w http.ResponseWriter, r *http.Request, info *genericapirequest.RequestInfo) {
+	metrics.RecordDroppedRequest(r, info, metrics.APIServerComponent, !reads(info))
+	metrics.RecordRequestTermination(r, info, metrics.APIServerComponent, http.StatusTooManyRequests)
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "Too many requests, please try again later.", http.StatusTooManyRequests)
+}
+
+func privileged(caller user.Info) bool {
+	return slices.Contains(caller.GetGroups(), user.SystemPrivilegedGroup)
 }
 
 // inFlightHook is the library's name for the hook that measures its own limits. The measuring of ours takes its place.

@@ -86,7 +86,7 @@ func TestPanicsOfRequests(t *testing.T) {
 			views := view.NewSet(emptyStore{}, 0)
 			go views.Run(t.Context())
 			handler := transports{
-				inFlight: newInFlight(c), authorizer: &authz.Authorizer{AuthorizerFunc: panickingAt(part).Authorize}, ready: ready,
+				inFlight: newInFlight(c, nil), authorizer: &authz.Authorizer{AuthorizerFunc: panickingAt(part).Authorize}, ready: ready,
 				views: views, watchEnd: newWatchEnd(genericoptions.NewServerRunOptions(), c.LongRunningFunc, revocation.NewSet(), nil),
 			}.chain(panickingAt(part), c)
 			server := httptest.NewUnstartedServer(handler)

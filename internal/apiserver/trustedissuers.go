@@ -11,6 +11,7 @@ import (
 	"github.com/mintmark/mintmark/internal/authn"
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/controller"
+	"github.com/mintmark/mintmark/internal/livecheck"
 	"github.com/mintmark/mintmark/internal/registry/mintmark"
 	"github.com/mintmark/mintmark/internal/trustedissuer"
 	"github.com/mintmark/mintmark/internal/view"
@@ -34,7 +35,7 @@ func trustedIssuers(trusted *trustedissuer.Issuers, keys *keys, union *authn.Uni
 }
 
 // newIssuerStatus returns what the controller works on that notes the state of trusted issuers. It writes as any client does.
-func newIssuerStatus(trusted *trustedissuer.Issuers, handler http.Handler) (*controller.TrustedIssuers, error) {
+func newIssuerStatus(trusted *trustedissuer.Issuers, live *livecheck.Checker, handler http.Handler) (*controller.TrustedIssuers, error) {
 	client, err := newOwnGroupClient(handler)
 	if err != nil {
 		return nil, err
@@ -52,6 +53,11 @@ func newIssuerStatus(trusted *trustedissuer.Issuers, handler http.Handler) (*con
 			facts, ok := trusted.Facts(name)
 			return controller.IssuerFacts(facts), ok
 		},
+		Live: func(issuer *mintmarkv1alpha1.TrustedIssuer) controller.LiveFacts {
+			state := live.State(issuer)
+			return controller.LiveFacts{Asked: state.Asked, Failure: state.Failure}
+		},
+		Probe: func(ctx context.Context, issuer *mintmarkv1alpha1.TrustedIssuer) { live.Probe(ctx, issuer) },
 		Write: issuerStatusStore{client}.write,
 	}, nil
 }

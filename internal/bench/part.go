@@ -13,12 +13,13 @@ const (
 	sizePart, etcdPart, revocationsPart      = "size", "size-etcd", "size-revocations"
 	propagationPart, propagationInMemoryPart = "propagation", "propagation-in-memory"
 	issuersPart                              = "issuers"
+	overloadPart                             = "overload"
 )
 
 // parts returns the parts of a document by their names. Each stands between two comments.
 func parts(document string) map[string]string {
 	found := map[string]string{}
-	for _, name := range []string{sizePart, etcdPart, revocationsPart, propagationPart, propagationInMemoryPart, issuersPart} {
+	for _, name := range []string{sizePart, etcdPart, revocationsPart, propagationPart, propagationInMemoryPart, issuersPart, overloadPart} {
 		begin, end := limits(name)
 		if _, rest, ok := strings.Cut(document, begin); ok {
 			if text, _, ok := strings.Cut(rest, end); ok {

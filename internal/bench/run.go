@@ -27,6 +27,7 @@ const cleanTimeout = 30 * time.Second
 // programs are what the program does besides. Floor and etcd are for processes that it starts itself.
 var programs = map[string]func(ctx context.Context, args []string, s streams) error{
 	floorCommand: runFloor, etcdCommand: runEtcd, sizeCommand: runSize, propagationCommand: runPropagation,
+	overloadCommand: runOverload,
 }
 
 // run is the program.

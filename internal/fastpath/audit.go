@@ -81,14 +81,23 @@ func (h *Handler) auditComplete(c *call) bool {
 	if !c.audit.Enabled() {
 		return true
 	}
+	c.annotateDecision("allow")
+	h.recordAnswer(c, http.StatusCreated)
+	return true
+}
+
+func (c *call) annotateDecision(decision string) {
+	audit.AddAuditAnnotations(c.request.Context(), decisionAnnotation, decision, reasonAnnotation, c.decision.reason)
+}
+
+// recordAnswer sends the record of an answer with that status.
+func (h *Handler) recordAnswer(c *call, status int32) {
 	ctx := c.request.Context()
-	audit.AddAuditAnnotations(ctx, decisionAnnotation, "allow", reasonAnnotation, c.decision.reason)
-	c.audit.SetEventResponseStatusCode(http.StatusCreated)
+	c.audit.SetEventResponseStatusCode(status)
 	if total := time.Since(c.arrival.at); total > slow {
 		audit.AddAuditAnnotationsMap(ctx, c.latencies(total))
 	}
 	c.audit.ProcessEventStage(ctx, auditapi.StageResponseComplete)
-	return true
 }
 
 // slow is how long a request takes before its record says where the time went.

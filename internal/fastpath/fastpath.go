@@ -2,9 +2,10 @@
 // POST /api/v1/namespaces/{namespace}/serviceaccounts/{name}/token, in the shape in which nearly all clients send them.
 //
 // The handler stands in front of the generic chain, the library's chain of handlers. It decides nothing: it asks the same
-// authenticators, authorizer, admission plugins, reviewers and issuer as the generic chain. It answers with success only. A
-// request that it doesn't fully understand, or that is to be refused, is handed over to the generic chain: unchanged, and
-// with the result of authentication.
+// authenticators, authorizer, admission plugins, reviewers and issuer as the generic chain. It answers with success, and with
+// the refusals that a flood of requests consists of: of a caller without the right (403), and of one who sends more than a fair
+// share (429). A request that it doesn't fully understand, or that is to be refused for another reason, is handed over to the
+// generic chain: unchanged, and with the result of authentication.
 package fastpath
 
 import (
@@ -22,6 +23,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/tokenrequest"
@@ -42,6 +44,12 @@ type Issuer interface {
 type Limit interface {
 	Begin() bool
 	End()
+}
+
+// Turns says when requests may go on while there are more than the server can answer.
+type Turns interface {
+	// Known returns when a request of a known caller may go on. It reports false for one that is to be shed.
+	Known(ctx context.Context, caller user.Info) bool
 }
 
 // InFlight counts the requests that a stopping server waits for. Add fails when no more may begin.
@@ -66,8 +74,12 @@ type Config struct {
 	Reviewers map[schema.GroupVersion]Reviewer
 	Issuer    Issuer
 
+	Turns    Turns
 	Limit    Limit
 	InFlight InFlight
+	// Forbidden and TooMany write the answers to a caller without the right, and to one whose request is shed.
+	Forbidden func(a authorizer.Attributes, w http.ResponseWriter, r *http.Request, reason string)
+	TooMany   func(w http.ResponseWriter, r *http.Request, info *genericapirequest.RequestInfo)
 	// Timeout is how long a request may take that doesn't say so itself.
 	Timeout time.Duration
 	// Audit takes the records that AuditPolicy wants; nil if there are none.
@@ -168,18 +180,22 @@ func (h *Handler) serve(w http.ResponseWriter, c *call) (answered bool) {
 	return c.answer.complete
 }
 
-// respond takes a request from its caller to its answer, while there is a place for it.
+// respond takes a request from its caller to its answer, when it is its turn and while there is a place for it.
 func (h *Handler) respond(w http.ResponseWriter, c *call) bool {
 	h.identifyAudit(c)
+	c.writer = w
+	c.step = "take a turn"
+	if !h.Turns.Known(c.request.Context(), c.decision.attributes.User) {
+		return h.shed(c)
+	}
 	if !h.Limit.Begin() {
 		return false
 	}
 	defer h.Limit.End()
-	c.writer = w
 	for i := range steps {
 		c.step = steps[i].name
 		if !steps[i].take(h, c) {
-			return false
+			return c.answer.complete // by a refusal
 		}
 	}
 	return true
@@ -211,12 +227,18 @@ func anonymous(u user.Info) bool {
 	return u.GetName() == user.Anonymous || slices.Contains(u.GetGroups(), user.AllUnauthenticated)
 }
 
-// authorize asks whether the caller may do this.
+// authorize asks whether the caller may do this. One who may not is told so.
 func (h *Handler) authorize(c *call) bool {
 	d := &c.decision
-	decided, reason, _ := h.Authorizer.Authorize(c.request.Context(), &d.attributes)
+	decided, reason, err := h.Authorizer.Authorize(c.request.Context(), &d.attributes)
 	d.reason, d.at = reason, time.Now()
-	return decided == authorizer.DecisionAllow
+	if decided == authorizer.DecisionAllow {
+		return true
+	}
+	if err == nil {
+		h.forbid(c, decided)
+	}
+	return false
 }
 
 // admit asks whether this may be done to this object.
@@ -252,10 +274,7 @@ func (h *Handler) decide(c *call) bool {
 // write sends the answer.
 func (h *Handler) write(c *call) bool {
 	w := c.writer
-	c.answer.at, c.answer.written = time.Now(), true
-	header := w.Header()
-	header[auditHeader] = []string{c.arrival.auditID}
-	header["Cache-Control"] = cacheControl
+	header := c.beginAnswer()
 	header["Content-Type"] = contentType[c.arrival.accepted]
 	w.WriteHeader(http.StatusCreated)
 	if len(c.payload.body.out) > buffered {
@@ -264,6 +283,15 @@ func (h *Handler) write(c *call) bool {
 	}
 	_, _ = w.Write(c.payload.body.out) //nolint:gosec // JSON or protobuf, and marked as that; a client that is gone gets no answer
 	return true
+}
+
+// beginAnswer sets the headers that all answers have, and returns them.
+func (c *call) beginAnswer() http.Header {
+	c.answer.at, c.answer.written = time.Now(), true
+	header := c.writer.Header()
+	header[auditHeader] = []string{c.arrival.auditID}
+	header["Cache-Control"] = cacheControl
+	return header
 }
 
 // Values of headers. They are the same for all answers and not changed.

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/mintmark/mintmark/internal/fastpath"
 	"github.com/mintmark/mintmark/internal/scheme"
@@ -36,6 +37,8 @@ type doors struct {
 	// passed is the body of a request that the generic chain gets, nil if it gets none.
 	passed        []byte
 	authorization string
+	// crowded says that no request has a turn.
+	crowded bool
 }
 
 func (d *doors) Decide(_ context.Context, spec *authenticationv1.TokenReviewSpec) (tokenreview.Verdict, error) {
@@ -63,6 +66,8 @@ func (d *doors) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	d.authorization = r.Header.Get("Authorization")
 }
 
+func (d *doors) Known(context.Context, user.Info) bool { return !d.crowded }
+
 func (*doors) Begin() bool   { return true }
 func (*doors) End()          {}
 func (*doors) Add(int) error { return nil }
@@ -70,13 +75,17 @@ func (*doors) Done()         {}
 
 func (d *doors) config() fastpath.Config {
 	return fastpath.Config{
-		Next: d, Authenticator: d, Authorizer: d, Reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: d}, Issuer: d, Limit: d, InFlight: d, Timeout: time.Minute,
+		Next: d, Authenticator: d, Authorizer: d, Reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: d}, Issuer: d, Turns: d, Limit: d, TooMany: tooMany, InFlight: d, Timeout: time.Minute,
 	}
 }
 
 func (d *doors) post(t *testing.T, path string, body []byte, media string) *httptest.ResponseRecorder {
 	t.Helper()
 	return post(t, d.config(), path, body, media)
+}
+
+func tooMany(w http.ResponseWriter, _ *http.Request, info *genericapirequest.RequestInfo) {
+	http.Error(w, "too many "+info.Resource, http.StatusTooManyRequests)
 }
 
 // post sends a request to a handler of its own.

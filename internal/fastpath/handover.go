@@ -13,6 +13,8 @@ import (
 // authentication is the result of authentication for a request that is handed over.
 type authentication struct {
 	caller
+	// turn says that the request had its turn.
+	turn  bool
 	taken atomic.Bool
 }
 
@@ -24,7 +26,7 @@ func (c *call) handOver(ctx context.Context) context.Context {
 	if c.caller.at.IsZero() {
 		return ctx
 	}
-	return context.WithValue(ctx, authenticationKey{}, &authentication{caller: c.caller})
+	return context.WithValue(ctx, authenticationKey{}, &authentication{caller: c.caller, turn: c.decision.attributes.User != nil})
 }
 
 // OncePerRequest wraps the authenticator of the generic chain. A request that the fast path hands over is not authenticated
@@ -43,6 +45,12 @@ func OncePerRequest(next authenticator.Request) authenticator.Request {
 		audit.AddAuditAnnotationsMap(r.Context(), known.annotations)
 		return known.response, known.ok, known.err
 	})
+}
+
+// HadTurn reports whether the request of a context had its turn on the fast path.
+func HadTurn(ctx context.Context) bool {
+	known, ok := ctx.Value(authenticationKey{}).(*authentication)
+	return ok && known.turn
 }
 
 // warnings are the warnings about a request.

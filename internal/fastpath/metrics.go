@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
 	handlermetrics "k8s.io/apiserver/pkg/endpoints/handlers/metrics"
 	endpointmetrics "k8s.io/apiserver/pkg/endpoints/metrics"
@@ -23,6 +24,7 @@ type metrics struct {
 	authenticated, authorized             k8smetrics.ObserverMetric // authentication_duration_seconds and kin
 	authenticationFilter, authorizeFilter k8smetrics.ObserverMetric
 	attempts, allowed                     k8smetrics.CounterMetric
+	refusals                              map[authorizer.Decision]refusals
 	users                                 map[string]k8smetrics.CounterMetric
 
 	answered, handedOver k8smetrics.CounterMetric
@@ -36,10 +38,16 @@ var registered = sync.OnceValue(func() *ownMetrics {
 	return collectors.Register(&ownMetrics{
 		Requests: k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
 			Namespace: "mintmark", Subsystem: "fastpath", Name: "requests_total", StabilityLevel: k8smetrics.ALPHA,
-			Help: "Token reviews and token requests of the common shape: those that were answered on the fast path, and those that were handed over to the library's chain of handlers, since they are to be refused or need something else.",
+			Help: "Token reviews and token requests of the common shape: those that were answered on the fast path, 403 and 429 among the answers, and those that were handed over to the library's chain of handlers, since they are to be refused for another reason or need something else.",
 		}, []string{"outcome"}),
 	})
 })
+
+// refusals are the series of authorizations with one result that is no permission.
+type refusals struct {
+	total    k8smetrics.CounterMetric
+	duration k8smetrics.ObserverMetric
+}
 
 // series is what is measured of a route.
 type series struct {
@@ -66,14 +74,19 @@ func newMetrics() *metrics {
 			body:     handlermetrics.RequestBodySizes.WithLabelValues(gvr.Group, gvr.Resource, string(handlermetrics.Create)),
 		}
 	}
+	attempted, asked := library.Counters("authorization_attempts_total"), library.Histograms("authorization_duration_seconds")
 	m := &metrics{
-		of:                   of,
+		of: of,
+		refusals: map[authorizer.Decision]refusals{
+			authorizer.DecisionDeny:      {attempted.WithLabelValues("denied"), asked.WithLabelValues("denied")},
+			authorizer.DecisionNoOpinion: {attempted.WithLabelValues("no-opinion"), asked.WithLabelValues("no-opinion")},
+		},
 		authenticationFilter: filter.WithLabelValues("authentication"),
 		authorizeFilter:      filter.WithLabelValues("authorization"),
 		attempts:             library.Counters("authentication_attempts").WithLabelValues("success"),
-		allowed:              library.Counters("authorization_attempts_total").WithLabelValues("allowed"),
+		allowed:              attempted.WithLabelValues("allowed"),
 		authenticated:        library.Histograms("authentication_duration_seconds").WithLabelValues("success"),
-		authorized:           library.Histograms("authorization_duration_seconds").WithLabelValues("allowed"),
+		authorized:           asked.WithLabelValues("allowed"),
 		users:                map[string]k8smetrics.CounterMetric{},
 		answered:             own.Requests.WithLabelValues("answered"),
 		handedOver:           own.Requests.WithLabelValues("handed-over"),
@@ -102,16 +115,29 @@ func (m *metrics) countUser(name string) {
 	counter.Inc()
 }
 
-// measure counts a request that has been answered.
-func (h *Handler) measure(c *call) bool {
-	m := h.metrics
-	s := &c.route.series
-	// The time of a filter and the time of the object that it asks are one here.
-	authenticating, authorizing := c.caller.at.Sub(c.arrival.at).Seconds(), c.decision.at.Sub(c.caller.at).Seconds()
+// countCaller counts a caller who is known.
+func (m *metrics) countCaller(c *call) {
+	authenticating := c.caller.at.Sub(c.arrival.at).Seconds()
 	m.countUser(c.decision.attributes.User.GetName())
 	m.attempts.Inc()
 	m.authenticated.Observe(authenticating)
 	m.authenticationFilter.Observe(authenticating)
+}
+
+// countRefused counts a request of a caller who may not make it.
+func (m *metrics) countRefused(c *call, decided authorizer.Decision) {
+	m.countCaller(c)
+	m.refusals[decided].total.Inc()
+	m.refusals[decided].duration.Observe(c.decision.at.Sub(c.caller.at).Seconds())
+}
+
+// measure counts a request that has been answered.
+func (h *Handler) measure(c *call) bool {
+	m := h.metrics
+	s := &c.route.series
+	m.countCaller(c)
+	// The time of a filter and the time of the object that it asks are one here.
+	authorizing := c.decision.at.Sub(c.caller.at).Seconds()
 	m.allowed.Inc()
 	m.authorized.Observe(authorizing)
 	m.authorizeFilter.Observe(authorizing)

@@ -44,7 +44,7 @@ func TestMetrics(t *testing.T) { // not beside others: the metrics are the proce
 		delete(grown["fast"], name)
 	}
 	for name, value := range grown["fast"] {
-		if want := map[string]float64{"answered": 48, "handed-over": 2}; !strings.HasPrefix(name, "mintmark_fastpath_requests_total ") ||
+		if want := map[string]float64{"answered": 50}; !strings.HasPrefix(name, "mintmark_fastpath_requests_total ") ||
 			value != want[strings.Trim(strings.TrimPrefix(name, "mintmark_fastpath_requests_total outcome="), `"`)] {
 			t.Errorf("%s: %v on the fast path, nothing in the generic chain", name, value)
 		}

@@ -50,6 +50,7 @@ type Options struct {
 	privateIssuers []string
 	// anonymous is the flag --anonymous-auth, which excludes the field of that name in the file of --authentication-config.
 	anonymous *pflag.Flag
+	ephemeral ephemeralFlags
 }
 
 // New returns the options with the values that they have without flags. This is the one place for defaults: flags are
@@ -65,6 +66,7 @@ func New() *Options {
 		config: apiserver.Config{
 			DataDir:        DefaultDataDir,
 			FastPath:       true,
+			ShedLoad:       true,
 			Server:         genericoptions.NewServerRunOptions(),
 			Serving:        genericoptions.NewSecureServingOptions(),
 			MaxStaleness:   defaultMaxStaleness,
@@ -110,6 +112,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
 		"http2-max-streams-per-connection", "permit-port-sharing", "permit-address-sharing", "disable-http2-serving")
 	o.addServerFlags(groups.FlagSet("server"))
+	o.addEphemeralFlags(groups.FlagSet("testing"), groups.FlagSet("server"), groups.FlagSet("serving"))
 	o.addStorageFlags(groups.FlagSet("storage"))
 	o.config.Audit.AddFlags(groups.FlagSet("audit"))
 	o.config.Tracing.AddFlags(groups.FlagSet("tracing"))
@@ -149,6 +152,8 @@ func (o *Options) addServerFlags(fs *pflag.FlagSet) {
 		"Serve OpenShift's API as well: users and groups (user.openshift.io), clients and access tokens (oauth.openshift.io). Off by default: what is not served can't be misused.")
 	fs.BoolVar(&o.config.FastPath, "fast-path", o.config.FastPath,
 		"Answer token reviews and token requests in their common shape on a short path of their own. With false all requests take the long one: the answers are the same, and cost several times as much.")
+	fs.BoolVar(&o.config.ShedLoad, "shed-load", o.config.ShedLoad,
+		"While there are more requests than the processors can answer, answer those of all callers in turn, and send those away with 429 that would wait too long. With false they all wait, however long.")
 	fs.DurationVar(&o.config.IdleWindow, "accesstoken-inactivity-timeout", o.config.IdleWindow,
 		"How long an access token of OpenShift may go unused, at least 5m; 0 means for ever. An OAuthClient may say otherwise for its tokens, and each use of a token counts anew.")
 	pick(fs, o.config.Server.AddUniversalFlags, "advertise-address", "external-hostname", "cors-allowed-origins",
@@ -180,6 +185,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	}
 	errs = append(errs, o.validate()...)
 	errs = append(errs, o.validateFiles()...)
+	errs = append(errs, o.validateEphemeral()...)
 	authorizers, err := o.authorization.authorizers(o.config.Serving.BindAddress)
 	if err != nil {
 		errs = append(errs, err)
@@ -197,6 +203,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	if err := errors.Join(errs...); err != nil {
 		return apiserver.Config{}, err
 	}
+	o.applyEphemeral()
 	cfg := o.config
 	server := *o.config.Server
 	server.ExternalHost = host

@@ -83,7 +83,8 @@ func Config(t testing.TB, args ...string) (apiserver.Config, error) {
 	if err := flags.Parse(args); err != nil {
 		return apiserver.Config{}, err
 	}
-	defaults := map[string]string{"data-dir": t.TempDir(), "secure-port": "0"}
+	// A test is not alone in its process.
+	defaults := map[string]string{"data-dir": t.TempDir(), "secure-port": "0", "shed-load": "false"}
 	if flags.Changed("etcd-servers") {
 		defaults["encryption-provider-config"] = encryptionConfiguration(t)
 	}

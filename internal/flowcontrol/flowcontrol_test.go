@@ -1,0 +1,280 @@
+package flowcontrol
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// machine is processors that answer so many requests in a millisecond, and the queue in front of them.
+type machine struct {
+	queue    atomic.Int64
+	perMilli int64
+}
+
+// work takes requests from the queue until the context ends.
+func (m *machine) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+		m.queue.Add(-min(m.queue.Load(), m.perMilli))
+	}
+}
+
+// tally is what became of the requests of a caller.
+type tally struct {
+	mu             sync.Mutex
+	went, shed     int
+	waited, shedAt []time.Duration // how long a request waited, by what became of it
+}
+
+func (t *tally) note(goesOn bool, waited time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if goesOn {
+		t.went, t.waited = t.went+1, append(t.waited, waited)
+	} else {
+		t.shed, t.shedAt = t.shed+1, append(t.shedAt, waited)
+	}
+}
+
+func longest(of []time.Duration) (most time.Duration) {
+	for _, d := range of {
+		most = max(most, d)
+	}
+	return most
+}
+
+// scene is a machine with its turns, in a bubble.
+type scene struct {
+	*machine
+	turns *Turns
+	wg    sync.WaitGroup
+}
+
+const room = 20
+
+// play runs a scene with a machine that answers 10 requests in a millisecond.
+func play(t *testing.T, act func(ctx context.Context, s *scene)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{perMilli: 10}
+		s := &scene{machine: m, turns: newTurns(room, func() int { return int(m.queue.Load()) })}
+		ctx, stop := context.WithCancel(t.Context())
+		s.wg.Go(func() { m.work(ctx) })
+		act(ctx, s)
+		stop()
+		s.wg.Wait()
+	})
+}
+
+// ask has a caller make a request, which takes a place in the queue of the processors if it goes on.
+func (s *scene) ask(ctx context.Context, caller string, cost int) (goesOn bool, waited time.Duration) {
+	began := time.Now()
+	goesOn = s.turns.AtOnce() || s.turns.Wait(ctx, caller, cost)
+	if goesOn {
+		s.queue.Add(int64(cost))
+	}
+	return goesOn, time.Since(began)
+}
+
+// send has a caller make so many requests a millisecond for a time, whether others are answered or not.
+func (s *scene) send(caller string, cost, perMilli int, every, length time.Duration) *tally {
+	t := &tally{}
+	s.wg.Go(func() {
+		for began := time.Now(); time.Since(began) < length; time.Sleep(every) {
+			for range perMilli {
+				s.wg.Go(func() { t.note(s.ask(context.Background(), caller, cost)) })
+			}
+		}
+	})
+	return t
+}
+
+// settle lets a time pass, and what it began end.
+func settle(length time.Duration) {
+	time.Sleep(length)
+	synctest.Wait()
+}
+
+// TestUnloaded: while the processors keep up, requests go on at once, whoever makes them.
+func TestUnloaded(t *testing.T) {
+	play(t, func(_ context.Context, s *scene) {
+		calm := s.send("ann", 1, 9, time.Millisecond, time.Second)
+		settle(2 * time.Second)
+		if calm.shed > 0 || longest(calm.waited) > 0 {
+			t.Errorf("%d shed, one waited %s", calm.shed, longest(calm.waited))
+		}
+	})
+}
+
+// TestBurst: many requests at once are no overload.
+func TestBurst(t *testing.T) {
+	play(t, func(_ context.Context, s *scene) {
+		burst := s.send("ann", 1, 50, 20*time.Millisecond, time.Second)
+		settle(2 * time.Second)
+		if burst.shed > 0 || longest(burst.waited) > 0 {
+			t.Errorf("%d shed, one waited %s", burst.shed, longest(burst.waited))
+		}
+	})
+}
+
+// TestOverload: of four times what the processors can answer, as much as they can goes on, after a short wait, and the rest is
+// shed, each within a second. A second after the end nothing waits any more.
+func TestOverload(t *testing.T) {
+	for _, callers := range []int{1, 10, 20} {
+		t.Run(fmt.Sprint(callers), func(t *testing.T) {
+			play(t, func(_ context.Context, s *scene) {
+				const length = 2 * time.Second
+				var all []*tally
+				for i := range callers {
+					all = append(all, s.send(fmt.Sprint("caller-", i), 1, 40/callers, time.Millisecond, length))
+				}
+				settle(length / 2)
+				if queue := s.queue.Load(); queue > 2*room {
+					t.Errorf("%d wait for the processors", queue)
+				}
+				settle(length/2 + maxHold)
+				went := 0
+				for i, caller := range all {
+					went += caller.went
+					if longest(caller.waited) > 2*maxWait || longest(caller.shedAt) > maxHold+tick {
+						t.Errorf("caller %d: one waited %s and went on, one was shed after %s", i, longest(caller.waited), longest(caller.shedAt))
+					}
+					if share := 20_000 / callers; caller.went < share*8/10 || caller.shed < 2*share {
+						t.Errorf("caller %d: %d went on and %d were shed; a fair share is %d", i, caller.went, caller.shed, share)
+					}
+				}
+				if went < 19_000 {
+					t.Errorf("%d requests went on, the processors can answer 20000", went)
+				}
+				s.calm(t)
+			})
+		})
+	}
+}
+
+// calm checks that requests go on at once.
+func (s *scene) calm(t *testing.T) {
+	t.Helper()
+	if goesOn, waited := s.ask(t.Context(), "later", 1); !goesOn || waited > 0 {
+		t.Errorf("a second after the end: went on %t, after %s", goesOn, waited)
+	}
+	if s.turns.crowded.Load() {
+		t.Error("requests take turns still")
+	}
+}
+
+// TestFairness: beside one who sends ten times what the processors can answer, a caller below the fair share has all requests
+// answered, soon. So has one whose requests are dear, in proportion.
+func TestFairness(t *testing.T) {
+	play(t, func(_ context.Context, s *scene) {
+		flood := s.send("flood", 1, 100, time.Millisecond, 2*time.Second)
+		settle(500 * time.Millisecond)
+		polite := s.send("polite", 1, 2, time.Millisecond, time.Second)
+		dear := s.send("dear", 8, 1, 10*time.Millisecond, time.Second)
+		settle(3 * time.Second)
+		for name, caller := range map[string]*tally{"polite": polite, "dear": dear} {
+			if caller.shed > 0 || caller.went == 0 || longest(caller.waited) > maxWait {
+				t.Errorf("%s: %d went on, %d were shed, one waited %s", name, caller.went, caller.shed, longest(caller.waited))
+			}
+		}
+		if flood.shed == 0 {
+			t.Error("no request of the flood was shed")
+		}
+		s.calm(t)
+	})
+}
+
+// TestDearFlood: requests that cost eight times as much get an eighth of the turns.
+func TestDearFlood(t *testing.T) {
+	play(t, func(_ context.Context, s *scene) {
+		dear := s.send("dear", 8, 10, time.Millisecond, 2*time.Second)
+		cheap := s.send("cheap", 1, 40, time.Millisecond, 2*time.Second)
+		settle(4 * time.Second)
+		if ratio := float64(cheap.went) / float64(dear.went); ratio < 6 || ratio > 10 {
+			t.Errorf("%d cheap and %d dear ones went on", cheap.went, dear.went)
+		}
+	})
+}
+
+// TestHeldBack: no more than maxHeld requests wait to be told that they are shed.
+func TestHeldBack(t *testing.T) {
+	play(t, func(_ context.Context, s *scene) {
+		s.send("flood", 1, 500, time.Millisecond, 100*time.Millisecond)
+		for range 100 {
+			settle(time.Millisecond)
+			s.turns.mu.Lock()
+			if held := len(s.turns.line.late); held > maxHeld {
+				t.Fatalf("%d requests are held", held)
+			}
+			s.turns.mu.Unlock()
+		}
+		settle(2 * time.Second)
+		s.calm(t)
+	})
+}
+
+// TestClientGivesUp: a request whose client is gone waits no longer, and takes no turn.
+func TestClientGivesUp(t *testing.T) {
+	play(t, func(ctx context.Context, s *scene) {
+		s.queue.Store(100_000) // nothing gets on
+		s.turns.begin()
+		ctx, leave := context.WithTimeout(ctx, 5*time.Millisecond)
+		defer leave()
+		var gone tally
+		for range 10 {
+			s.wg.Go(func() { gone.note(s.ask(ctx, "gone", 1000)) })
+		}
+		settle(6 * time.Millisecond)
+		s.queue.Store(0)
+		settle(time.Second)
+		if gone.shed < 9 || longest(gone.shedAt) > 5*time.Millisecond {
+			t.Errorf("%d gave up, the last after %s", gone.shed, longest(gone.shedAt))
+		}
+		s.calm(t)
+	})
+}
+
+// TestOtherWork: while something other than requests keeps the processors busy, requests go on all the same.
+func TestOtherWork(t *testing.T) {
+	play(t, func(_ context.Context, s *scene) {
+		s.perMilli = 0
+		s.queue.Store(1000)
+		s.turns.begin()
+		few := s.send("ann", 8, 1, 20*time.Millisecond, 200*time.Millisecond)
+		settle(time.Second)
+		s.queue.Store(0)
+		settle(time.Second)
+		if few.shed > 0 || few.went != 10 || longest(few.waited) > maxWait {
+			t.Errorf("%d went on, %d were shed, one waited %s", few.went, few.shed, longest(few.waited))
+		}
+	})
+}
+
+// TestNone: without turns all requests go on at once.
+func TestNone(t *testing.T) {
+	var none *Turns
+	if !none.AtOnce() {
+		t.Error("a request has to wait")
+	}
+}
+
+// TestProcess reads the length of the queue of this process.
+func TestProcess(t *testing.T) {
+	if queue := New().runnable(); queue < 0 || queue > 10_000 {
+		t.Errorf("%d goroutines wait for a processor", queue)
+	}
+}
+
+// BenchmarkAtOnce is what a request pays while there is no overload.
+func BenchmarkAtOnce(b *testing.B) {
+	turns := New()
+	b.ReportAllocs()
+	for b.Loop() {
+		turns.AtOnce()
+	}
+}
