@@ -43,21 +43,32 @@ func certificate(t *testing.T, end time.Time) (tls.Certificate, string) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
+// The caller hangs up on it.
+func tenMegabytes(w http.ResponseWriter, keys []byte) {
+	_, _ = w.Write(append(keys, make([]byte, 10<<20)...))
+}
+
+func redirected(w http.ResponseWriter, _ []byte) {
+	w.Header().Set("Location", "/keys")
+	w.WriteHeader(http.StatusFound)
+}
+
 // TestFaultsOverTheNetwork: what goes wrong between this server and an issuer is told in the status, costs tokens of another issuer
 // nothing, and is no reason to read more than the bound.
 func TestFaultsOverTheNetwork(t *testing.T) {
 	quick := newStranger(t, "https://quick.example")
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	for name, test := range map[string]struct {
 		end     time.Duration
 		handler func(w http.ResponseWriter, keys []byte)
 		allowed []netip.Prefix
 		want    string // of the failure
 	}{
-		"well":                   {end: hour, allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
-		"a certificate expired":  {end: -hour, allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, want: "certificate has expired"},
+		"well":                   {end: hour, allowed: loopback},
+		"a certificate expired":  {end: -hour, allowed: loopback, want: "certificate has expired"},
 		"an address of our own":  {end: hour, want: "--allow-private-issuers"},
-		"a key set of ten MB":    {end: hour, allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, want: "more than 1048576 bytes", handler: func(w http.ResponseWriter, keys []byte) { _, _ = w.Write(append(keys, make([]byte, 10<<20)...)) }},
-		"an endless redirection": {end: hour, allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, want: "the server answers 302", handler: func(w http.ResponseWriter, _ []byte) { w.Header().Set("Location", "/keys"); w.WriteHeader(302) }},
+		"a key set of ten MB":    {end: hour, allowed: loopback, want: "more than 1048576 bytes", handler: tenMegabytes},
+		"an endless redirection": {end: hour, allowed: loopback, want: "the server answers 302", handler: redirected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStranger(t, "")
