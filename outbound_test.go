@@ -23,7 +23,10 @@ var callers = map[string]string{
 	"internal/agent/":                      "a process of its own, which calls the server that a person names",
 	"internal/bench/":                      "a program of its own",
 	"faults/":                              "a program of its own",
+	"tokenreview/":                         "a library for other programs, which calls the server that they name",
+	"tokensource/":                         "a library for other programs, which calls the server that they name",
 	"internal/conformance/":                "for tests only",
+	"mintmarktest/":                        "for tests only",
 	"internal/testserver/":                 "for tests only",
 }
 

@@ -46,7 +46,12 @@ const (
 	ReviewedCredentialID = Prefix + "reviewed-credential-id"
 	// ReviewedUser is the name of the user whose token it is.
 	ReviewedUser = Prefix + "reviewed-user"
+	// ReviewedIssuer is the issuer of the token, if it is one of a TrustedIssuer.
+	ReviewedIssuer = Prefix + "reviewed-issuer"
 )
+
+// PresentedIssuer is the issuer of a caller's token, if it is one of a TrustedIssuer.
+const PresentedIssuer = Prefix + "presented-issuer"
 
 // LiveCheckSkipped is the name of the TrustedIssuer whose cluster gave no answer about a token that was accepted nevertheless
 // (onFailure: Accept): the reviewed token, or the caller's own.

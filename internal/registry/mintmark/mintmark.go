@@ -15,6 +15,7 @@ type Config struct {
 	Revocations    Revocations
 	Explainer      Explainer
 	TrustedIssuers TrustedIssuers
+	Feed           Feed
 }
 
 // Storage returns the API group mintmark.io.
@@ -35,6 +36,7 @@ func Storage(getter generic.RESTOptionsGetter, cfg Config) (registry.Group, erro
 		"signingkeys":           keys,
 		"tokenrevocations":      revocations,
 		"tokenexplanations":     newTokenExplanations(cfg.Explainer),
+		"tokenreviewevents":     newTokenReviewEvents(cfg.Feed),
 		"trustedissuers":        issuers,
 		"trustedissuers/status": issuerStatus,
 	}}, nil
