@@ -37,8 +37,8 @@ faults: ## inject faults into real servers over real etcd members, for ten minut
 	go build -o bin/faults ./faults
 	bin/faults -binary bin/mintmark $(FAULTS)
 
-lint: ## formatting, go vet and every linter
-	.ci/run format vet lint
+lint: ## formatting and every linter, go vet among them
+	.ci/run format lint
 
 fmt: ## format the Go files
 	go tool -modfile=tools/go.mod gofumpt -w .

@@ -24,7 +24,10 @@ var callers = map[string]string{
 	"internal/bench/":                      "a program of its own",
 	"webhookconformance/":                  "for tests of webhooks, and for a command",
 	"faults/":                              "a program of its own",
+	"tokenreview/":                         "a library for other programs, which calls the server that they name",
+	"tokensource/":                         "a library for other programs, which calls the server that they name",
 	"internal/conformance/":                "for tests only",
+	"mintmarktest/":                        "for tests only",
 	"internal/testserver/":                 "for tests only",
 }
 

@@ -22,6 +22,8 @@ const (
 	eventEvery = 30 * time.Second
 	// windows is into how many parts a long run is divided. The last two are compared.
 	windows = 4
+	// restartTries is how often a server is started that ends at its start, since the store did not answer in time.
+	restartTries = 5
 	// idleTime is how long the servers have, when the work has ended, until they are looked at once more.
 	idleTime = 20 * time.Second
 )
@@ -103,12 +105,11 @@ func (l *longRun) run(ctx context.Context, seed int64) error {
 	for i := range longWorkers {
 		work.Go(func() { l.work(working, rand.New(rand.NewPCG(uint64(seed), uint64(i)+1))) })
 	}
-	sampled := make(chan error, 1)
-	go func() { sampled <- l.sample(working) }()
+	work.Go(func() { l.sample(working) })
 	err := l.disturbances(working, rand.New(rand.NewPCG(uint64(seed), 0)))
 	stop()
 	work.Wait()
-	if err := errors.Join(err, <-sampled); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := l.audit(ctx); err != nil {
@@ -150,21 +151,26 @@ func (l *longRun) restart(ctx context.Context, which int, end func(*process)) er
 	r := l.world.replicas[which]
 	defer disturb(r)()
 	end(r.process)
-	return r.restart(ctx)
+	err := r.restart(ctx)
+	for try := 1; errors.Is(err, errEnded) && try < restartTries; try++ {
+		l.report.count("servers that ended at their start, and were started again")
+		err = r.restart(ctx)
+	}
+	return err
 }
 
-// sample looks at the first server again and again.
-func (l *longRun) sample(ctx context.Context) error {
+// sample looks at the first server again and again. On a busy machine it may not answer now and then.
+func (l *longRun) sample(ctx context.Context) {
 	for began := time.Now(); ; {
 		pause(ctx, sampleEvery)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		now, err := l.world.replicas[0].usage(ctx)
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
-		if err == nil {
+		switch {
+		case err != nil:
+			l.report.count("no answer, or ask again")
+		default:
 			part := min(int(windows*time.Since(began)/l.length), windows-1)
 			l.parts[part] = append(l.parts[part], now)
 		}

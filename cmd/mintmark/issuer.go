@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -69,13 +70,36 @@ func (c *keysClient) issuers(ctx context.Context) (*v1alpha1.TrustedIssuerList, 
 	return list, nil
 }
 
-func (c *keysClient) createIssuer(ctx context.Context, issuer *v1alpha1.TrustedIssuer, dryRun bool) (*v1alpha1.TrustedIssuer, error) {
-	made := &v1alpha1.TrustedIssuer{}
-	err := c.Post().Resource(trustedIssuers).VersionedParams(&metav1.CreateOptions{DryRun: dry(dryRun)}, metav1.ParameterCodec).Body(issuer).Do(ctx).Into(made)
-	if err != nil {
-		return nil, fmt.Errorf("failed to make the trusted issuer: %w", c.server.explain(ctx, err))
+// storeIssuer makes a trusted issuer. If keep is given, it replaces the one of that name, after keep has put into the spec what stays
+// of the stored one.
+func (c *keysClient) storeIssuer(ctx context.Context, issuer *v1alpha1.TrustedIssuer, keep func(spec, stored *v1alpha1.TrustedIssuerSpec), dryRun bool,
+) (*v1alpha1.TrustedIssuer, error) {
+	stored := &v1alpha1.TrustedIssuer{}
+	if keep != nil {
+		err := c.Get().Resource(trustedIssuers).Name(issuer.Name).Do(ctx).Into(stored)
+		if err == nil {
+			spec := issuer.Spec.DeepCopy()
+			keep(spec, &stored.Spec)
+			stored.Spec = *spec
+			err = c.Put().Resource(trustedIssuers).Name(issuer.Name).
+				VersionedParams(&metav1.UpdateOptions{DryRun: dry(dryRun)}, metav1.ParameterCodec).Body(stored).Do(ctx).Into(stored)
+		}
+		if !apierrors.IsNotFound(err) {
+			return stored, c.explainStored(ctx, err)
+		}
 	}
-	return made, nil
+	err := c.Post().Resource(trustedIssuers).VersionedParams(&metav1.CreateOptions{DryRun: dry(dryRun)}, metav1.ParameterCodec).Body(issuer).Do(ctx).Into(stored)
+	if apierrors.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("there is a trusted issuer %s already: replace it with --replace, or choose another name", issuer.Name)
+	}
+	return stored, c.explainStored(ctx, err)
+}
+
+func (c *keysClient) explainStored(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("failed to store the trusted issuer: %w", c.server.explain(ctx, err))
 }
 
 // teller says on a stream what a command does to each object: done, or what would be done.

@@ -27,6 +27,7 @@ type issuerAdd struct {
 	usernameClaim          string
 	groupsClaim            string
 	publish, inline, live  bool
+	replace                bool
 }
 
 func newIssuerAddCommand(s streams) *cobra.Command {
@@ -39,7 +40,7 @@ func newIssuerAddCommand(s streams) *cobra.Command {
 With --from-kubeconfig the issuer and its keys are read from a cluster, with the credential in that
 file. If the cluster's documents can be read at a public address without a credential, the server
 reads the keys there by itself, and follows their rotation. Otherwise the keys are put into the
-object: then add the cluster again when its keys change, which the command says.
+object, which the command says: add the cluster again with --replace when its keys change.
 
 With --live-check the server asks the cluster about each token as well, so that a token ends with
 its pod or account. A service account for that is made in the cluster, and a secret with its
@@ -92,6 +93,7 @@ func (c *issuerAdd) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&c.kubernetes, "kubernetes", false, "The tokens are service account tokens of a cluster. --from-kubeconfig implies it")
 	flags.StringVar(&c.usernameClaim, "username-claim", "sub", "Claim with the user name, without --kubernetes")
 	flags.StringVar(&c.groupsClaim, "groups-claim", "", "Claim with the groups, without --kubernetes")
+	flags.BoolVar(&c.replace, "replace", false, "Replace the keys of a trusted issuer of that name, and what else flags name; the rest of it stays")
 	flags.BoolVar(&c.dryRun, "dry-run", false, "Say what would be made, and make nothing")
 	for _, name := range []string{"audience", "prefix", "tenant-audience", "url", "discovery-url", "jwks-uri", "username-claim", "groups-claim", "from-context"} {
 		completeFlag(cmd, name)
@@ -124,7 +126,7 @@ func (c *issuerAdd) validate(cmd *cobra.Command) error {
 		return usageErrorf(cmd, "--%s goes with --from-kubeconfig", other)
 	case c.url == "":
 		return usageErrorf(cmd, "name a cluster with --from-kubeconfig, or an issuer with --url")
-	case len(c.audiences) == 0:
+	case len(c.audiences) == 0 && !c.replace:
 		return usageErrorf(cmd, "name at least one --audience for which the issuer's tokens are accepted")
 	}
 	if other := changed("username-claim", "groups-claim"); c.kubernetes && other != "" {
@@ -157,7 +159,7 @@ func (c *issuerAdd) run(cmd *cobra.Command, name string, s streams) error {
 	if err != nil {
 		return err
 	}
-	made, err := client.createIssuer(ctx, issuer, c.dryRun)
+	made, err := client.storeIssuer(ctx, issuer, c.kept(cmd), c.dryRun)
 	if err != nil {
 		return err
 	}
@@ -179,7 +181,7 @@ func (c *issuerAdd) fromCluster(ctx context.Context, cmd *cobra.Command, client 
 	secret := liveCheckSecret(issuer.Name)
 	issuer.Spec.LiveCheck = &v1alpha1.LiveCheck{KubeconfigSecret: v1alpha1.SecretReference{Namespace: secret.Namespace, Name: secret.Name}}
 	// A mistake in the object shows before anything is made for it.
-	if _, err := client.createIssuer(ctx, issuer, true); err != nil {
+	if _, err := client.storeIssuer(ctx, issuer, c.kept(cmd), true); err != nil {
 		return err
 	}
 	return there.makeLiveCheck(ctx, client.server, secret, tell)
@@ -207,7 +209,9 @@ func (c *issuerAdd) describe(cmd *cobra.Command, s streams, issuer *v1alpha1.Tru
 	prefix := c.prefix
 	if !cmd.Flags().Changed("prefix") {
 		prefix = issuer.Name + ":"
-		tell.say("User names begin with %s: choose another prefix with --prefix.", prefix)
+		if !c.replace {
+			tell.say("User names begin with %s: choose another prefix with --prefix.", prefix)
+		}
 	}
 	spec.ClaimMappings = &v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimOrExpression{Claim: c.usernameClaim, Prefix: &prefix}}
 	if c.groupsClaim != "" {

@@ -69,6 +69,8 @@ func (c *issuerAdd) read(ctx context.Context, there *otherCluster, spec *v1alpha
 	audiences := c.audiences
 	if len(audiences) == 0 {
 		audiences = []string{found.issuer}
+	}
+	if len(c.audiences) == 0 && !c.replace {
 		tell.say("Tokens for the audience %s are accepted, which pods of the cluster have by default: name others with --audience.", found.issuer)
 	}
 	c.setAudiences(spec, audiences)
@@ -92,7 +94,7 @@ func (c *issuerAdd) read(ctx context.Context, there *otherCluster, spec *v1alpha
 		}
 	}
 	spec.JWKS = found.keys
-	tell.say("The keys of the cluster are put into the object: %s. When the cluster has other keys, add it again.", why)
+	tell.say("The keys of the cluster are put into the object: %s. When the cluster has other keys, add it again with --replace.", why)
 	return nil
 }
 

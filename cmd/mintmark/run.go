@@ -87,7 +87,7 @@ discovery): the Kubernetes authentication API in one process, without the cluste
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newServeCommand(s), newTokenCommand(s), newNodeCommand(s), newAgentCommand(), newWorkloadCommand(s), newKeysCommand(s), newIssuerCommand(s),
-		newKubeconfigCommand(s), newSnapshotCommand(s), newConformanceCommand(s), newHealthCommand(s), newVersionCommand(s))
+		newKubeconfigCommand(s), newSnapshotCommand(s), newConformanceCommand(s), newHealthCommand(s), newClockCommand(s), newVersionCommand(s))
 	return root
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,6 +61,9 @@ signingkeys.mintmark.io or secrets that encrypts.`,
   mintmark serve --bind-address 0.0.0.0 --external-hostname tokens.example.com \
     --service-account-issuer https://tokens.example.com:7443
 
+  # Serve for a test: in memory, and until the standard input is closed
+  mintmark serve --ephemeral
+
   # Serve as one of several over an etcd
   mintmark serve --etcd-servers https://etcd:2379 --encryption-provider-config encryption.yaml`,
 		Args: noArgs,
@@ -76,9 +80,16 @@ signingkeys.mintmark.io or secrets that encrypts.`,
 			if err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
+			cfg.OwnProcess = true
 			// A GOGC in the environment is the operator's choice.
 			cfg.TuneGarbage = os.Getenv("GOGC") == ""
-			return serve(cmd.Context(), cfg, s)
+			if cfg.Ephemeral {
+				return serveEphemeral(cmd.Context(), cfg, s)
+			}
+			return serve(cmd.Context(), cfg, func(server *apiserver.Server) error {
+				_, _ = fmt.Fprint(s.out, greeting(server)) // a closed terminal can't be told
+				return nil
+			})
 		},
 	}
 	for _, name := range flags.groups.Order {
@@ -95,8 +106,10 @@ signingkeys.mintmark.io or secrets that encrypts.`,
 	return cmd
 }
 
-// serve runs the server and says, once it is ready, what to do with it.
-func serve(ctx context.Context, cfg apiserver.Config, s streams) error {
+// serve runs the server and has it greet once it is ready. A server that can't is stopped.
+func serve(ctx context.Context, cfg apiserver.Config, greet func(*apiserver.Server) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	server, err := apiserver.New(ctx, cfg)
 	if err != nil {
 		return err
@@ -105,7 +118,10 @@ func serve(ctx context.Context, cfg apiserver.Config, s streams) error {
 	go func() { done <- server.Run(ctx) }()
 	select {
 	case <-server.Ready():
-		_, _ = fmt.Fprint(s.out, greeting(server)) // a closed terminal can't be told
+		if err := greet(server); err != nil {
+			stop()
+			return errors.Join(err, <-done)
+		}
 	case err := <-done:
 		return err
 	}

@@ -27,7 +27,7 @@ $KUBECONFIG, else in admin.kubeconfig in the data directory of 'mintmark serve'.
 		RunE: showHelp,
 	}
 	cmd.AddCommand(newTokenCreateCommand(s), newTokenReviewCommand(s), newTokenExplainCommand(s), newTokenInspectCommand(s),
-		newTokenTraceCommand(s), newTokenRevokeCommand(s), newTokenRevocationsCommand(s))
+		newTokenTraceCommand(s), newTokenRevokeCommand(s), newTokenRevocationsCommand(s), newTokenForgeCommand(s))
 	return cmd
 }
 

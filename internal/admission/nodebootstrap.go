@@ -15,6 +15,8 @@ import (
 type NodeBootstrap struct {
 	// Secrets are read at every request of a bootstrap token.
 	Secrets certificates.Secrets
+	// Now is the clock of tokens.
+	Now func() time.Time
 }
 
 var _ interface {
@@ -42,7 +44,7 @@ func (n NodeBootstrap) Validate(ctx context.Context, a admission.Attributes, _ a
 	if err != nil {
 		return admission.NewForbidden(a, err)
 	}
-	if err := certificates.CheckNode(secret, csr.Spec.SignerName, request, time.Now()); err != nil {
+	if err := certificates.CheckNode(secret, csr.Spec.SignerName, request, n.Now()); err != nil {
 		return admission.NewForbidden(a, err)
 	}
 	return nil

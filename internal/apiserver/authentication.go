@@ -59,6 +59,7 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 			LegacyLookup: cfg.Tokens.Lookup,
 			MarkUsed:     markUsed(client),
 			CacheBytes:   given.CacheBytes,
+			Now:          cfg.now(),
 		}),
 		Issuers: authn.IssuersConfig{
 			File:          given.ConfigurationFile,
@@ -71,6 +72,7 @@ func newAuthenticators(cfg Config, ownCA string, keys *keys, index *boundobject.
 		TrustedIssuers: trusted,
 
 		Revocations: revoked,
+		Now:         cfg.now(),
 		Signer:      certificateSigner(own, cfg.ClusterSigning.CertFile),
 
 		Webhook:   given.Webhook,

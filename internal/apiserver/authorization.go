@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"slices"
+	"time"
 
 	"k8s.io/apiserver/pkg/admission"
 	apiserverapi "k8s.io/apiserver/pkg/apis/apiserver"
@@ -28,9 +29,9 @@ func authorizationConfig(cfg Config, index *boundobject.Index, roles *authz.Inde
 }
 
 // newAdmission returns the checks of what is about to be carried out.
-func newAdmission(nodeRestriction bool, index *boundobject.Index, authorizer *authz.Authorizer) admission.Interface {
+func newAdmission(nodeRestriction bool, now func() time.Time, index *boundobject.Index, authorizer *authz.Authorizer) admission.Interface {
 	plugins := []admission.Interface{mintmarkadmission.NamespaceLifecycle{Namespaces: index.Namespaces}}
-	plugins = append(plugins, mintmarkadmission.NodeBootstrap{Secrets: index.Secrets})
+	plugins = append(plugins, mintmarkadmission.NodeBootstrap{Secrets: index.Secrets, Now: now})
 	if nodeRestriction {
 		plugins = append(plugins, mintmarkadmission.NodeRestriction{
 			Pods: index.Pods, Nodes: index.Nodes, Authorizer: authorizer,

@@ -14,7 +14,7 @@ import (
 // certificateRequests returns what the controllers of certificate signing requests work on. Without files, the authority of the
 // identity signs, which this server accepts for clients.
 func certificateRequests(cfg ClusterSigning, g *ground, v *views, z authorizer.UnconditionalAuthorizer) (*controller.CertificateRequests, error) {
-	requests := &controller.CertificateRequests{View: v.requests, Authorizer: z, Longest: cfg.Duration}
+	requests := &controller.CertificateRequests{View: v.requests, Authorizer: z, Longest: cfg.Duration, Now: time.Now}
 	if cfg.CertFile == "" {
 		requests.Authority = func(_ context.Context, now time.Time) certificates.Authority {
 			certificate, key := g.identity.Signer(now)

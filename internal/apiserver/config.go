@@ -4,6 +4,7 @@ package apiserver
 
 import (
 	"io/fs"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 
 	"github.com/mintmark/mintmark/internal/authn"
+	"github.com/mintmark/mintmark/internal/testclock"
 	"github.com/mintmark/mintmark/internal/unixsocket"
 )
 
@@ -26,12 +28,21 @@ type Config struct {
 	FastPath bool
 
 	// ShedLoad has requests take turns while there are more than the processors can answer, and sheds those that would wait too
-	// long. It is for a process that is nothing but this server.
-	ShedLoad bool
+	// long, if the process is nothing but this server: OwnProcess.
+	ShedLoad, OwnProcess bool
 
 	// TuneGarbage sets the pace of the garbage collector by the size of the heap. It is for a process that is nothing but
 	// this server.
 	TuneGarbage bool
+
+	// Ephemeral has nothing of the store outlive the process, for tests. The data directory is a temporary one, which the
+	// caller removes.
+	Ephemeral bool
+	// Clock is the clock by which tokens, keys and the other stored objects live; nil means the machine's. Certificates live by
+	// the machine's in any case, since clients check them by that.
+	Clock *testclock.Clock
+	// Intercept stands in front of all that answers requests, for tests; nil is nothing.
+	Intercept func(http.Handler) http.Handler
 
 	Server  *genericoptions.ServerRunOptions
 	Serving *genericoptions.SecureServingOptions
@@ -86,6 +97,8 @@ type Tokens struct {
 	Lookup bool
 	// MaxExpiration shortens what is asked for; 0 means no limit.
 	MaxExpiration time.Duration
+	// MinExpiration is the shortest life that may be asked for; 0 means ten minutes, as in kube-apiserver.
+	MinExpiration time.Duration
 	// ExtendExpiration has tokens that pods mount live for a year.
 	ExtendExpiration bool
 }

@@ -27,6 +27,8 @@ type endpoint struct {
 	changed chan struct{}
 	// rootCAs receives the authority for token secrets when it has changed.
 	rootCAs chan []byte
+	// cut closes all connections when the server stops; nil lets them end.
+	cut func()
 }
 
 // listen takes the port, so that it is known.
@@ -39,6 +41,11 @@ func listen(cfg Config) (*endpoint, error) {
 	}
 	port := listener.Addr().(*net.TCPAddr).Port
 	serving.Listener, serving.BindPort = listener, port
+	var cut func()
+	if cfg.Ephemeral {
+		cuttable := newCutListener(listener)
+		serving.Listener, cut = cuttable, cuttable.cut
+	}
 	address := cfg.Server.ExternalHost
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		address = net.JoinHostPort(address, strconv.Itoa(port))
@@ -53,7 +60,7 @@ func listen(cfg Config) (*endpoint, error) {
 	}
 	return &endpoint{
 		serving: serving, address: address, wanted: wanted,
-		changed: make(chan struct{}, 1), rootCAs: make(chan []byte, 1),
+		cut: cut, changed: make(chan struct{}, 1), rootCAs: make(chan []byte, 1),
 	}, nil
 }
 

@@ -19,8 +19,8 @@ import (
 const longestToken = 365 * 24 * time.Hour
 
 // externalKeys returns the keys of the external signer that a flag names.
-func (g *ground) externalKeys(ctx context.Context, tokens Tokens) (*keys, error) {
-	signer, err := externalsigner.Connect(ctx, tokens.SigningEndpoint, nil)
+func (g *ground) externalKeys(ctx context.Context, tokens Tokens, now func() time.Time) (*keys, error) {
+	signer, err := externalsigner.Connect(ctx, tokens.SigningEndpoint, now)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (g *ground) externalKeys(ctx context.Context, tokens Tokens) (*keys, error)
 	if k.maxExpiration, err = signer.MaxExpiration(tokens.MaxExpiration); err != nil {
 		return nil, err
 	}
-	k.external, k.ring = signer, signingkey.NewRing(signer, nil)
+	k.external, k.ring = signer, signingkey.NewRing(signer, now)
 	return k, nil
 }
 
@@ -55,6 +55,7 @@ func newSignerSocket(ctx context.Context, cfg Config, keys *keys, generic *gener
 		AllowedUIDs:   cfg.ExternalSigner.AllowedUIDs,
 		MaxExpiration: cmp.Or(cfg.Tokens.MaxExpiration, longestToken),
 		Keys:          keys.ring,
+		Now:           cfg.now(),
 		Algorithm: func(audiences []string) string {
 			for _, audience := range audiences {
 				if chosen := cfg.Tokens.AudienceAlgorithms[audience]; chosen != "" {

@@ -40,7 +40,7 @@ func newGenericConfig(cfg Config, endpoint *endpoint, stored genericoptions.Etcd
 	}
 	// A process whose store is away is alive: restarting it would only take away what it can still answer.
 	c.LivezChecks = slices.DeleteFunc(c.LivezChecks, func(check healthz.HealthChecker) bool { return check.Name() == "etcd" })
-	c.RESTOptionsGetter = viewedStorage{RESTOptionsGetter: c.RESTOptionsGetter, views: views}
+	c.RESTOptionsGetter = viewedStorage{RESTOptionsGetter: c.RESTOptionsGetter, views: views, clock: cfg.Clock}
 	if err := cfg.Audit.ApplyTo(c); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 			return nil, err
 		}
 	}
-	if g.store, err = openStore(ctx, cfg.Storage, g.dir); err != nil {
+	if g.store, err = openStore(ctx, cfg.Storage, g.dir, cfg.Ephemeral); err != nil {
 		return nil, err
 	}
 	g.add(g.store.close)
@@ -62,9 +62,9 @@ func openGround(ctx context.Context, cfg Config) (_ *ground, err error) {
 		return nil, err
 	}
 	if cfg.Tokens.SigningEndpoint != "" {
-		g.keys, err = g.externalKeys(ctx, cfg.Tokens)
+		g.keys, err = g.externalKeys(ctx, cfg.Tokens, cfg.now())
 	} else {
-		g.keys = g.loadKeys(cfg.Tokens, cfg.MaxStaleness, signing)
+		g.keys = g.loadKeys(cfg, signing)
 	}
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/mintmark/mintmark/internal/registry"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/signingkey"
+	"github.com/mintmark/mintmark/internal/testclock"
 	"github.com/mintmark/mintmark/internal/tokenrequest"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 	"github.com/mintmark/mintmark/internal/view"
@@ -36,6 +37,8 @@ type transports struct {
 	watchEnd     *watchEnd
 	views        *view.Set
 	keyFiles     *signingkey.Files
+	clock        *testclock.Clock
+	intercept    func(http.Handler) http.Handler
 }
 
 // newTransports returns the two ways. The limit of requests in flight, which both keep, is taken from the configuration.
@@ -44,6 +47,7 @@ func newTransports(cfg Config, groups []registry.Group, issuer *tokenrequest.Iss
 ) (transports, error) {
 	t := transports{
 		authorizer: authorizer, ready: ready, views: views, watchEnd: newWatchEnd(cfg.Server, generic.LongRunningFunc, revoked, generic.ShutdownInitiatedNotify()),
+		clock: cfg.Clock, intercept: cfg.Intercept,
 		fast: cfg.FastPath, traced: cfg.Tracing.ConfigFile != "", groups: groups, issuer: issuer, inFlight: inFlight, lists: lists,
 		reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: reviewer},
 	}
@@ -69,6 +73,12 @@ func (t transports) chain(apis http.Handler, c *genericapiserver.Config) http.Ha
 	handler = &gate{ready: t.ready, views: t.views, stopping: c.ShutdownInitiatedNotify(), resolver: c.RequestInfoResolver, next: handler}
 	if !c.SecureServing.DisableHTTP2 && c.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, c.GoawayChance)
+	}
+	if t.intercept != nil {
+		handler = intercepted(handler, t.intercept)
+	}
+	if t.clock != nil {
+		handler = dated(handler, t.clock)
 	}
 	return genericfilters.WithHSTS(crash.Handler(handler), c.HSTSDirectives)
 }

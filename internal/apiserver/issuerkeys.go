@@ -33,6 +33,7 @@ func newTrustedIssuers(cfg Config, keys *keys, calls *outbound.ObjectCalls, live
 			return calls.NewClient(outbound.ObjectClient{Authorities: of.Spec.CertificateAuthority})
 		},
 		LiveCheck:  live,
+		Now:        cfg.now(),
 		CacheBytes: trustedVerdicts * cfg.Authentication.CacheBytes,
 		Waiting:    cfg.Server.MaxMutatingRequestsInFlight / waitingShare,
 	})

@@ -54,14 +54,14 @@ func newKeys(tokens Tokens, issuer string) *keys {
 }
 
 // loadKeys returns the keys of the store, or those of the files if there are any.
-func (g *ground) loadKeys(tokens Tokens, maxStaleness time.Duration, signing signingKey) *keys {
-	k := newKeys(tokens, g.identity.Issuer())
+func (g *ground) loadKeys(cfg Config, signing signingKey) *keys {
+	k := newKeys(cfg.Tokens, g.identity.Issuer())
 	if k.files = signing.files; k.files != nil {
-		k.ring = signingkey.NewRing(k.files, nil)
+		k.ring = signingkey.NewRing(k.files, cfg.now())
 		return k
 	}
-	k.managed = newManagedKeys(tokens, maxStaleness, g, signing.former)
-	k.ring = signingkey.NewRing(k.managed, nil)
+	k.managed = newManagedKeys(cfg, g, signing.former)
+	k.ring = signingkey.NewRing(k.managed, cfg.now())
 	return k
 }
 
@@ -88,20 +88,23 @@ func openSigningKey(tokens Tokens, dir *datadir.Dir) (signingKey, error) {
 }
 
 // newIssuer returns what issues the tokens.
-func newIssuer(tokens Tokens, keys *keys, index *boundobject.Index) *tokenrequest.Issuer {
-	cfg := tokenrequest.Config{
+func newIssuer(cfg Config, keys *keys, index *boundobject.Index) *tokenrequest.Issuer {
+	tokens := cfg.Tokens
+	issuing := tokenrequest.Config{
 		Issuer:        keys.issuers[0],
 		APIAudiences:  keys.audiences,
 		MaxExpiration: keys.maxExpiration,
+		MinExpiration: tokens.MinExpiration,
 		Extend:        tokens.ExtendExpiration,
 		Index:         index,
 		Algorithms:    tokens.AudienceAlgorithms,
 		Signer:        keys.ring,
+		Now:           cfg.now(),
 	}
 	if keys.external != nil {
-		cfg.ExtendedLimit = keys.external.LongestLife()
+		issuing.ExtendedLimit = keys.external.LongestLife()
 	}
-	return tokenrequest.New(cfg)
+	return tokenrequest.New(issuing)
 }
 
 // legacySigner signs the tokens that live in secrets, which have no end.

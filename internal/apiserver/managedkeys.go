@@ -40,13 +40,13 @@ type managedKeys struct {
 }
 
 // newManagedKeys returns the keys of the store. former is the key that an older version kept in the data directory.
-func newManagedKeys(tokens Tokens, maxStaleness time.Duration, g *ground, former crypto.Signer) *managedKeys {
-	m := &managedKeys{store: g.store.client, bound: maxStaleness, tokens: tokens, dir: g.dir, former: former}
+func newManagedKeys(cfg Config, g *ground, former crypto.Signer) *managedKeys {
+	m := &managedKeys{store: g.store.client, bound: cfg.MaxStaleness, tokens: cfg.Tokens, dir: g.dir, former: former}
 	if m.bound == 0 {
 		m.bound = signingBound
 	}
 	m.view = newKeyView()
-	m.Managed = signingkey.NewManaged(signingkey.ManagedConfig{Store: m, Secrets: g.secrets, Lead: tokens.SigningKeyLead})
+	m.Managed = signingkey.NewManaged(signingkey.ManagedConfig{Store: m, Secrets: g.secrets, Lead: cfg.Tokens.SigningKeyLead, Now: cfg.now()})
 	m.view.OnChange(func(key view.Key, obj runtime.Object) {
 		stored, _ := obj.(*mintmarkv1alpha1.SigningKey)
 		m.Set(key.Name, stored)

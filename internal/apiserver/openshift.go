@@ -37,10 +37,11 @@ func newOpenShift(cfg Config, keys *keys, index *boundobject.Index, revoked *rev
 		return nil
 	}
 	o := &openShift{index: oauth.NewIndex()}
-	o.idle = oauth.NewIdle(oauth.IdleConfig{Index: o.index, Window: cfg.IdleWindow, Store: tokenStore{client}})
+	o.idle = oauth.NewIdle(oauth.IdleConfig{Index: o.index, Window: cfg.IdleWindow, Store: tokenStore{client}, Now: cfg.now()})
 	accessTokens := func(audiences authenticator.Audiences) *oauth.Authenticator {
 		return oauth.New(oauth.Config{
 			Index: o.index, APIAudiences: audiences, Idle: o.idle, Secrets: index.Secrets, Namespaces: index.Namespaces,
+			Now: cfg.now(),
 		})
 	}
 	o.tokens = accessTokens(keys.audiences).InUnion()

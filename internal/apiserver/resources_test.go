@@ -79,6 +79,7 @@ var facts = map[string]fact{
 
 	"mintmark.io/signingkeys":       {secret: true, escalates: writing},
 	"mintmark.io/tokenexplanations": {secret: true, escalates: writing},
+	"mintmark.io/tokenreviewevents": {secret: true, escalates: writing},
 	"mintmark.io/tokenreviewlists":  {secret: true},
 	"mintmark.io/tokenrevocations":  {secret: true, escalates: writing},
 	// A key set may hold private keys by mistake.

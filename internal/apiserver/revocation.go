@@ -116,6 +116,7 @@ type tokenEnds struct {
 	furtherCA bool
 	// certificateLife is the longest life of certificates that are signed for requests.
 	certificateLife time.Duration
+	now             func() time.Time
 }
 
 var _ mintmark.Ends = tokenEnds{}
@@ -149,7 +150,7 @@ func (e tokenEnds) Issued(ctx context.Context) (time.Time, bool) {
 	case e.tokens.ExtendExpiration:
 		life = max(life, extendedLife)
 	}
-	if other := time.Now().Add(life); other.After(latest) {
+	if other := e.now().Add(life); other.After(latest) {
 		latest = other
 	}
 	return latest, true
@@ -180,7 +181,7 @@ func (e tokenEnds) Key(ctx context.Context, keyID string) (time.Time, bool) {
 // Certificates returns the latest end of certificates that this server issued: those of its administrator, and those that were signed
 // for requests. With --client-ca-file there may be others, and no end is known.
 func (e tokenEnds) Certificates(context.Context) (time.Time, bool) {
-	return time.Now().Add(max(datadir.LeafLife, e.certificateLife)), !e.furtherCA
+	return e.now().Add(max(datadir.LeafLife, e.certificateLife)), !e.furtherCA
 }
 
 // Token returns the end of tokens of this server and of OpenID Connect issuers. A webhook may accept tokens that say they have ended.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
@@ -30,6 +29,8 @@ type Server struct {
 	drained <-chan struct{}
 	// ready is closed when the server knows all that is stored and has stored what must be there.
 	ready chan struct{}
+	// cut closes all connections when the server stops; nil lets them end.
+	cut func()
 	// always runs from the start until the last request is answered, and whenReady from when the server is ready.
 	always, whenReady []service
 }
@@ -97,8 +98,8 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	generic.Authorization.Authorizer, generic.RuleResolver = authorizer, authorizer
-	generic.AdmissionControl = newAdmission(cfg.NodeRestriction, index, authorizer)
-	issuer := newIssuer(cfg.Tokens, keys, index)
+	generic.AdmissionControl = newAdmission(cfg.NodeRestriction, cfg.now(), index, authorizer)
+	issuer := newIssuer(cfg, keys, index)
 	reviewer := tokenreview.New(tokenreview.Config{Authenticator: union.Tokens, APIAudiences: keys.audiences, Audited: audited, Views: views.set})
 
 	// The API, and the two ways to it, which are open when the server is ready.
@@ -106,13 +107,15 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	ends := tokenEnds{
 		managed: cfg.Tokens.SigningKeyFile == "" && cfg.Tokens.SigningEndpoint == "",
 		keys:    views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
-		furtherCA: cfg.Authentication.ClientCAFile != "", certificateLife: cfg.ClusterSigning.Duration,
+		furtherCA: cfg.Authentication.ClientCAFile != "", certificateLife: cfg.ClusterSigning.Duration, now: cfg.now(),
 	}
 	inFlight := newInFlight(generic, newTurns(cfg))
 	lists := &reviewLists{reviewer, inFlight.mutating, inFlight.turns.Turns}
-	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens), Revocations: mintmark.Revocations{
-		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: time.Now,
-	}, Explainer: &explanation.Explainer{Reviewer: reviewer}, TrustedIssuers: trustedIssuers(trusted, keys, union, authorizer), Reviewer: lists}
+	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens, cfg.now()), Revocations: mintmark.Revocations{
+		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: cfg.now(),
+	}, Explainer: &explanation.Explainer{Reviewer: reviewer, Now: cfg.now()}, TrustedIssuers: trustedIssuers(trusted, keys, union, authorizer)}
+	own.Reviewer = lists
+	own.Feed = newFeed(views, index, revoked, trusted, keys, openShift, union.Configuration)
 	groups, err := newGroups(generic.RESTOptionsGetter, cfg.EventTTL, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
@@ -139,6 +142,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := install(server, groups, reviewer, newDocuments(cfg.Tokens.JWKSURI, endpoint.address, keys)); err != nil {
 		return nil, err
 	}
+	if cfg.Ephemeral {
+		if err := installTesting(server, cfg.Clock, issuer, keys, self); err != nil {
+			return nil, err
+		}
+	}
 	installOpenAPI(server, generic)
 	self.Handler = server.Handler.FullHandlerChain
 	signer, err := newSignerSocket(ctx, cfg, keys, generic)
@@ -147,7 +155,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 
 	// The work besides requests.
-	seeds := seeds{views: views, index: index, authorization: authorization, client: client, done: ready}
+	seeds := seeds{views: views, index: index, authorization: authorization, client: client, account: cfg.Ephemeral, done: ready}
 	seeds.addTo(server, generic.ShutdownInitiatedNotify())
 	always := []service{views.set.Run, keys.ring.Run, ground.identity.Run, ground.renewCertificates, union.Run, trusted.Run, transports.watchEnd.run}
 	keyController, err := newKeyController(ground, cfg.Tokens, self)
@@ -162,10 +170,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	whenReady := []service{freeMemory, ground.resealSecrets, runControllers(controller.Config{
+	whenReady := []service{ground.resealSecrets, runControllers(controller.Config{
 		Controllers: cfg.Controllers, Client: client, Metadata: metadataClient, Resources: resources,
 		Index: index, Roles: roles, Signer: keys.legacySigner(), SigningKeys: keyController, Revocations: revocations, Certificates: requests, TrustedIssuers: issuerStatus,
 		ConfigMaps: views.configMaps, RootCA: endpoint.files.PublishedRootCA, RootCAs: endpoint.rootCAs,
+		Now: cfg.now(), Clock: cfg.timers(),
 	}, stored, endpoint.address)}
 	whenReady = append(whenReady, openShift.services(server)...)
 	if signer != nil {
@@ -174,12 +183,15 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		// The audit log is written until all requests are answered, and so must the signatures be.
 		server.AddPreShutdownHookOrDie("external-jwt-signer", func() error { signer.Stop(); return nil })
 	}
+	if !cfg.Ephemeral {
+		whenReady = append(whenReady, freeMemory)
+	}
 	if cfg.TuneGarbage {
 		whenReady = append(whenReady, tuneGarbage)
 	}
 	return &Server{
 		about: newAbout(ground, cfg.Tokens), held: held, generic: server, storeFailed: stored.failed,
-		drained: generic.DrainedNotify(), ready: ready, always: always, whenReady: whenReady,
+		drained: generic.DrainedNotify(), ready: ready, cut: endpoint.cut, always: always, whenReady: whenReady,
 	}, nil
 }
 
@@ -195,6 +207,9 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	if s.cut != nil {
+		defer context.AfterFunc(ctx, s.cut)()
+	}
 	// What the server lives from goes on while the last requests are answered.
 	background, finish := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup

@@ -18,9 +18,9 @@ const keysOfSigner = "the keys of this server are those of the external signer o
 	"The server reads the signer's keys when the signer says that they may have changed"
 
 // signingKeys is how the API makes signing keys.
-func signingKeys(g *ground, tokens Tokens) mintmark.SigningKeys {
+func signingKeys(g *ground, tokens Tokens, now func() time.Time) mintmark.SigningKeys {
 	cfg := mintmark.SigningKeys{
-		PrivateKeys: g.secrets, Now: time.Now, Lead: tokens.SigningKeyLead, Cached: min(tokens.SigningKeyLead, time.Hour), LongestLife: tokenLife(tokens),
+		PrivateKeys: g.secrets, Now: now, Lead: tokens.SigningKeyLead, Cached: min(tokens.SigningKeyLead, time.Hour), LongestLife: tokenLife(tokens),
 		Algorithms: append(slices.Sorted(maps.Values(tokens.AudienceAlgorithms)), signingkey.DefaultAlgorithm),
 	}
 	switch {

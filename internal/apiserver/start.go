@@ -25,6 +25,8 @@ type seeds struct {
 	index         *boundobject.Index
 	authorization authz.Config
 	client        kubernetes.Interface
+	// account has the account "default" be there from the start, which a controller makes otherwise.
+	account bool
 	// done is closed when all of it is stored.
 	done chan<- struct{}
 }
@@ -67,7 +69,12 @@ func (s seeds) storeNamespaces(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	if !s.account {
+		return nil
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	_, err := s.client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Create(ctx, account, metav1.CreateOptions{})
+	return err
 }
 
 // addStartHook has something done before the server is ready. What fails because the server is stopping has not failed:

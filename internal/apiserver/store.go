@@ -33,7 +33,7 @@ type store struct {
 }
 
 // openStore runs the embedded etcd, unless the options name another.
-func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *datadir.Dir) (*store, error) {
+func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *datadir.Dir, ephemeral bool) (*store, error) {
 	s, stop := &store{options: *options}, func() {}
 	transport := &s.options.StorageConfig.Transport
 	if len(transport.ServerList) > 0 {
@@ -42,7 +42,7 @@ func openStore(ctx context.Context, options *genericoptions.EtcdOptions, dir *da
 		}
 		s.shared = true
 	} else {
-		member, err := etcd.Start(ctx, etcd.Config{Dir: dir.Path(datadir.Store)})
+		member, err := etcd.Start(ctx, etcd.Config{Dir: dir.Path(datadir.Store), Ephemeral: ephemeral})
 		if err != nil {
 			return nil, err
 		}

@@ -29,7 +29,7 @@ type turns struct {
 // newTurns returns the turns at the processors, or none. Their metrics are there in any case.
 func newTurns(cfg Config) *flowcontrol.Turns {
 	order := flowcontrol.New()
-	if !cfg.ShedLoad {
+	if !cfg.ShedLoad || !cfg.OwnProcess {
 		return nil
 	}
 	return order

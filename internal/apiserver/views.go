@@ -19,6 +19,7 @@ import (
 	"github.com/mintmark/mintmark/internal/certificates"
 	"github.com/mintmark/mintmark/internal/controller"
 	"github.com/mintmark/mintmark/internal/revocation"
+	"github.com/mintmark/mintmark/internal/testclock"
 	"github.com/mintmark/mintmark/internal/trustedissuer"
 	"github.com/mintmark/mintmark/internal/view"
 )
@@ -110,10 +111,12 @@ func (v *views) wait(ctx context.Context) error {
 // check says which resource has not been read yet, or is known so little of that requests had better go elsewhere.
 func (v *views) check(*http.Request) error { return v.set.Ready() }
 
-// viewedStorage gives storage to resources, with the view of a resource in front where there is one.
+// viewedStorage gives storage to resources, with the view of a resource in front where there is one. With a clock,
+// objects have its times.
 type viewedStorage struct {
 	generic.RESTOptionsGetter
 	views *views
+	clock *testclock.Clock
 }
 
 // GetRESTOptions returns the options for the storage of a resource.
@@ -124,6 +127,9 @@ func (s viewedStorage) GetRESTOptions(resource schema.GroupResource, example run
 	}
 	if one := s.views.of(resource); one != nil {
 		options.Decorator = one.Decorate(options.Decorator)
+	}
+	if s.clock != nil {
+		options.Decorator = decorateDated(options.Decorator, s.clock)
 	}
 	return options, nil
 }

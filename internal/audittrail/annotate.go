@@ -79,14 +79,14 @@ func NoteReview(ctx context.Context, token string, code reason.Code, of user.Inf
 	if !audit.AuditContextFrom(ctx).Enabled() {
 		return
 	}
-	id, name := "", ""
+	id, name, issuer := "", "", ""
 	if of != nil {
-		id, name = idOf(of), of.GetName()
+		id, name, issuer = idOf(of), of.GetName(), issuerOf(of)
 	}
 	if id == "" {
 		id = CredentialID(token)
 	}
-	annotate(ctx, ReviewedCredentialID, id, ReviewedUser, name, Verdict, string(code.Verdict()), Reason, code.String())
+	annotate(ctx, ReviewedCredentialID, id, ReviewedUser, name, ReviewedIssuer, issuer, Verdict, string(code.Verdict()), Reason, code.String())
 }
 
 // NoteReviews annotates the event of a request that had many tokens reviewed: how many there were, and how many of each verdict.
@@ -144,6 +144,14 @@ func idOf(u user.Info) string {
 	return ""
 }
 
+// issuerOf returns the issuer of a user's token, if it is one of a TrustedIssuer.
+func issuerOf(u user.Info) string {
+	if known, ok := u.(interface{ Issuer() string }); ok {
+		return known.Issuer()
+	}
+	return ""
+}
+
 // Presented wraps an authenticator of callers' tokens. It annotates the event of the request with the token's credential id,
 // unless that is in the extra of the user, which is a part of each event.
 type Presented struct{ authenticator.Token }
@@ -153,6 +161,9 @@ func (p Presented) AuthenticateToken(ctx context.Context, token string) (*authen
 	response, ok, err := p.Token.AuthenticateToken(ctx, token)
 	if accepted := ok && err == nil; !accepted || idOf(response.User) == "" {
 		annotate(ctx, PresentedCredentialID, CredentialID(token))
+	}
+	if ok && err == nil {
+		annotate(ctx, PresentedIssuer, issuerOf(response.User))
 	}
 	return response, ok, err
 }

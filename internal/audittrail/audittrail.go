@@ -46,6 +46,8 @@ const (
 	ReviewedCredentialID = Prefix + "reviewed-credential-id"
 	// ReviewedUser is the name of the user whose token it is.
 	ReviewedUser = Prefix + "reviewed-user"
+	// ReviewedIssuer is the issuer of the token, if it is one of a TrustedIssuer.
+	ReviewedIssuer = Prefix + "reviewed-issuer"
 )
 
 // Annotations of a request that had many tokens reviewed, a TokenReviewList. It names no credential.
@@ -58,6 +60,9 @@ const (
 	ReviewsRefused       = Prefix + "reviews-refused"
 	ReviewsUndecided     = Prefix + "reviews-undecided"
 )
+
+// PresentedIssuer is the issuer of a caller's token, if it is one of a TrustedIssuer.
+const PresentedIssuer = Prefix + "presented-issuer"
 
 // LiveCheckSkipped is the name of the TrustedIssuer whose cluster gave no answer about a token that was accepted nevertheless
 // (onFailure: Accept): the reviewed token, or the caller's own.

@@ -9,6 +9,7 @@ package authn
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -59,6 +60,8 @@ type Config struct {
 	// Anonymous lets in requests without credentials, on the paths that it names, or everywhere. The configuration file of
 	// Issuers takes precedence.
 	Anonymous apiserver.AnonymousAuthConfig
+	// Now is the clock of bootstrap tokens; nil means time.Now.
+	Now func() time.Time
 }
 
 // TrustedIssuers authenticates the tokens of the issuers that objects name.
@@ -82,6 +85,9 @@ type Union struct {
 
 // New joins the authenticators. Close ends their background work.
 func New(cfg Config) (_ *Union, err error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	known, err := newIssuers(cfg.Issuers)
 	if err != nil {
 		return nil, err
@@ -161,7 +167,7 @@ func newTokens(cfg Config, known *issuers) (chain, error) {
 		tokens = append(tokens, cfg.ServiceAccounts)
 	}
 	if cfg.BootstrapTokens != nil {
-		bootstrap := bootstrapTokens{secrets: cfg.BootstrapTokens}
+		bootstrap := bootstrapTokens{secrets: cfg.BootstrapTokens, now: cfg.Now}
 		add("BootstrapToken", bootstrap, decides(bootstrap))
 	}
 	add("OpenIDConnect", known, known.knows)

@@ -27,6 +27,7 @@ import (
 // the store, since another replica may have made it a moment ago.
 type bootstrapTokens struct {
 	secrets *view.View[boundobject.Secret]
+	now     func() time.Time
 }
 
 // AuthenticateToken returns the user of a bootstrap token.
@@ -61,7 +62,7 @@ func (b bootstrapTokens) Explain(ctx context.Context, token string, notes *reaso
 		return nil, reason.Invalid(reason.UnknownToken)
 	}
 	groups, badGroups := bootstrapsecretutil.GetGroups(secret)
-	why := whyRefused(secret)
+	why := whyRefused(secret, b.now())
 	if why == reason.None && badGroups != nil {
 		why = reason.BadSecret
 	}
@@ -89,11 +90,11 @@ func isTokenOf(secret *corev1.Secret, id, secretPart string) bool {
 }
 
 // whyRefused says why a secret does not let its token in, or nothing.
-func whyRefused(secret *corev1.Secret) reason.Code {
+func whyRefused(secret *corev1.Secret, now time.Time) reason.Code {
 	switch {
 	case secret.DeletionTimestamp != nil:
 		return reason.SecretGone
-	case bootstrapsecretutil.HasExpired(secret, time.Now()):
+	case bootstrapsecretutil.HasExpired(secret, now):
 		return reason.Expired
 	case string(secret.Data[bootstrapapi.BootstrapTokenUsageAuthentication]) != "true":
 		return reason.NotForAuthentication

@@ -105,6 +105,7 @@ func (i *issuers) Close() { i.end() }
 // generation holds the issuers of one configuration.
 type generation struct {
 	byIssuer map[string]issuer
+	digest   string // of the configuration
 	end      context.CancelFunc
 }
 
@@ -122,7 +123,7 @@ const issuerTTL = 10 * time.Second
 
 func (i *issuers) newGeneration(cfg *apiserver.AuthenticationConfiguration) (*generation, error) {
 	ctx, end := context.WithCancel(i.lifetime)
-	g := &generation{byIssuer: make(map[string]issuer, len(cfg.JWT)), end: end}
+	g := &generation{byIssuer: make(map[string]issuer, len(cfg.JWT)), digest: digestOf(cfg), end: end}
 	// One bound for all issuers together: that there are many must not mean much memory.
 	shared := newCacheStore(i.CacheBytes)
 	for _, jwt := range cfg.JWT {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/signingkey"
 )
 
@@ -81,6 +82,9 @@ func defaultClusterRoles() []*rbacv1.ClusterRole {
 	add("system:auth-delegator",
 		may("create", "authentication.k8s.io", "tokenreviews"),
 		may("create", "authorization.k8s.io", "subjectaccessreviews"))
+	add("mintmark:reviewer",
+		may("create", "authentication.k8s.io", "tokenreviews"),
+		may("get list watch", mintmarkv1alpha1.GroupName, "tokenreviewevents"))
 	add("system:monitoring",
 		mayGet("/metrics", "/metrics/slis", "/livez", "/readyz", "/healthz", "/livez/*", "/readyz/*", "/healthz/*", "/flagz", "/statusz"),
 		may("get", "", "nodes/metrics"))

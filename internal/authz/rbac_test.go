@@ -195,7 +195,7 @@ func crowded(bindings int) *Index {
 // The default cluster roles: of kube-apiserver's those that concern what Mintmark is there for.
 func TestDefaultRoles(t *testing.T) {
 	want := []string{
-		"admin", "cluster-admin", "edit",
+		"admin", "cluster-admin", "edit", "mintmark:reviewer",
 		"system:aggregate-to-admin", "system:aggregate-to-edit", "system:aggregate-to-view", "system:auth-delegator", "system:basic-user",
 		"system:certificates.k8s.io:certificatesigningrequests:nodeclient", "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
 		"system:certificates.k8s.io:kube-apiserver-client-approver", "system:certificates.k8s.io:kube-apiserver-client-kubelet-approver",

@@ -11,24 +11,24 @@ import (
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
 
-// listed is how many reviews a list has.
-const listed = 100
+// perList is how many reviews a list has.
+const perList = 100
 
 func reviewLists(*site) string { return "/apis/mintmark.io/v1alpha1/tokenreviewlists" }
 
 // listsOf makes lists of the reviews that a function makes. With fewer reviews than a list has, they are repeated.
 func listsOf(reviews func(context.Context, *site, int) ([][]byte, error)) func(context.Context, *site, int) ([][]byte, error) {
 	return func(ctx context.Context, s *site, n int) ([][]byte, error) {
-		single, err := reviews(ctx, s, n*listed)
+		single, err := reviews(ctx, s, n*perList)
 		if err != nil {
 			return nil, err
 		}
-		lists := make([][]byte, max(len(single)/listed, 1))
+		lists := make([][]byte, max(len(single)/perList, 1))
 		for i := range lists {
 			list := v1alpha1.TokenReviewList{TypeMeta: metav1.TypeMeta{Kind: "TokenReviewList", APIVersion: v1alpha1.SchemeGroupVersion.String()}}
-			for j := range listed {
+			for j := range perList {
 				var one authenticationv1.TokenReview
-				if err := json.Unmarshal(single[(i*listed+j)%len(single)], &one); err != nil {
+				if err := json.Unmarshal(single[(i*perList+j)%len(single)], &one); err != nil {
 					return nil, err
 				}
 				list.Spec.Reviews = append(list.Spec.Reviews, one.Spec)
@@ -46,7 +46,7 @@ func acceptedAll(s *site, body []byte) error {
 	if err := json.Unmarshal(body, &list); err != nil {
 		return err
 	}
-	if len(list.Status.Results) != listed {
+	if len(list.Status.Results) != perList {
 		return fmt.Errorf("%d results", len(list.Status.Results))
 	}
 	for _, result := range list.Status.Results {

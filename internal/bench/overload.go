@@ -36,52 +36,6 @@ const (
 	slowFactor = 10
 )
 
-// overload is the flags of that command.
-type overload struct {
-	binary      string
-	flags       []string
-	version     string
-	times       float64
-	connections int
-	length      time.Duration
-	write       string
-}
-
-const overloadUsage = `Usage: bench overload [flags]
-
-Measures how many token requests a server answers in a second, and then sends several times as many, all by one caller and by many.
-Beside them other callers ask now and then. The working directory is the module's, unless --binary is given. With
-GOMAXPROCS=1 in the environment, the server leaves a processor to the load generator.
-
-`
-
-func parseOverloadFlags(args []string, out io.Writer) (*overload, error) {
-	o := &overload{}
-	fs := pflag.NewFlagSet(overloadCommand, pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.SetOutput(out)
-	fs.Usage = func() { _, _ = fmt.Fprint(out, overloadUsage+fs.FlagUsages()) }
-	fs.StringVar(&o.binary, "binary", "", "the mintmark to measure. Default: one that is built for it")
-	fs.StringArrayVar(&o.flags, "server-flag", nil, "flag to start it with; may be repeated. Default: its defaults")
-	fs.StringVar(&o.version, "http", string(http1), "version of HTTP: 1.1 or 2")
-	fs.Float64Var(&o.times, "times", 4, "how many times the capacity is offered")
-	fs.IntVar(&o.connections, "connections", 600, "how many connections offer it; with HTTP/2, streams")
-	fs.DurationVar(&o.length, "for", 8*time.Second, "how long an overload lasts")
-	fs.StringVar(&o.write, "write", "", "file to write the figures into, as they are in docs/performance.md")
-	if err := fs.Parse(args); err != nil {
-		return nil, err
-	}
-	switch {
-	case fs.NArg() > 0:
-		return nil, fmt.Errorf("there are no arguments, only flags: %q", fs.Args())
-	case o.version != string(http1) && o.version != string(http2):
-		return nil, errors.New("--http: 1.1 or 2")
-	case o.times <= 0 || o.connections < 1 || o.length < time.Second:
-		return nil, errors.New("--times, --connections, --for: nothing would be measured")
-	}
-	return o, nil
-}
-
 // runOverload is the command.
 func runOverload(ctx context.Context, args []string, s streams) error {
 	o, err := parseOverloadFlags(args, s.out)
@@ -207,9 +161,7 @@ func (r *rush) dialer(ctx context.Context, id, token string) (*dialer, error) {
 		header.Set("Authorization", "Bearer "+token)
 		d := &dialer{target: target, config: config, status: cmp.Or(sc.status, http.StatusCreated), header: header, body: bodies[0]}
 		if r.version == string(http2) {
-			versions := &http.Protocols{}
-			versions.SetHTTP2(true)
-			d.shared = &http.Transport{TLSClientConfig: d.config, Protocols: versions, DisableCompression: true}
+			d.shared = newShared(d.config)
 		}
 		return d, nil
 	}
@@ -291,8 +243,10 @@ func (r *rush) overloads(ctx context.Context, offered float64, slow time.Duratio
 		if err != nil {
 			return err
 		}
+		note := &r.phases[len(r.phases)-1].note
+		*note = fmt.Sprintf("no answer was shed or took longer than %s ms", millis(slow))
 		if bad := after[0].lastBad; bad.After(end) {
-			r.phases[len(r.phases)-1].note = fmt.Sprintf("the last answer that was shed or slow: %s after the end", bad.Sub(end).Round(time.Millisecond))
+			*note = fmt.Sprintf("the last answer that was shed or took longer than %s ms: %s after the end", millis(slow), bad.Sub(end).Round(time.Millisecond))
 		}
 	}
 	return nil
@@ -327,37 +281,4 @@ func (r *rush) phase(ctx context.Context, name string, slow time.Duration, crowd
 	}
 	r.phases = append(r.phases, p)
 	return found, nil
-}
-
-// table writes the phases as a table of Markdown.
-func (r *rush) table() string {
-	var out strings.Builder
-	out.WriteString("| load | callers | offered/s | not sent/s | answered/s | 429/s | p50 ms | p99 ms | resident MB |\n")
-	out.WriteString("|------|---------|----------:|-----------:|-----------:|------:|-------:|-------:|------------:|\n")
-	var notes []string
-	for _, p := range r.phases {
-		for i, o := range p.outcomes {
-			name, memory := p.name, megabytes(p.resident)
-			if i > 0 {
-				name, memory = "", ""
-			}
-			perSecond := func(n int) string { return fmt.Sprintf("%.0f", float64(n)/o.length.Seconds()) }
-			offered := "as answered"
-			if o.offered > 0 {
-				offered = fmt.Sprintf("%.0f", o.offered)
-			}
-			fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", name, o.name, offered, perSecond(o.unsent), perSecond(len(o.answered)),
-				perSecond(o.shed), millis(percentile(o.answered, 50)), millis(percentile(o.answered, 99)), memory)
-			if o.withoutRetry+o.failed > 0 {
-				notes = append(notes, fmt.Sprintf("%s, %s: %d times 429 without Retry-After, %d requests failed", p.name, o.name, o.withoutRetry, o.failed))
-			}
-		}
-		if p.note != "" {
-			notes = append(notes, p.name+": "+p.note)
-		}
-	}
-	for _, note := range notes {
-		fmt.Fprintf(&out, "\n* %s\n", note)
-	}
-	return out.String()
 }

@@ -27,6 +27,8 @@ type state struct {
 	memory           memory
 	// review is of a token that was reviewed before, and first of one that was not.
 	review, first round
+	// list and watch are how long a list of a namespace takes, and a watch of it to tell of a write.
+	list, watch time.Duration
 	// objects is the number of stored objects beyond those of the first state.
 	objects int
 }
@@ -241,6 +243,9 @@ func (o *size) visit(ctx context.Context, dataDir string, flags []string, log io
 			reviews[i] = results[1].typical()
 		}
 		seen.review, seen.first = reviews[0], reviews[1]
+		if seen.list, seen.watch, err = lookAtNamespace(ctx, own); err != nil {
+			return err
+		}
 		starts, startCPU = 0, 0
 		*states = append(*states, seen)
 		return nil
@@ -251,8 +256,8 @@ func (o *size) visit(ctx context.Context, dataDir string, flags []string, log io
 // sizeTable writes states as a table of Markdown. The first one is what the others are compared with, but for the start.
 func sizeTable(states []state) string {
 	var out strings.Builder
-	out.WriteString("| server | /readyz after ms | CPU until then ms | resident MB | of that, from files MB | for each object KB | peak MB | review, warm: CPU µs | ratio | review, new: CPU µs |\n")
-	out.WriteString("|--------|-----------------:|------------------:|------------:|-----------------------:|-------------------:|--------:|---------------------:|------:|--------------------:|\n")
+	out.WriteString("| server | /readyz after ms | CPU until then ms | resident MB | of that, from files MB | for each object KB | peak MB | review, warm: CPU µs | ratio | review, new: CPU µs | list, p50 ms | watch, p50 ms |\n")
+	out.WriteString("|--------|-----------------:|------------------:|------------:|-----------------------:|-------------------:|--------:|---------------------:|------:|--------------------:|-------------:|--------------:|\n")
 	empty := states[0].memory
 	for _, s := range states {
 		starts, each := " | ", ""
@@ -262,8 +267,9 @@ func sizeTable(states []state) string {
 		if s.objects > 0 {
 			each = fmt.Sprintf("%.2f", float64(s.memory.resident-empty.resident)/float64(s.objects)/1000)
 		}
-		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s | %s | %.1f | %s |\n", s.name, starts,
-			megabytes(s.memory.resident), megabytes(s.memory.files), each, megabytes(s.memory.peak), micros(s.review.cpu), s.review.ratio, micros(s.first.cpu))
+		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s | %s | %.1f | %s | %s | %s |\n", s.name, starts,
+			megabytes(s.memory.resident), megabytes(s.memory.files), each, megabytes(s.memory.peak), micros(s.review.cpu), s.review.ratio, micros(s.first.cpu),
+			millis(s.list), millis(s.watch))
 	}
 	return out.String()
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestSize fills a server with a few objects, and looks at all figures.
@@ -68,9 +69,9 @@ func TestSizeOfStore(t *testing.T) {
 func TestSizeTable(t *testing.T) {
 	table := sizeTable([]state{
 		{name: "new", memory: memory{resident: 100e6, files: 70e6}},
-		{name: "full", memory: memory{resident: 300e6, files: 100e6}, objects: 100_000},
+		{name: "full", memory: memory{resident: 300e6, files: 100e6}, objects: 100_000, list: 3 * time.Millisecond, watch: 5 * time.Millisecond},
 	})
-	if want := "| full |  |  | 300 | 100 | 2.00 | 0 | 0 | 0.0 | 0 |"; !strings.Contains(table, want) {
+	if want := "| full |  |  | 300 | 100 | 2.00 | 0 | 0 | 0.0 | 0 | 3.00 | 5.00 |"; !strings.Contains(table, want) {
 		t.Errorf("no %s in\n%s", want, table)
 	}
 }

@@ -26,7 +26,7 @@ func newAggregationController(cfg Config) func(context.Context) {
 	if cfg.Roles == nil {
 		return nil
 	}
-	c := &aggregationController{Config: cfg, queue: newLoop[string]()}
+	c := &aggregationController{Config: cfg, queue: newLoop[string](cfg.Clock)}
 	// Any role may aggregate the one that changed. Roles with an aggregation rule are few, and comparing is cheap.
 	cfg.Roles.ClusterRoles.OnChange(func(view.Key, runtime.Object) {
 		c.queue.Add("")

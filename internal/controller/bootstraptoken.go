@@ -17,7 +17,7 @@ import (
 // newBootstrapTokenController makes the token-cleaner-controller, which deletes expired bootstrap tokens. They don't
 // authenticate even before that. Its keys are bootstrap token secrets.
 func newBootstrapTokenController(cfg Config) func(context.Context) {
-	queue := newLoop[view.Key]()
+	queue := newLoop[view.Key](cfg.Clock)
 	cfg.Index.Secrets.OnChange(func(key view.Key, obj runtime.Object) {
 		secret, ok := obj.(*corev1.Secret)
 		if ok && key.Namespace == metav1.NamespaceSystem && secret.Type == bootstrapapi.SecretTypeBootstrapToken {

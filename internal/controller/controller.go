@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/mintmark/mintmark/internal/authz"
 	"github.com/mintmark/mintmark/internal/boundobject"
@@ -75,6 +76,8 @@ type Config struct {
 	LegacyTokenCleanUpPeriod time.Duration
 	// Now is the clock, time.Now by default.
 	Now func() time.Time
+	// Clock has the timers that go with Now; nil means the machine's.
+	Clock clock.WithTicker
 
 	// root is RootCA, or what took its place.
 	root *rootCA

@@ -23,6 +23,8 @@ type CertificateRequests struct {
 	Authority func(ctx context.Context, now time.Time) certificates.Authority
 	// Longest is how long a certificate lives at most, and without a wish in the request.
 	Longest time.Duration
+	// Now is the clock of certificates; nil means that of the controllers.
+	Now func() time.Time
 }
 
 // requestSettle handles a request. It is called again after the duration that it returns, if that is not 0.
@@ -36,7 +38,7 @@ func newRequestController(
 	if cfg.Certificates == nil {
 		return nil
 	}
-	queue, requests := newLoop[string](), cfg.Certificates.View
+	queue, requests := newLoop[string](cfg.Clock), cfg.Certificates.View
 	requests.OnChange(func(key view.Key, obj runtime.Object) {
 		if csr, ok := obj.(*certificatesv1.CertificateSigningRequest); ok && concerns(csr) {
 			queue.Add(key.Name)

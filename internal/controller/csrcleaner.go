@@ -22,7 +22,7 @@ func newRequestCleaner(cfg Config) func(context.Context) {
 		return nil
 	}
 	return func(ctx context.Context) {
-		newLoop[string]().run(ctx, func() []string { return []string{everyKey} }, func(ctx context.Context, _ string) (time.Duration, error) {
+		newLoop[string](cfg.Clock).run(ctx, func() []string { return []string{everyKey} }, func(ctx context.Context, _ string) (time.Duration, error) {
 			return requestSweep, cfg.sweepRequests(ctx)
 		})
 	}

@@ -33,6 +33,9 @@ func (cfg Config) signRequest(ctx context.Context, csr *certificatesv1.Certifica
 		})
 	} else {
 		now := cfg.Now()
+		if cfg.Certificates.Now != nil {
+			now = cfg.Certificates.Now()
+		}
 		csr.Status.Certificate, err = cfg.Certificates.Authority(ctx, now).Sign(csr, request, cfg.Certificates.Longest, now)
 		if err != nil {
 			return 0, err

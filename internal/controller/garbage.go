@@ -51,7 +51,7 @@ func newGarbageCollector(cfg Config) func(context.Context) {
 	if cfg.Metadata == nil {
 		return nil
 	}
-	c := &garbageCollector{Config: cfg, graph: newGraph(cfg.Resources), queue: newLoop[member]()}
+	c := &garbageCollector{Config: cfg, graph: newGraph(cfg.Resources), queue: newLoop[member](cfg.Clock)}
 	for _, resource := range c.graph.kinds {
 		resource.View.OnChange(func(key view.Key, obj runtime.Object) { c.changed(member{resource, key}, obj) })
 	}

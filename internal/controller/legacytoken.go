@@ -29,7 +29,7 @@ const legacyTokenInterval = 24 * time.Hour
 // again. The only key stands for all tokens.
 func newLegacyTokenController(cfg Config) func(context.Context) {
 	return func(ctx context.Context) {
-		newLoop[string]().run(ctx, func() []string { return []string{"all"} }, func(ctx context.Context, _ string) (time.Duration, error) {
+		newLoop[string](cfg.Clock).run(ctx, func() []string { return []string{"all"} }, func(ctx context.Context, _ string) (time.Duration, error) {
 			return legacyTokenInterval, cfg.cleanLegacyTokens(ctx)
 		})
 	}

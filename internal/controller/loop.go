@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/mintmark/mintmark/internal/crash"
 )
@@ -34,11 +35,13 @@ type queue[K comparable] = workqueue.TypedRateLimitingInterface[K]
 
 // loop is the queue of a controller while the controller runs. Its one worker settles a key at a time.
 type loop[K comparable] struct {
+	clock clock.WithTicker // nil is the machine's
+
 	mu    sync.Mutex
 	queue queue[K] // nil while the controller does not run
 }
 
-func newLoop[K comparable]() *loop[K] { return &loop[K]{} }
+func newLoop[K comparable](c clock.WithTicker) *loop[K] { return &loop[K]{clock: c} }
 
 // Add queues a key. While the controller does not run the key is dropped, and Add reports false: run begins with all keys
 // that matter then.
@@ -55,7 +58,8 @@ func (l *loop[K]) Add(key K) bool {
 // run settles the keys that first returns and all that are queued later, until the context ends. It may be called again
 // when it has returned.
 func (l *loop[K]) run(ctx context.Context, first func() []K, settle settle[K]) {
-	q := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstRetry, lastRetry))
+	q := workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstRetry, lastRetry), workqueue.TypedRateLimitingQueueConfig[K]{Clock: l.clock})
 	stop := context.AfterFunc(ctx, q.ShutDown)
 	defer stop()
 	defer q.ShutDown()

@@ -27,7 +27,7 @@ type namespaceController struct {
 }
 
 func newNamespaceController(cfg Config) func(context.Context) {
-	c := &namespaceController{Config: cfg, queue: newLoop[string](), terminating: sets.New[string]()}
+	c := &namespaceController{Config: cfg, queue: newLoop[string](cfg.Clock), terminating: sets.New[string]()}
 	cfg.Index.Namespaces.OnChange(func(key view.Key, obj runtime.Object) {
 		if namespace, ok := obj.(*corev1.Namespace); ok && namespace.DeletionTimestamp != nil {
 			c.track(key.Name)

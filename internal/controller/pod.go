@@ -16,7 +16,7 @@ import (
 // newPodController makes the pod-garbage-collector-controller. It removes a pod whose grace period is over, since no kubelet
 // does. Its keys are pods that are being deleted.
 func newPodController(cfg Config) func(context.Context) {
-	queue := newLoop[view.Key]()
+	queue := newLoop[view.Key](cfg.Clock)
 	cfg.Index.Pods.OnChange(func(key view.Key, obj runtime.Object) {
 		if pod, ok := obj.(*corev1.Pod); ok && pod.DeletionTimestamp != nil {
 			queue.Add(key)

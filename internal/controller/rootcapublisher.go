@@ -59,7 +59,7 @@ func newRootCAPublisher(cfg Config) func(context.Context) {
 	if cfg.ConfigMaps == nil {
 		return nil
 	}
-	c := &rootCAPublisher{cfg, newLoop[string]()}
+	c := &rootCAPublisher{cfg, newLoop[string](cfg.Clock)}
 	cfg.Index.Namespaces.OnChange(func(key view.Key, obj runtime.Object) {
 		if obj != nil {
 			c.queue.Add(key.Name)

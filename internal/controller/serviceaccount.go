@@ -19,7 +19,7 @@ const defaultAccount = "default"
 
 // newServiceAccountController makes the serviceaccount-controller. Its keys are names of namespaces.
 func newServiceAccountController(cfg Config) func(context.Context) {
-	queue := newLoop[string]()
+	queue := newLoop[string](cfg.Clock)
 	cfg.Index.Namespaces.OnChange(func(key view.Key, obj runtime.Object) {
 		if obj != nil {
 			queue.Add(key.Name)

@@ -74,7 +74,7 @@ func newSigningKeyController(cfg Config) func(context.Context) {
 	if cfg.SigningKeys == nil {
 		return nil
 	}
-	queue := newLoop[string]()
+	queue := newLoop[string](cfg.Clock)
 	cfg.SigningKeys.OnChange(func(view.Key, runtime.Object) { queue.Add(everyKey) })
 	return func(ctx context.Context) {
 		c := &signingKeyController{Config: cfg, gone: map[string]time.Time{}, orphans: map[string]time.Time{}}
@@ -142,7 +142,7 @@ func noted(t time.Time) *metav1.Time {
 }
 
 // lasting returns for which of the names a condition has held for goneFor. since has the names from the look before.
-func lasting(since map[string]time.Time, names []string) []string {
+func lasting(since map[string]time.Time, names []string, now time.Time) []string {
 	for name := range since {
 		if !slices.Contains(names, name) {
 			delete(since, name)
@@ -150,9 +150,9 @@ func lasting(since map[string]time.Time, names []string) []string {
 	}
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		if since[name].IsZero() {
-			since[name] = time.Now() // with a monotonic reading, which Sub goes by
+			since[name] = now // with a monotonic reading, which Sub goes by
 		}
-		return time.Since(since[name]) < goneFor
+		return now.Sub(since[name]) < goneFor
 	})
 }
 
@@ -164,7 +164,7 @@ func (c *signingKeyController) removeGone(ctx context.Context, schedule *signing
 			names = append(names, schedule.Keys[i].Key.Name)
 		}
 	}
-	names = lasting(c.gone, names)
+	names = lasting(c.gone, names, c.Now())
 	var errs []error
 	for i := range schedule.Keys {
 		key := schedule.Keys[i].Key
@@ -190,7 +190,7 @@ func (c *signingKeyController) removeOrphans(ctx context.Context, private []stri
 		return named[name] || !strings.HasPrefix(name, signingkey.SecretName(""))
 	})
 	var errs []error
-	for _, name := range lasting(c.orphans, orphans) {
+	for _, name := range lasting(c.orphans, orphans, c.Now()) {
 		if err := Leading(ctx); err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func newTokenController(cfg Config) func(context.Context) {
 	if cfg.Signer == nil {
 		return nil
 	}
-	c := &tokenController{Config: cfg, queue: newLoop[view.Key](), owners: newOwners()}
+	c := &tokenController{Config: cfg, queue: newLoop[view.Key](cfg.Clock), owners: newOwners()}
 	cfg.root.onChange(func() {
 		for _, key := range c.secrets() {
 			c.queue.Add(key)

@@ -34,7 +34,7 @@ func newRevocationController(cfg Config) func(context.Context) {
 	if cfg.Revocations == nil {
 		return nil
 	}
-	queue := newLoop[string]()
+	queue := newLoop[string](cfg.Clock)
 	return func(ctx context.Context) {
 		queue.run(ctx, func() []string { return []string{everyKey} }, cfg.sweepRevocations)
 	}

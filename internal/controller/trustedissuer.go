@@ -87,7 +87,7 @@ func newTrustedIssuerController(cfg Config) func(context.Context) {
 	if cfg.TrustedIssuers == nil {
 		return nil
 	}
-	queue := newLoop[string]()
+	queue := newLoop[string](cfg.Clock)
 	cfg.TrustedIssuers.OnChange(func(key view.Key, _ runtime.Object) { queue.Add(key.Name) })
 	return func(ctx context.Context) {
 		c := &issuerStatus{

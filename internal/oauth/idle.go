@@ -41,6 +41,8 @@ type IdleConfig struct {
 	// Window is the idle time that a use grants if the token's client sets none; 0 is for ever.
 	Window time.Duration
 	Store  TokenStore
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
 }
 
 // Idle puts off the deadlines of tokens that are used. A review only notes the use; the deadline is written while Run
@@ -68,6 +70,9 @@ type use struct {
 
 // NewIdle returns one that has noted no use.
 func NewIdle(cfg IdleConfig) *Idle {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	i := &Idle{IdleConfig: cfg, wake: make(chan struct{}, 1), due: map[string]use{}, later: map[string]use{}}
 	cfg.Index.AccessTokens.OnChange(i.changed)
 	return i
@@ -118,7 +123,7 @@ func (i *Idle) changed(key view.Key, obj runtime.Object) {
 func (i *Idle) Run(ctx context.Context) {
 	tick := time.NewTicker(idlePeriod)
 	defer tick.Stop()
-	i.reach(time.Now().Add(idlePeriod + idleMargin).Unix())
+	i.reach(i.Now().Add(idlePeriod + idleMargin).Unix())
 	for {
 		var pause <-chan time.Time
 		if !i.write(ctx) {
@@ -126,7 +131,7 @@ func (i *Idle) Run(ctx context.Context) {
 		}
 		select {
 		case <-tick.C:
-			i.reach(time.Now().Add(idlePeriod + idleMargin).Unix())
+			i.reach(i.Now().Add(idlePeriod + idleMargin).Unix())
 		case <-i.wakeUnless(pause):
 		case <-pause:
 		case <-ctx.Done():

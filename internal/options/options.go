@@ -50,6 +50,7 @@ type Options struct {
 	privateIssuers []string
 	// anonymous is the flag --anonymous-auth, which excludes the field of that name in the file of --authentication-config.
 	anonymous *pflag.Flag
+	ephemeral ephemeralFlags
 }
 
 // New returns the options with the values that they have without flags. This is the one place for defaults: flags are
@@ -111,6 +112,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 		"tls-min-version", "tls-curve-preferences", "tls-sni-cert-key",
 		"http2-max-streams-per-connection", "permit-port-sharing", "permit-address-sharing", "disable-http2-serving")
 	o.addServerFlags(groups.FlagSet("server"))
+	o.addEphemeralFlags(groups.FlagSet("testing"), groups.FlagSet("server"), groups.FlagSet("serving"))
 	o.addStorageFlags(groups.FlagSet("storage"))
 	o.config.Audit.AddFlags(groups.FlagSet("audit"))
 	o.config.Tracing.AddFlags(groups.FlagSet("tracing"))
@@ -183,6 +185,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	}
 	errs = append(errs, o.validate()...)
 	errs = append(errs, o.validateFiles()...)
+	errs = append(errs, o.validateEphemeral()...)
 	authorizers, err := o.authorization.authorizers(o.config.Serving.BindAddress)
 	if err != nil {
 		errs = append(errs, err)
@@ -200,6 +203,7 @@ func (o *Options) Config() (apiserver.Config, error) {
 	if err := errors.Join(errs...); err != nil {
 		return apiserver.Config{}, err
 	}
+	o.applyEphemeral()
 	cfg := o.config
 	server := *o.config.Server
 	server.ExternalHost = host

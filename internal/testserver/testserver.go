@@ -83,8 +83,7 @@ func Config(t testing.TB, args ...string) (apiserver.Config, error) {
 	if err := flags.Parse(args); err != nil {
 		return apiserver.Config{}, err
 	}
-	// A test is not alone in its process.
-	defaults := map[string]string{"data-dir": t.TempDir(), "secure-port": "0", "shed-load": "false"}
+	defaults := map[string]string{"data-dir": t.TempDir(), "secure-port": "0"}
 	if flags.Changed("etcd-servers") {
 		defaults["encryption-provider-config"] = encryptionConfiguration(t)
 	}
@@ -95,7 +94,10 @@ func Config(t testing.TB, args ...string) (apiserver.Config, error) {
 			}
 		}
 	}
-	return opts.Config()
+	cfg, err := opts.Config()
+	// A test is not alone in its process, but for the one that floods the server.
+	cfg.OwnProcess = flags.Changed("shed-load")
+	return cfg, err
 }
 
 // encryptionConfiguration writes the encryption configuration of servers over an external etcd.

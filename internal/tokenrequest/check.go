@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	minExpirationSeconds = 10 * 60
 	maxExpirationSeconds = 1 << 32
 	defaultSeconds       = int64(3600)
 )
@@ -63,13 +62,21 @@ func (i *Issuer) complete(request *authenticationv1.TokenRequest, namespace, nam
 	}
 }
 
+// shortest is the shortest life as an error names it.
+func (i *Issuer) shortest() string {
+	if i.MinExpiration == minExpiration {
+		return "10 minutes" // as kube-apiserver has it
+	}
+	return i.MinExpiration.String()
+}
+
 // checkSpec checks the request by itself, defaults included.
-func checkSpec(request *authenticationv1.TokenRequest) error {
+func (i *Issuer) checkSpec(request *authenticationv1.TokenRequest) error {
 	var errs field.ErrorList
 	path := field.NewPath("spec")
 	switch seconds := *request.Spec.ExpirationSeconds; {
-	case seconds < minExpirationSeconds:
-		errs = append(errs, field.Invalid(path.Child("expirationSeconds"), seconds, "may not specify a duration less than 10 minutes"))
+	case seconds < int64(i.MinExpiration.Seconds()):
+		errs = append(errs, field.Invalid(path.Child("expirationSeconds"), seconds, "may not specify a duration less than "+i.shortest()))
 	case seconds > maxExpirationSeconds:
 		errs = append(errs, field.Invalid(path.Child("expirationSeconds"), seconds, "may not specify a duration larger than 2^32 seconds"))
 	}

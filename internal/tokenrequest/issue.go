@@ -22,6 +22,8 @@ import (
 )
 
 const (
+	// minExpiration is the shortest life that kube-apiserver lets a request ask for.
+	minExpiration = 10 * time.Minute
 	// injectedExpiration is what the ServiceAccount admission plugin asks for on behalf of pods that mount a token: an
 	// hour, and seven seconds by which such requests are told from others.
 	injectedExpiration = 3607 * time.Second
@@ -45,6 +47,8 @@ type Config struct {
 	APIAudiences authenticator.Audiences
 	// MaxExpiration is the longest life of a token; 0 means no limit.
 	MaxExpiration time.Duration
+	// MinExpiration is the shortest life that a request may ask for; 0 means ten minutes.
+	MinExpiration time.Duration
 	// Extend has tokens that pods mount live for a year, or for ExtendedLimit if that is shorter and not 0.
 	Extend        bool
 	ExtendedLimit time.Duration
@@ -63,6 +67,9 @@ type Issuer struct{ Config }
 func New(cfg Config) *Issuer {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.MinExpiration == 0 {
+		cfg.MinExpiration = minExpiration
 	}
 	return &Issuer{cfg}
 }
@@ -86,7 +93,7 @@ func (i *Issuer) Issue(ctx context.Context, namespace, name string, request *aut
 	// The time is taken before the signing, so the expiration in the answer is never later than the token's.
 	now := i.Now()
 	i.complete(request, namespace, name, account.UID, now)
-	if err := checkSpec(request); err != nil {
+	if err := i.checkSpec(request); err != nil {
 		return err
 	}
 	algorithm, err := i.algorithm(request)

@@ -130,7 +130,7 @@ func (v *View[T]) seen(generation int, key Key, version uint64, obj runtime.Obje
 	}
 	if !v.ahead(key, version) {
 		if obj == nil {
-			v.drop(key)
+			v.drop(key, version)
 		} else {
 			v.put(key, entry[T]{v.record(obj), version, LinksOf(obj)}, obj)
 		}

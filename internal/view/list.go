@@ -195,6 +195,9 @@ func (v *View[T]) replace(generation int, list *list[T], version uint64) error {
 		v.bad[key] = b
 		v.report(key, b)
 	}
+	if v.observer != nil {
+		v.observer(Change[T]{Version: version, Listed: true, Reached: v.reached})
+	}
 	v.reached = max(v.reached, version)
 	select {
 	case <-v.synced:
@@ -216,7 +219,7 @@ func (v *View[T]) retain(list *list[T], version uint64) {
 	}
 	for key, e := range v.objects.all() {
 		if _, ok := there[key]; !ok && e.version <= version {
-			v.drop(key)
+			v.drop(key, version)
 		}
 	}
 }

@@ -91,7 +91,10 @@ func (v *View[T]) reset() {
 		p.clear()
 	}
 	for key := range v.objects.all() {
-		v.drop(key)
+		v.drop(key, 0)
+	}
+	if v.observer != nil {
+		v.observer(Change[T]{Forgotten: true})
 	}
 	clear(v.gone)
 	clear(v.bad)

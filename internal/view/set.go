@@ -124,6 +124,21 @@ func (s *Set) within(stamp Stamp, bound time.Duration) bool {
 	return stamp.at != 0 && stamp.epoch == s.epoch.Load() && (bound == 0 || s.now().since(stamp.at) <= bound)
 }
 
+// Age returns how long ago a stamp was. It reports false for a stamp of no instant, or of a store that is not there any more.
+func (s *Set) Age(stamp Stamp) (time.Duration, bool) {
+	if !s.within(stamp, 0) {
+		return 0, false
+	}
+	return s.now().since(stamp.at), true
+}
+
+// NextProof returns a channel that is closed when all views were proved current anew.
+func (s *Set) NextProof() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proof
+}
+
 // Ensure returns when the views are within the bound, at once if they are. Otherwise it has them proved by the store. The
 // error says why this could not be done within the time of a read.
 func (s *Set) Ensure(ctx context.Context) error { return s.EnsureWithin(ctx, s.bound) }

@@ -24,7 +24,7 @@ func (v *View[T]) spoil(generation int, key Key, b badObject) {
 		return
 	}
 	if v.objects.packed == nil {
-		v.drop(key)
+		v.drop(key, b.version)
 	}
 	v.bad[key] = b
 	v.report(key, b)

@@ -56,6 +56,7 @@ type View[T any] struct {
 	targets   []target
 	resets    int // how often everything was forgotten
 	handlers  []Handler
+	observer  func(Change[T])
 }
 
 type entry[T any] struct {
@@ -90,6 +91,31 @@ func (v *View[T]) OnChange(h Handler) {
 	defer v.mu.Unlock()
 	v.handlers = append(v.handlers, h)
 }
+
+// Change is a change of an object, or of everything that is known of a resource.
+type Change[T any] struct {
+	Key Key
+	// Version is that of the store at which the change was there.
+	Version uint64
+	// Before and After are the records of the object, nil if it was not or is not there.
+	Before, After *T
+	// Object is the object as it is now, nil if it is gone or comes from a list of a packed view. It must not be changed or
+	// kept.
+	Object runtime.Object
+	// Listed says that everything has been read at Version. Objects may have come and gone since the version that was reached
+	// before, which is not 0 unless this is the first time.
+	Listed  bool
+	Reached uint64
+	// Forgotten says that everything was forgotten, since the store is another one.
+	Forgotten bool
+}
+
+// Observe has one function be told of all changes, those of one object in their order, the first list among them. It is
+// called while the view is locked: it must return quickly and must not ask the view. It is to be set before the view is run.
+func (v *View[T]) Observe(observer func(Change[T])) { v.observer = observer }
+
+// Reached is the version up to which the view has taken in everything.
+func (v *View[T]) Reached() uint64 { return v.reachedVersion() }
 
 // Synced is closed when the view has seen all that was stored when it began.
 func (v *View[T]) Synced() <-chan struct{} {

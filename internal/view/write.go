@@ -85,7 +85,7 @@ func (v *View[T]) local(obj runtime.Object, gone bool) {
 	}
 	if gone {
 		v.gone[key] = version
-		v.drop(key)
+		v.drop(key, version)
 		return
 	}
 	v.put(key, entry[T]{v.record(obj), version, LinksOf(obj)}, obj)
@@ -98,18 +98,39 @@ func (v *View[T]) ahead(key Key, version uint64) bool {
 }
 
 func (v *View[T]) put(key Key, e entry[T], obj runtime.Object) {
+	before := v.observed(key)
 	v.objects.put(key, e)
 	for _, h := range v.handlers {
 		h(key, obj)
 	}
+	if v.observer != nil {
+		v.observer(Change[T]{Key: key, Version: e.version, Before: before, After: &e.record, Object: obj})
+	}
 }
 
-func (v *View[T]) drop(key Key) {
+// observed returns the record of an object for the observer, if there is one.
+func (v *View[T]) observed(key Key) *T {
+	if v.observer == nil {
+		return nil
+	}
+	e, ok := v.objects.get(key)
+	if !ok {
+		return nil
+	}
+	return &e.record
+}
+
+// drop removes an object that is gone at a version. The observer is not told of version 0: everything is being forgotten.
+func (v *View[T]) drop(key Key, version uint64) {
 	if _, ok := v.objects.get(key); !ok {
 		return
 	}
+	before := v.observed(key)
 	v.objects.remove(key)
 	for _, h := range v.handlers {
 		h(key, nil)
+	}
+	if v.observer != nil && version != 0 {
+		v.observer(Change[T]{Key: key, Version: version, Before: before})
 	}
 }

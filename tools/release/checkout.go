@@ -32,7 +32,7 @@ func (r *release) checkout(ctx context.Context, dir string, out io.Writer) error
 		return err
 	}
 	if changes != "" {
-		fmt.Fprintln(out, "changes that are not committed are left out")
+		_, _ = fmt.Fprintln(out, "changes that are not committed are left out")
 	}
 	r.source = filepath.Join(dir, "source")
 	if _, err := r.git(ctx, dir, "clone", "--quiet", "--shared", "--no-checkout", from, r.source); err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -28,8 +28,11 @@ func testImage(t *testing.T, dir, program string) {
 	config := file.Config
 	got := []any{file.OS, file.Architecture, config.User, config.Entrypoint, config.Cmd, config.WorkingDir, config.Healthcheck.Test, config.Labels["org.opencontainers.image.source"]}
 	want := []any{
-		"linux", runtime.GOARCH, "65532:65532", []string{"/usr/bin/mintmark"}, []string(nil), "/var/lib/mintmark",
-		[]string{"CMD", "/usr/bin/mintmark", "health"}, "https://github.com/mintmark/mintmark",
+		"linux", runtime.GOARCH, "65532:65532",
+		[]string{"/usr/bin/mintmark"},
+		[]string(nil), "/var/lib/mintmark",
+		[]string{"CMD", "/usr/bin/mintmark", "health"},
+		"https://github.com/mintmark/mintmark",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

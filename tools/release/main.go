@@ -78,13 +78,13 @@ func (r *release) build(ctx context.Context, tag string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	if err := r.checkout(ctx, dir, out); err != nil {
 		return fmt.Errorf("cloning the repository: %w", err)
 	}
 	var images []image
 	for _, p := range r.platforms {
-		fmt.Fprintln(out, "building for", p)
+		_, _ = fmt.Fprintln(out, "building for", p)
 		b, err := r.compile(ctx, p, filepath.Join(dir, p.String()))
 		if err != nil {
 			return err
@@ -115,7 +115,7 @@ func (r *release) build(ctx context.Context, tag string, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("image: %w", err)
 		}
-		fmt.Fprintln(out, "image", digest)
+		_, _ = fmt.Fprintln(out, "image", digest)
 	}
 	return r.writeChecksums()
 }

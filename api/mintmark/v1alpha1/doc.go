@@ -1,5 +1,6 @@
 // Package v1alpha1 has the types of the API group mintmark.io, version v1alpha1: SigningKey, TokenRevocation,
-// TokenExplanation, TokenReviewList and TrustedIssuer. They are Kubernetes objects, and client-go reads and writes them as such.
+// TokenExplanation, TokenReviewEvent, TokenReviewList and TrustedIssuer. They are Kubernetes objects, and client-go reads and
+// writes them as such.
 //
 // +k8s:deepcopy-gen=package
 // +k8s:openapi-gen=true

@@ -28,6 +28,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&SigningKey{}, &SigningKeyList{},
 		&TokenRevocation{}, &TokenRevocationList{},
 		&TokenExplanation{}, &TokenReviewList{},
+		&TokenReviewEvent{}, &TokenReviewEventList{},
 		&TrustedIssuer{}, &TrustedIssuerList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)

@@ -26,6 +26,11 @@ func (in ClientCertificateReference) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EndedObject) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.EndedObject"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ExtraMapping) OpenAPIModelName() string {
 	return "io.mintmark.v1alpha1.ExtraMapping"
 }
@@ -101,6 +106,16 @@ func (in TokenExplanationStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TokenReviewEvent) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TokenReviewEvent"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TokenReviewEventList) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TokenReviewEventList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TokenReviewFailure) OpenAPIModelName() string {
 	return "io.mintmark.v1alpha1.TokenReviewFailure"
 }
@@ -118,6 +133,11 @@ func (in TokenReviewListSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TokenReviewListStatus) OpenAPIModelName() string {
 	return "io.mintmark.v1alpha1.TokenReviewListStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TokenReviewProof) OpenAPIModelName() string {
+	return "io.mintmark.v1alpha1.TokenReviewProof"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -19,6 +19,7 @@ import (
 
 // Bounds of a spec. Thousands of issuers are in memory, and a request of 1.5 MiB is the most that etcd takes.
 const (
+	maxSpec        = 512 << 10
 	maxAuthorities = 64 << 10
 	maxKeySet      = 256 << 10
 	maxAudiences   = 64
@@ -33,6 +34,9 @@ const (
 // validateIssuer checks the spec of an issuer by itself.
 func validateIssuer(spec *mintmarkv1alpha1.TrustedIssuerSpec) field.ErrorList {
 	errs := validateIssuerSizes(spec)
+	if text, err := json.Marshal(spec); err != nil || len(text) > maxSpec {
+		errs = append(errs, field.TooLong(specPath, "", maxSpec))
+	}
 	if len(errs) > 0 {
 		return errs // what is too long is not parsed, nor repeated in an error
 	}

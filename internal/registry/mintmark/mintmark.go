@@ -16,6 +16,7 @@ type Config struct {
 	Explainer      Explainer
 	TrustedIssuers TrustedIssuers
 	Reviewer       Reviewer
+	Feed           Feed
 }
 
 // Storage returns the API group mintmark.io.
@@ -36,6 +37,7 @@ func Storage(getter generic.RESTOptionsGetter, cfg Config) (registry.Group, erro
 		"signingkeys":           keys,
 		"tokenrevocations":      revocations,
 		"tokenexplanations":     newTokenExplanations(cfg.Explainer),
+		"tokenreviewevents":     newTokenReviewEvents(cfg.Feed),
 		"trustedissuers":        issuers,
 		"trustedissuers/status": issuerStatus,
 		"tokenreviewlists":      newTokenReviewLists(cfg.Reviewer),

@@ -63,6 +63,8 @@ func TestTrustedIssuerSpec(t *testing.T) {
 		"{url: '" + east + "', audiences: [a], kubernetes: {prefix: 'a '}}":                          "it has white space around it",
 		"{url: '" + east + "', audiences: [a], claimMappings: {username: {claim: sub}}}":             "spec.claimMappings.username.prefix: Required value",
 		"{url: '" + east + "', audiences: [a], claimMappings: {username: {claim: sub, prefix: ''}}, liveCheck: {kubeconfigSecret: {namespace: a, name: b}}}": "spec.liveCheck: Forbidden: goes with kubernetes",
+		trusted(east, ", userValidationRules: ["+strings.Repeat("{expression: '"+strings.Repeat("x", 16<<10)+"'},", 33)+"]"):                                 "spec: Too long",
+		trusted(east, ", userValidationRules: ["+strings.Repeat("{expression: 'true'},", 65)+"]"):                                                            "spec.userValidationRules: Too many: 65",
 	} {
 		answer, status := admin.Do("POST "+trustedIssuers, "{metadata: {name: bad}, spec: "+spec+"}")
 		message, _ := answer.(map[string]any)["message"].(string)

@@ -31,6 +31,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.ClaimOrExpression{}.OpenAPIModelName():                        schema_mintmark_api_mintmark_v1alpha1_ClaimOrExpression(ref),
 		v1alpha1.ClaimValidationRule{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_ClaimValidationRule(ref),
 		v1alpha1.ClientCertificateReference{}.OpenAPIModelName():               schema_mintmark_api_mintmark_v1alpha1_ClientCertificateReference(ref),
+		v1alpha1.EndedObject{}.OpenAPIModelName():                              schema_mintmark_api_mintmark_v1alpha1_EndedObject(ref),
 		v1alpha1.ExtraMapping{}.OpenAPIModelName():                             schema_mintmark_api_mintmark_v1alpha1_ExtraMapping(ref),
 		v1alpha1.IssuerTenant{}.OpenAPIModelName():                             schema_mintmark_api_mintmark_v1alpha1_IssuerTenant(ref),
 		v1alpha1.KubernetesTokens{}.OpenAPIModelName():                         schema_mintmark_api_mintmark_v1alpha1_KubernetesTokens(ref),
@@ -46,10 +47,13 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.TokenCheck{}.OpenAPIModelName():                               schema_mintmark_api_mintmark_v1alpha1_TokenCheck(ref),
 		v1alpha1.TokenExplanation{}.OpenAPIModelName():                         schema_mintmark_api_mintmark_v1alpha1_TokenExplanation(ref),
 		v1alpha1.TokenExplanationStatus{}.OpenAPIModelName():                   schema_mintmark_api_mintmark_v1alpha1_TokenExplanationStatus(ref),
+		v1alpha1.TokenReviewEvent{}.OpenAPIModelName():                         schema_mintmark_api_mintmark_v1alpha1_TokenReviewEvent(ref),
+		v1alpha1.TokenReviewEventList{}.OpenAPIModelName():                     schema_mintmark_api_mintmark_v1alpha1_TokenReviewEventList(ref),
 		v1alpha1.TokenReviewFailure{}.OpenAPIModelName():                       schema_mintmark_api_mintmark_v1alpha1_TokenReviewFailure(ref),
 		v1alpha1.TokenReviewList{}.OpenAPIModelName():                          schema_mintmark_api_mintmark_v1alpha1_TokenReviewList(ref),
 		v1alpha1.TokenReviewListSpec{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_TokenReviewListSpec(ref),
 		v1alpha1.TokenReviewListStatus{}.OpenAPIModelName():                    schema_mintmark_api_mintmark_v1alpha1_TokenReviewListStatus(ref),
+		v1alpha1.TokenReviewProof{}.OpenAPIModelName():                         schema_mintmark_api_mintmark_v1alpha1_TokenReviewProof(ref),
 		v1alpha1.TokenReviewResult{}.OpenAPIModelName():                        schema_mintmark_api_mintmark_v1alpha1_TokenReviewResult(ref),
 		v1alpha1.TokenRevocation{}.OpenAPIModelName():                          schema_mintmark_api_mintmark_v1alpha1_TokenRevocation(ref),
 		v1alpha1.TokenRevocationList{}.OpenAPIModelName():                      schema_mintmark_api_mintmark_v1alpha1_TokenRevocationList(ref),
@@ -586,6 +590,58 @@ func schema_mintmark_api_mintmark_v1alpha1_ClientCertificateReference(ref common
 				Required: []string{"username"},
 			},
 		},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_EndedObject(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EndedObject names an object whose tokens have ended, or end at a time that is known.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the plural name of the object's resource, such as serviceaccounts, pods, secrets or nodes.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace of the object, empty for one that has none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the object.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"uid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "uid of the object, if it is known. Without it the event is about each object that had the name.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"endsAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "endsAt is the time from which the object's tokens are refused, if it is being deleted and still there.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"resource", "name"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -1260,6 +1316,122 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenExplanationStatus(ref common.Ref
 	}
 }
 
+func schema_mintmark_api_mintmark_v1alpha1_TokenReviewEvent(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenReviewEvent tells a client that caches verdicts of TokenReviews which of them no longer hold. It has object, revocation, issuer or everything, and names what ended, never a token. A client that meets an event in which it finds none of them drops all verdicts.\n\nEvents are watched and not stored. A list has an event for each object that is going to end, and the resource version to watch from. The resource version of an event or a bookmark is one from which the watch can go on at any replica without missing an event; events may come twice, and not in the order in which they happened. A bookmark has proof.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"object": {
+						SchemaProps: spec.SchemaProps{
+							Description: "object is an object whose tokens end with it.",
+							Ref:         ref(v1alpha1.EndedObject{}.OpenAPIModelName()),
+						},
+					},
+					"revocation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "revocation is the spec of a TokenRevocation, without its reason.",
+							Ref:         ref(v1alpha1.TokenRevocationSpec{}.OpenAPIModelName()),
+						},
+					},
+					"issuer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "issuer is an issuer whose keys, rules or mappings have changed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"everything": {
+						SchemaProps: spec.SchemaProps{
+							Description: "everything says that any verdict may have ended.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"proof": {
+						SchemaProps: spec.SchemaProps{
+							Description: "proof says, in a bookmark, until when everything has been told.",
+							Ref:         ref(v1alpha1.TokenReviewProof{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.EndedObject{}.OpenAPIModelName(), v1alpha1.TokenReviewProof{}.OpenAPIModelName(), v1alpha1.TokenRevocationSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenReviewEventList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenReviewEventList is a list of events.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the events.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.TokenReviewEvent{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.TokenReviewEvent{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
 func schema_mintmark_api_mintmark_v1alpha1_TokenReviewFailure(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1417,6 +1589,55 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenReviewListStatus(ref common.Refe
 		},
 		Dependencies: []string{
 			v1alpha1.TokenReviewResult{}.OpenAPIModelName()},
+	}
+}
+
+func schema_mintmark_api_mintmark_v1alpha1_TokenReviewProof(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenReviewProof says until when everything has been told, and of what.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is an instant by the server's clock. All that had ended by then, at whichever replica, has been told.",
+							Ref:         ref(metav1.MicroTime{}.OpenAPIModelName()),
+						},
+					},
+					"configuration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "configuration stands for what decides about tokens and is not stored: keys and configuration files. If it differs from the last one, any verdict may have ended.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"issuers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "issuers are those whose tokens end by their claim exp or with an event here, and in no other way. Verdicts about other tokens may end without an event. The first bookmark of a watch has them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"time", "configuration"},
+			},
+		},
+		Dependencies: []string{
+			metav1.MicroTime{}.OpenAPIModelName()},
 	}
 }
 
