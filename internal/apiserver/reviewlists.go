@@ -9,7 +9,6 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
-	"github.com/mintmark/mintmark/internal/flowcontrol"
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
@@ -20,24 +19,14 @@ var reviewListsPath = "/apis/" + mintmarkv1alpha1.SchemeGroupVersion.String() + 
 const reviewsPerPlace = 10
 
 // reviewLists decides the reviews of TokenReviewLists, for both transports. A list counts by its size against the limit of
-// requests in flight, and takes a turn of that cost.
+// requests in flight.
 type reviewLists struct {
 	reviewer *tokenreview.Reviewer
 	limit    *limit
-	turns    *flowcontrol.Turns
-}
-
-// errTooManyReviews has a caller try again later.
-func errTooManyReviews() error {
-	return apierrors.NewTooManyRequests("Too many requests, please try again later, or with fewer reviews in one list.", 1)
 }
 
 // DecideAll decides all reviews of a list, or none if the server has too much to do.
 func (l *reviewLists) DecideAll(ctx context.Context, caller user.Info, specs []authenticationv1.TokenReviewSpec) ([]tokenreview.Result, error) {
-	// The request itself had its turn, which was that of one review.
-	if cost := len(specs) / reviewsPerPlace; cost > 0 && caller != nil && !(turns{l.turns, cost}).Known(ctx, caller) {
-		return nil, errTooManyReviews()
-	}
 	// The request itself has a place. A list never needs more than half of all.
 	further := min(len(specs)/reviewsPerPlace, cap(l.limit.places)/2)
 	taken := 0
@@ -51,7 +40,7 @@ func (l *reviewLists) DecideAll(ctx context.Context, caller user.Info, specs []a
 			if caller != nil && privileged(caller) {
 				break
 			}
-			return nil, errTooManyReviews()
+			return nil, apierrors.NewTooManyRequests("Too many requests, please try again later, or with fewer reviews in one list.", 1)
 		}
 		taken++
 	}

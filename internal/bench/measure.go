@@ -60,6 +60,9 @@ type station struct {
 // measure runs a scenario over one protocol. The floor's result comes first.
 func (r *runner) measure(ctx context.Context, sc scenario, version protocol) ([]result, error) {
 	t := &trial{plan: r.plan, scenario: sc, protocol: version}
+	if sc.workers > 0 {
+		t.workers = min(t.workers, sc.workers)
+	}
 	defer t.close()
 	var results, impossible []result
 	for _, s := range r.sites {

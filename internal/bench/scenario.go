@@ -35,6 +35,9 @@ type scenario struct {
 	bodies func(ctx context.Context, s *site, n int) ([][]byte, error)
 	// check returns an error if the body of an answer is wrong.
 	check func(s *site, body []byte) error
+	// workers is how many requests there are at once at most; 0 leaves it to --concurrency. A server sheds dear ones if one caller
+	// sends many.
+	workers int
 	// impossible says why a site can't be asked this, or nothing.
 	impossible func(*site) string
 }
@@ -52,11 +55,11 @@ func scenarios() []scenario {
 		},
 		{
 			id: "ListWarm", title: "list of 100 reviews, warm", what: "TokenReviewList of the same good token a hundred times, again and again: 100 × `authenticated: true`. The figures are those of the list; for one token, divide by 100",
-			path: reviewLists, bodies: listsOf(func(ctx context.Context, s *site, _ int) ([][]byte, error) { return oneReview(ctx, s, 1) }), check: acceptedAll,
+			path: reviewLists, bodies: listsOf(func(ctx context.Context, s *site, _ int) ([][]byte, error) { return oneReview(ctx, s, 1) }), check: acceptedAll, workers: 4,
 		},
 		{
 			id: "ListNew", title: "list of 100 reviews, new tokens (ES256)", what: "TokenReviewList of a hundred good tokens that were never seen before: 100 × `authenticated: true`. The figures are those of the list",
-			path: reviewLists, bodies: listsOf(newTokens), check: acceptedAll, fresh: true, impossible: signsOtherwise,
+			path: reviewLists, bodies: listsOf(newTokens), check: acceptedAll, workers: 4, fresh: true, impossible: signsOtherwise,
 		},
 		{
 			id: "ReviewShapeless", title: "review, wrong shape", what: "TokenReview of 48 random letters, other ones each time: refused",
