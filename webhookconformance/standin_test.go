@@ -42,6 +42,12 @@ type standIn struct {
 	answer func(w http.ResponseWriter, a *asked, right object)
 }
 
+// accepts reports whether a status says yes.
+func accepts(status object) bool {
+	yes, _ := status["authenticated"].(bool)
+	return yes
+}
+
 // right is the status that is right.
 func right(a *asked) object {
 	if a.good() && slices.Contains(a.Spec.Audiences, goodAudience) {
@@ -91,7 +97,7 @@ func serve(t *testing.T, handler http.Handler) *rest.Config {
 func codes(refused, accepted int) *standIn {
 	return &standIn{answer: func(w http.ResponseWriter, _ *asked, right object) {
 		code := refused
-		if right["status"].(object)["authenticated"] == true {
+		if accepts(right["status"].(object)) {
 			code = accepted
 		}
 		if code == http.StatusOK {
@@ -115,7 +121,7 @@ func user(change func(object)) *standIn {
 // audiences answers with other audiences; nil leaves them out.
 func audiences(accepted bool, other func(*asked) []string) *standIn {
 	return &standIn{verdict: func(a *asked, status object) object {
-		if (status["authenticated"] == true) == accepted {
+		if accepts(status) == accepted {
 			status["audiences"] = other(a)
 		}
 		return status

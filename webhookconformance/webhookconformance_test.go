@@ -69,7 +69,7 @@ var mistakes = map[string]struct {
 	"204 for no":  {"answer/json", codes(204, 200)},
 	"307 elsewhere": {"connection/no-redirect", &standIn{answer: func(w http.ResponseWriter, _ *asked, _ object) {
 		w.Header().Set("Location", "/other")
-		w.WriteHeader(307)
+		w.WriteHeader(http.StatusTemporaryRedirect)
 	}}},
 	"refuses a good token":         {"accepted/good-token", &standIn{verdict: func(a *asked, _ object) object { return object{"audiences": a.Spec.Audiences, "error": "too old"} }}},
 	"audiences left empty":         {"audiences/not-empty", audiences(true, func(*asked) []string { return nil })},
@@ -138,7 +138,7 @@ var mistakes = map[string]struct {
 }
 
 func anonymous(_ *asked, status object) object {
-	if status["authenticated"] == false {
+	if !accepts(status) {
 		return object{"authenticated": true, "audiences": status["audiences"], "user": object{"username": "system:anonymous"}}
 	}
 	return status
