@@ -18,10 +18,18 @@ const (
 	lookTimes = 30
 )
 
-// lookAtNamespace lists the accounts of the site's namespace again and again, and watches it while further ones are made. It
+// lookAtNamespace lists the accounts of a namespace of its own again and again, and watches it while further ones are made. It
 // returns the median time of a list, and from the acknowledgement of a write until the watch has told of it.
 func lookAtNamespace(ctx context.Context, s *site) (list, watch time.Duration, err error) {
-	accounts := s.client.CoreV1().ServiceAccounts(s.namespace)
+	namespaces := s.client.CoreV1().Namespaces()
+	own, err := namespaces.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "mintmark-bench-listed-"}}, metav1.CreateOptions{})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() {
+		err = errors.Join(err, namespaces.Delete(context.WithoutCancel(ctx), own.Name, metav1.DeleteOptions{}))
+	}()
+	accounts := s.client.CoreV1().ServiceAccounts(own.Name)
 	for i := range listed {
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("listed-%d", i)}}
 		if _, err := accounts.Create(ctx, account, metav1.CreateOptions{}); err != nil {

@@ -22,7 +22,7 @@ func TestSize(t *testing.T) {
 		"3 accounts, 3 pods":                ` \|  \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| [1-9]\d* \| \d+ \| \d+\.\d \| [1-9]\d*`,
 		"3 accounts, 3 pods, started again": `[1-9]\d* \| \d+ \| [1-9]\d* \| \d+ \| -?\d+\.\d\d \| [1-9]\d* \| \d+ \| \d+\.\d \| [1-9]\d*`,
 	} {
-		if !regexp.MustCompile(`(?m)^\| ` + name + ` \| ` + figures + ` \|$`).MatchString(out) {
+		if !regexp.MustCompile(`(?m)^\| ` + name + ` \| ` + figures + ` \| \d+\.\d\d \| -?\d+\.\d\d \|$`).MatchString(out) {
 			t.Errorf("no row with all figures for %q", name)
 		}
 	}
