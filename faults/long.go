@@ -125,7 +125,7 @@ func (l *longRun) disturbances(ctx context.Context, rnd *rand.Rand) error {
 	for n := 0; ; n++ {
 		pause(ctx, eventEvery)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the run is over
 		}
 		var err error
 		switch n % 4 {

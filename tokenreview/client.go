@@ -228,8 +228,8 @@ func (c *Client) keep(key cache.Key, v *verdict) *verdict {
 		return v
 	}
 	v.short, v.long = now+int64(c.cfg.ShortTTL), now+int64(c.cfg.LongTTL)
-	end, close := c.ended.near(v, now)
-	if close || !c.covered(v.issuer) {
+	end, soon := c.ended.near(v, now)
+	if soon || !c.covered(v.issuer) {
 		v.long = v.short
 	}
 	if !v.expires.IsZero() {

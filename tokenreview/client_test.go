@@ -279,7 +279,11 @@ func TestLimits(t *testing.T) {
 	f.set(func(http.ResponseWriter, *http.Request) bool {
 		n := now.Add(1)
 		defer now.Add(-1)
-		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		for {
+			old := most.Load()
+			if n <= old || most.CompareAndSwap(old, n) {
+				break
+			}
 		}
 		time.Sleep(time.Millisecond)
 		return false

@@ -113,7 +113,7 @@ func (f *follower) watch(ctx context.Context) (proved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusGone:

@@ -64,7 +64,7 @@ func authenticate(ctx context.Context, tokens authenticator.Token, token string)
 	case errors.Is(err, ErrUnavailable):
 		return nil, false, err
 	case err != nil || !ok || response == nil || response.User == nil:
-		return nil, false, nil
+		return nil, false, nil //nolint:nilerr // a refusal is a verdict
 	}
 	return context.WithValue(ctx, userKey{}, response.User), true, nil
 }

@@ -195,7 +195,7 @@ func get(ctx context.Context, client *http.Client, url string, into any) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s is answered with %d", url, response.StatusCode)
 	}

@@ -108,7 +108,7 @@ func (c *Client) attempt(ctx context.Context, path string, body []byte, answer a
 		c.server.http.CloseIdleConnections() // they may have died as well
 		return fmt.Errorf("the server can't be reached: %w", err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("the answer ended early: %w", err)

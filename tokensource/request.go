@@ -110,7 +110,7 @@ func (r *requester) request(ctx context.Context) (*issued, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the server can't be reached: %w", err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	switch {
 	case err != nil:

@@ -242,9 +242,11 @@ func TestTransport(t *testing.T) {
 		request.Response = &http.Response{Request: &http.Request{URL: request.URL, Response: nil}}
 		first, _ := http.NewRequest(http.MethodGet, "https://stock.example/", nil)
 		request.Response.Request = first
-		if _, err := client.Transport.RoundTrip(request); err != nil {
+		answer, err := client.Transport.RoundTrip(request)
+		if err != nil {
 			t.Fatal(err)
 		}
+		_ = answer.Body.Close()
 		if last := i.calls[len(i.calls)-1]; last != "" {
 			t.Error("a redirect to another host got the token")
 		}
@@ -286,8 +288,9 @@ func TestFile(t *testing.T) {
 		client := &http.Client{Transport: source.Transport(i)}
 		response, err := client.Get("https://stock.example/")
 		if err != nil || response.StatusCode != http.StatusOK {
-			t.Errorf("the old token is refused: %v, %v", response, err)
+			t.Fatalf("the old token is refused: %v, %v", response, err)
 		}
+		_ = response.Body.Close()
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}

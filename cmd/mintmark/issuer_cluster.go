@@ -213,7 +213,7 @@ func getDocument(ctx context.Context, client *http.Client, address string) ([]by
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be read without a credential: %w", address, withoutURL(err))
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s can't be read without a credential: %s", address, response.Status)
 	}

@@ -38,7 +38,8 @@ func TestOneReviewerForTwoClusters(t *testing.T) {
 	here := testserver.Start(t, "--token-auth-file="+file)
 	admin := here.Caller(here.AdminConfig())
 	admin.Run(testserver.Step{Request: "POST /apis/rbac.authorization.k8s.io/v1/clusterrolebindings", Status: 201, Body: `
-{metadata: {name: reviewer}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: system:auth-delegator}, subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: reviewer}]}`})
+{metadata: {name: reviewer}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: system:auth-delegator},
+ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: reviewer}]}`})
 	for name, cluster := range clusters {
 		keys, err := cluster.Admin().CoreV1().RESTClient().Get().AbsPath("/openid/v1/jwks").DoRaw(t.Context())
 		if err != nil {
@@ -137,7 +138,8 @@ func proxyOfManyClusters(t *testing.T, here *testserver.Server, clusters map[str
 	admin.Run(
 		testserver.Step{Request: "POST /apis/rbac.authorization.k8s.io/v1/clusterroles", Status: 201, Body: "{metadata: {name: web-metrics}, rules: [{nonResourceURLs: [/metrics], verbs: [get]}]}"},
 		testserver.Step{Request: "POST /apis/rbac.authorization.k8s.io/v1/clusterrolebindings", Status: 201, Body: `
-{metadata: {name: web-metrics}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: web-metrics}, subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: 'east:system:serviceaccount:default:app'}]}`},
+{metadata: {name: web-metrics}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: web-metrics},
+ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: 'east:system:serviceaccount:default:app'}]}`},
 	)
 	for name, want := range map[string]authorizer.Decision{"east": authorizer.DecisionAllow, "west": authorizer.DecisionNoOpinion} {
 		caller, decision := ask(name)

@@ -69,7 +69,7 @@ func (w *wire) send(context.Context) (status int, retry bool, err error) {
 	if _, err := w.conn.Write(w.request); err != nil {
 		return 0, false, err
 	}
-	return read(http.ReadResponse(w.reader, nil))
+	return read(http.ReadResponse(w.reader, nil)) //nolint:bodyclose // read does
 }
 
 // read reads an answer to its end.
@@ -92,5 +92,5 @@ func (s *stream) send(ctx context.Context) (status int, retry bool, err error) {
 	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(s.body)), nil }
 	request.Body, _ = request.GetBody()
 	request.ContentLength = int64(len(s.body))
-	return read(s.shared.RoundTrip(request))
+	return read(s.shared.RoundTrip(request)) //nolint:bodyclose // read does
 }

@@ -15,7 +15,7 @@ func memoryDir() string {
 	if unix.Access(memoryFileSystem, unix.W_OK) != nil || unix.Statfs(memoryFileSystem, &stat) != nil || stat.Type != unix.TMPFS_MAGIC {
 		return ""
 	}
-	if stat.Bavail*uint64(stat.Bsize) < enoughMemory { //nolint:gosec // the size of a block is positive
+	if stat.Bavail*uint64(stat.Bsize) < enoughMemory {
 		return ""
 	}
 	return memoryFileSystem

@@ -75,7 +75,8 @@ func (*doors) Done()         {}
 
 func (d *doors) config() fastpath.Config {
 	return fastpath.Config{
-		Next: d, Authenticator: d, Authorizer: d, Reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: d}, Issuer: d, Turns: d, Limit: d, TooMany: tooMany, InFlight: d, Timeout: time.Minute,
+		Next: d, Authenticator: d, Authorizer: d, Reviewers: map[schema.GroupVersion]fastpath.Reviewer{authenticationv1.SchemeGroupVersion: d}, Issuer: d, Turns: d, Limit: d,
+		TooMany: tooMany, InFlight: d, Timeout: time.Minute,
 	}
 }
 

@@ -76,7 +76,7 @@ func New() *Turns {
 		mu.Lock()
 		defer mu.Unlock()
 		metrics.Read(queue)
-		return int(queue[0].Value.Uint64()) //nolint:gosec // G115: a number of goroutines
+		return int(queue[0].Value.Uint64())
 	})
 }
 

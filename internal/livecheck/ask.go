@@ -69,7 +69,7 @@ func (c *connection) ask(ctx context.Context, client caller, token string, audie
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if err := checkStatus(response.StatusCode); err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (h *health) note(now time.Time, f *flight) {
 		return
 	}
 	pace := min(firstPace<<min(h.failures-tolerated-1, 10), lastPace)
-	h.open, h.until = true, now.Add(pace*4/5+rand.N(pace*2/5))
+	h.open, h.until = true, now.Add(pace*4/5+rand.N(pace*2/5)) //nolint:gosec // G404: when a cluster is asked again is no secret
 }
 
 // aboutTheToken reports whether an error says something about the one token, such as that it is too long, and nothing about the

@@ -36,7 +36,10 @@ func TestKubeconfig(t *testing.T) {
 		"with a path":               {with("cluster.example:6443", "rancher.example/k8s/clusters/c-1/"), ""},
 		"with a server name":        {cluster("tls-server-name: a"), ""},
 
-		"exec":                  {user("exec: {apiVersion: client.authentication.k8s.io/v1, command: touch, args: [" + touched + "], interactiveMode: Never}"), "it has exec, and no command is run for a stored object: put a token"},
+		"exec": {
+			user("exec: {apiVersion: client.authentication.k8s.io/v1, command: touch, args: [" + touched + "], interactiveMode: Never}"),
+			"it has exec, and no command is run for a stored object: put a token",
+		},
 		"exec beside a token":   {user("token: credential, exec: {apiVersion: v1, command: touch, args: [" + touched + "]}"), "it has exec"},
 		"auth-provider":         {user("auth-provider: {name: oidc}"), "it has auth-provider, which is not supported"},
 		"tokenFile":             {user("tokenFile: " + file), "it has tokenFile, and no file is read for a stored object: put the content into token"},

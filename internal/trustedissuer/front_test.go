@@ -77,7 +77,7 @@ func review(t *testing.T, admin testserver.Caller, path, token string, asked []s
 		t.Fatalf("%s: status %d: %v", path, status, got)
 	}
 	said := got.(map[string]any)["status"].(map[string]any)
-	if said["authenticated"] != true {
+	if authenticated, _ := said["authenticated"].(bool); !authenticated {
 		return fmt.Sprint("refused: ", said["error"])
 	}
 	user := said["user"].(map[string]any)

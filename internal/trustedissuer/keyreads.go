@@ -214,7 +214,7 @@ func (k *keys) end() {
 }
 
 // spread returns a time between the half of what is given and the whole of it, so that issuers are not read all at once.
-func spread(most time.Duration) time.Duration { return most/2 + rand.N(most/2+1) }
+func spread(most time.Duration) time.Duration { return most/2 + rand.N(most/2+1) } //nolint:gosec // G404: when keys are read is no secret
 
 // read reads the keys of the issuer.
 func (k *keys) read(ctx context.Context) ([]jose.JSONWebKey, error) {

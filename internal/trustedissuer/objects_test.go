@@ -206,7 +206,7 @@ func TestRefusalsAreFinal(t *testing.T) {
 	if final, ok := err.(interface{ Final() error }); !ok || final.Final() == nil {
 		t.Errorf("an expired token: %v", err)
 	}
-	if w.Knows(ctx, s.token(t, nil)) != true || w.Knows(ctx, "opaque") {
+	if !w.Knows(ctx, s.token(t, nil)) || w.Knows(ctx, "opaque") {
 		t.Error("which tokens are known")
 	}
 }

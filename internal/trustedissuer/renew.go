@@ -43,7 +43,7 @@ func (r *renewals) wait(ctx context.Context) error {
 	mine := r.next
 	if !r.running {
 		r.running = true
-		go r.run()
+		go r.run() //nolint:gosec // G118: one proof is for all who wait, so no request ends it
 	}
 	r.mu.Unlock()
 	select {

@@ -117,7 +117,7 @@ func (i *Issuers) startSchedule() {
 	defer i.mu.Unlock()
 	i.begun = true
 	i.byURL.Range(func(_, known any) bool {
-		known.(*issuer).keys.schedule(rand.N(refreshEvery))
+		known.(*issuer).keys.schedule(rand.N(refreshEvery)) //nolint:gosec // G404: when keys are read is no secret
 		return true
 	})
 }
