@@ -18,8 +18,8 @@ import (
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
-// verdictLimit is when each review has been answered, store or not, on a busy machine.
-const verdictLimit = 5 * time.Second
+// verdictLimit is when each review has been answered, store or not, on a busy machine. A reviewer waits ten seconds.
+const verdictLimit = 8 * time.Second
 
 // reviewDoors are the ways of a review: the fast path, and past it.
 var reviewDoors = map[string]string{

@@ -91,10 +91,14 @@ func New(cfg Config) *Issuers {
 	return i
 }
 
-// recordOf is the record of an object: all of it, which must not be changed.
+// recordOf is the record of an object: a copy of all of it, which must not be changed. The object itself may be the answer to a write,
+// into which its encoder puts a kind.
 func recordOf(obj runtime.Object) *v1alpha1.TrustedIssuer {
-	of, _ := obj.(*v1alpha1.TrustedIssuer)
-	return of
+	of, ok := obj.(*v1alpha1.TrustedIssuer)
+	if !ok {
+		return nil
+	}
+	return of.DeepCopy()
 }
 
 // RenewWith has renew asked before a token of an unknown issuer is refused. It returns when the view has everything that was
