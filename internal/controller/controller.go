@@ -181,7 +181,7 @@ func (c *Controllers) Run(ctx context.Context) {
 		logger := klog.LoggerWithName(klog.FromContext(ctx), name)
 		run := c.run[name]
 		if run == nil {
-			logger.Info("Controller not started: it needs a client, a signer, the role index, config maps, signing keys or certificate requests, and none was configured")
+			logger.Info("Controller not started: what it works on was not configured")
 			continue
 		}
 		running.Go(func() { crash.Keep(klog.NewContext(ctx, logger), run) })

@@ -73,6 +73,7 @@ func TestNames(t *testing.T) {
 		"clusterrole-aggregation-controller", "garbage-collector-controller", "legacy-serviceaccount-token-cleaner-controller", "namespace-controller", "pod-garbage-collector-controller",
 		"root-ca-certificate-publisher-controller",
 		"serviceaccount-controller", "serviceaccount-token-controller", "signingkey-controller", "token-cleaner-controller", "tokenrevocation-cleaner",
+		"trustedissuer-status-controller",
 	}
 	if diff := cmp.Diff(want, Names()); diff != "" {
 		t.Error(diff)

@@ -208,7 +208,8 @@ func TestEveryKindIsCollected(t *testing.T) {
 		"oauthclientauthorizations": `clientName: client, userName: user, userUID: "1", scopes: ["user:full"]`,
 		"certificatesigningrequests": fmt.Sprintf("spec: {request: %s, signerName: example.com/x, usages: [client auth]}",
 			base64.StdEncoding.EncodeToString(signingRequest(t, newKey(t), pkix.Name{CommonName: "x"}))),
-		"identities": `providerName: p, providerUserName: u, user: {}`,
+		"trustedissuers": `spec: {url: "https://issuer.example", audiences: [vault], kubernetes: {}}`,
+		"identities":     `providerName: p, providerUserName: u, user: {}`,
 	}
 	names := map[string]string{
 		"oauthaccesstokens":         "sha256~oXKhkhdEVYYz5bDFIBNrjyT4Vl8EuKkD1jTfVWLgv2o",
