@@ -98,9 +98,9 @@ func (c *Checker) leave(to *target) {
 	c.targets.busy.Add(-1)
 }
 
-// fly makes a call and tells all that wait for it.
+// fly makes a call and tells all that wait for it. The place of the call is free before they are told, for the next question of one
+// of them.
 func (c *Checker) fly(to *target, q *question, f *flight) {
-	defer c.leave(to)
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	f.err = crash.Guard(func() (err error) {
@@ -119,6 +119,7 @@ func (c *Checker) fly(to *target, q *question, f *flight) {
 	}
 	to.health.note(time.Now(), f)
 	to.mu.Unlock()
+	c.leave(to)
 	close(f.done)
 }
 
