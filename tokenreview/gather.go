@@ -10,7 +10,6 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
@@ -41,25 +40,6 @@ type gathered struct {
 	done   chan struct{}
 	status *authenticationv1.TokenReviewStatus
 	err    error
-}
-
-// reviewList is a TokenReviewList.
-type reviewList struct {
-	metav1.TypeMeta `json:",inline"`
-	Spec            struct {
-		Reviews []authenticationv1.TokenReviewSpec `json:"reviews,omitempty"`
-	} `json:"spec"`
-	Status struct {
-		Results []reviewResult `json:"results,omitempty"`
-	} `json:"status"`
-}
-
-// reviewResult is the result of one review of a list: status or failure.
-type reviewResult struct {
-	Status  *authenticationv1.TokenReviewStatus `json:"status,omitempty"`
-	Failure *struct {
-		Code int32 `json:"code"`
-	} `json:"failure,omitempty"`
 }
 
 // errSingly says that the server does not take several reviews in a request.
@@ -126,13 +106,13 @@ func (g *gatherer) send() {
 }
 
 // ask returns as many results as there are reviews.
-func (g *gatherer) ask(ctx context.Context, all []*gathered) ([]reviewResult, error) {
-	var question reviewList
+func (g *gatherer) ask(ctx context.Context, all []*gathered) ([]v1alpha1.TokenReviewResult, error) {
+	var question v1alpha1.TokenReviewList
 	question.APIVersion, question.Kind = v1alpha1.SchemeGroupVersion.String(), "TokenReviewList"
 	for _, one := range all {
 		question.Spec.Reviews = append(question.Spec.Reviews, one.spec)
 	}
-	var answer reviewList
+	var answer v1alpha1.TokenReviewList
 	err := g.client.post(ctx, listsPath, &question, &answer)
 	var refused *statusError
 	if errors.As(err, &refused) {
