@@ -1,5 +1,5 @@
 // Package mintmarktest runs a whole Mintmark server inside a test: the real TokenRequest, TokenReview, RBAC and discovery of
-// Kubernetes, in milliseconds and without a cluster or a binary.
+// Kubernetes, in a fraction of a second and without a cluster or a binary.
 //
 //	func TestMyProxy(t *testing.T) {
 //		server := mintmarktest.Start(t)
