@@ -56,7 +56,7 @@ user is made of the claim sub, with a prefix.`,
   mintmark issuer add east --from-kubeconfig east.kubeconfig --audience vault --live-check
 
   # A cluster that can't be reached, with the answer of 'kubectl get --raw /openid/v1/jwks'
-  mintmark issuer add edge --url https://kubernetes.default.svc --jwks keys.json --kubernetes --prefix edge: --audience vault
+  mintmark issuer add edge --url https://edge.example.com --jwks keys.json --kubernetes --prefix edge: --audience vault
 
   # GitHub's workflows
   mintmark issuer add github --url https://token.actions.githubusercontent.com --audience vault --prefix github:`,
@@ -204,6 +204,7 @@ func (c *issuerAdd) describe(cmd *cobra.Command, s streams, issuer *v1alpha1.Tru
 	}
 	if c.kubernetes {
 		spec.Kubernetes = &v1alpha1.KubernetesTokens{Prefix: c.prefix}
+		tell.ofCommonIssuer(spec.URL)
 		return nil
 	}
 	prefix := c.prefix

@@ -66,6 +66,7 @@ func (c *issuerAdd) read(ctx context.Context, there *otherCluster, spec *v1alpha
 		return err
 	}
 	spec.URL, spec.Kubernetes = found.issuer, &v1alpha1.KubernetesTokens{Prefix: c.prefix}
+	tell.ofCommonIssuer(found.issuer)
 	audiences := c.audiences
 	if len(audiences) == 0 {
 		audiences = []string{found.issuer}
@@ -96,6 +97,17 @@ func (c *issuerAdd) read(ctx context.Context, there *otherCluster, spec *v1alpha
 	spec.JWKS = found.keys
 	tell.say("The keys of the cluster are put into the object: %s. When the cluster has other keys, add it again with --replace.", why)
 	return nil
+}
+
+// commonIssuers are those that installers give to every cluster, kubeadm for one.
+var commonIssuers = []string{"https://kubernetes.default.svc.cluster.local", "https://kubernetes.default.svc"}
+
+// ofCommonIssuer says that a cluster has an issuer that others have as well.
+func (t teller) ofCommonIssuer(issuer string) {
+	if slices.Contains(commonIssuers, issuer) {
+		t.say("Many clusters have the issuer %s, and only one of them can be added: give each an issuer of its own, "+
+			"as the first --service-account-issuer of its kube-apiserver, with the present one as the second.", issuer)
+	}
 }
 
 // documents reads what the cluster publishes, through its API server and with the credential of the kubeconfig.

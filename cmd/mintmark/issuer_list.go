@@ -36,7 +36,7 @@ func newIssuerListCommand(s streams) *cobra.Command {
 		Use:   "list",
 		Short: "List the trusted issuers and whether they work",
 		Long: `List the trusted issuers: the state of each, how many keys it has and when they were read, as the
-servers noted it. What is wrong with an issuer is in the last column.`,
+servers noted it (Inline: they are in the object). What is wrong with an issuer is in the last column.`,
 		Example: `  mintmark issuer list
   mintmark issuer list -o name`,
 	}, s)
@@ -53,7 +53,10 @@ func writeIssuers(w io.Writer, list *v1alpha1.TrustedIssuerList, now time.Time) 
 				state, message = ready.Reason, ready.Message
 			}
 		}
-		if issuer.Status.KeysReadTime != nil {
+		switch {
+		case issuer.Spec.JWKS != "":
+			read = "Inline"
+		case issuer.Status.KeysReadTime != nil:
 			read = at(issuer.Status.KeysReadTime.Time)
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", issuer.Name, plain(issuer.Spec.URL), plain(state), strconv.Itoa(len(issuer.Status.KeyIDs)),

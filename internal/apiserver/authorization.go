@@ -13,7 +13,7 @@ import (
 )
 
 // authorizationConfig is what the authorizer, which both ways into the server ask, and the default roles are made from.
-func authorizationConfig(cfg Config, index *boundobject.Index, roles *authz.Index) authz.Config {
+func authorizationConfig(cfg Config, own *keys, index *boundobject.Index, roles *authz.Index) authz.Config {
 	nodes := authz.NewNodeRelations()
 	if slices.ContainsFunc(cfg.Authorizers, func(a apiserverapi.AuthorizerConfiguration) bool { return a.Type == authz.ModeNode }) {
 		// They take as much memory as all else that is kept of pods.
@@ -25,6 +25,7 @@ func authorizationConfig(cfg Config, index *boundobject.Index, roles *authz.Inde
 		Nodes:        nodes,
 		PublicIssuer: cfg.Authentication.PublicIssuer,
 		OpenShift:    cfg.OpenShift,
+		Issuers:      own.issuers,
 	}
 }
 

@@ -11,12 +11,8 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 
 	"github.com/mintmark/mintmark/internal/testserver"
 )
@@ -51,6 +47,10 @@ func TestOneReviewerForTwoClusters(t *testing.T) {
 		})
 	}
 	vaultOfManyClusters(t, here, clusters)
+	admin.Run(testserver.Step{
+		Request: "POST /apis/rbac.authorization.k8s.io/v1/clusterroles", Status: 201, Body: "{metadata: {name: web-metrics}, rules: [{nonResourceURLs: [/metrics], verbs: [get]}]}",
+	})
+	noRightsOfAccountsHere(t, here, clusters)
 	awaitReady(t, admin, "east")
 
 	// The same objects, changed: from then on the tokens are for the proxy, and names have a prefix.
@@ -102,41 +102,14 @@ func vaultOfManyClusters(t *testing.T, here *testserver.Server, clusters map[str
 // proxyOfManyClusters asks as kube-rbac-proxy does: who is it, and may they.
 func proxyOfManyClusters(t *testing.T, here *testserver.Server, clusters map[string]reviewed) {
 	t.Helper()
-	admin, client := here.Caller(here.AdminConfig()), here.As("reviewertoken")
-	backoff := &wait.Backoff{Duration: time.Millisecond, Factor: 1.5, Steps: 5}
-	who, _, err := authenticatorfactory.DelegatingAuthenticatorConfig{
-		TokenAccessReviewClient: client.AuthenticationV1(), TokenAccessReviewTimeout: 10 * time.Second, WebhookRetryBackoff: backoff,
-		APIAudiences: authenticator.Audiences{"web-metrics"},
-	}.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	may, err := authorizerfactory.DelegatingAuthorizerConfig{SubjectAccessReviewClient: client.AuthorizationV1(), WebhookRetryBackoff: backoff}.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin, proxy := here.Caller(here.AdminConfig()), newProxy(t, here.As("reviewertoken"), "web-metrics")
 	ask := func(name string) (user.Info, authorizer.Decision) {
 		t.Helper()
-		// As the proxy's filter does, which adds the audiences of its flag.
-		ctx := authenticator.WithAudiences(t.Context(), authenticator.Audiences{"web-metrics"})
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://metrics.example/metrics", http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
 		cluster := clusters[name]
-		request.Header.Set("Authorization", "Bearer "+cluster.token(t, "web-metrics"))
-		response, ok, err := who.AuthenticateRequest(request)
-		if !ok || err != nil {
-			return nil, authorizer.DecisionDeny
-		}
-		decision, _, err := may.Authorize(t.Context(), authorizer.AttributesRecord{User: response.User, Verb: "get", Path: "/metrics"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.User, decision
+		caller, decision, _ := proxy.ask(t, cluster.token(t, "web-metrics"))
+		return caller, decision
 	}
 	admin.Run(
-		testserver.Step{Request: "POST /apis/rbac.authorization.k8s.io/v1/clusterroles", Status: 201, Body: "{metadata: {name: web-metrics}, rules: [{nonResourceURLs: [/metrics], verbs: [get]}]}"},
 		testserver.Step{Request: "POST /apis/rbac.authorization.k8s.io/v1/clusterrolebindings", Status: 201, Body: `
 {metadata: {name: web-metrics}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: web-metrics},
  subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: 'east:system:serviceaccount:default:app'}]}`},

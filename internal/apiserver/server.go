@@ -92,7 +92,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	held.add(union.Close)
 	trusted.Configured, trusted.ServerID = union.Configured, generic.APIServerID
-	authorization := authorizationConfig(cfg, index, roles)
+	authorization := authorizationConfig(cfg, keys, index, roles)
 	authorizer, err := authz.New(authorization)
 	if err != nil {
 		return nil, err

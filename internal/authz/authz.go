@@ -1,8 +1,9 @@
 // Package authz provides the authorizer, which decides requests by RBAC and the other modes, and the decisions of the
 // access reviews of authorization.k8s.io.
 //
-// Roles and bindings are ordinary objects; the Index keeps them in memory. Members of system:masters may do everything, and
-// no mode is asked about them. Otherwise the configured modes are asked in their order, and the first decision counts.
+// Roles and bindings are ordinary objects; the Index keeps them in memory. Users of another issuer with a name of this server's own
+// users may do nothing. Members of system:masters may do everything, and no mode is asked about them. Otherwise the configured
+// modes are asked in their order, and the first decision counts.
 package authz
 
 import (
@@ -34,12 +35,15 @@ type Config struct {
 	// oauth.openshift.io, holds callers to the scopes of their access tokens in every mode, and adds the default
 	// roles for that API.
 	OpenShift bool
+	// Issuers are those of this server's own tokens. A user of another issuer has none of the rights of this server's own users.
+	Issuers []string
 }
 
 // Authorizer is the modes one after the other.
 type Authorizer struct {
 	authorizer.AuthorizerFunc
-	chain []mode
+	foreign foreign
+	chain   []mode
 }
 
 // mode is an authorization mode.
@@ -58,7 +62,7 @@ func New(cfg Config) (*Authorizer, error) {
 	if len(cfg.Authorizers) == 0 {
 		cfg.Authorizers = []apiserverconfig.AuthorizerConfiguration{{Type: ModeRBAC}}
 	}
-	z := &Authorizer{}
+	z := &Authorizer{foreign: foreign{cfg.Issuers}}
 	if cfg.OpenShift {
 		z.chain = append(z.chain, openShiftCaller{}, scoped{cfg.Index})
 	}
@@ -110,6 +114,9 @@ func (z *Authorizer) authorize(ctx context.Context, a authorizer.Attributes) (au
 // The library's union puts names in front of these lines, which kube-apiserver doesn't.
 func (z *Authorizer) decide(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	if a.GetUser() != nil {
+		if decision, reason, err := z.foreign.Authorize(ctx, a); decision == authorizer.DecisionDeny {
+			return decision, reason, err
+		}
 		if decision, reason, err := privileged.Authorize(ctx, a); decision == authorizer.DecisionAllow {
 			return decision, reason, err
 		}
@@ -139,6 +146,9 @@ func (z *Authorizer) RulesFor(ctx context.Context, u user.Info, namespace string
 		incomplete bool
 		errs       []error
 	)
+	if _, _, _, err := z.foreign.RulesFor(ctx, u, namespace); err != nil {
+		return nil, nil, false, err
+	}
 	for _, m := range z.chain {
 		some, further, partial, err := m.RulesFor(ctx, u, namespace)
 		resources, urls = append(resources, some...), append(urls, further...)

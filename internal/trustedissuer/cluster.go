@@ -10,14 +10,12 @@ import (
 	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/boundobject"
 	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/serviceaccount"
 )
-
-// IssuerKey is the key in the extra of a user under which the issuer of a cluster's token is.
-const IssuerKey = "authentication.mintmark.io/issuer"
 
 // readCluster finds out which service account of its cluster a token stands for. The claims must be those of a token that the
 // cluster's API server has issued: kube-apiserver looks the account up by them, which can't be done here.
@@ -189,7 +187,7 @@ func (u *clusterUser) SortedExtra() [][2]string {
 			extra = append(extra, [2]string{key, value})
 		}
 	}
-	return append(extra, [2]string{IssuerKey, u.Issuer()})
+	return append(extra, [2]string{v1alpha1.IssuerKey, u.Issuer()})
 }
 
 // Issuer returns the issuer of the token.

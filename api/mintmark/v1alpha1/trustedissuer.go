@@ -118,6 +118,10 @@ const (
 	LiveCheckAccept LiveCheckFailurePolicy = "Accept"
 )
 
+// IssuerKey is the key in a user's extra under which the issuer of a cluster's token is. A relying party that asks for access reviews
+// sends it with the user.
+const IssuerKey = "authentication.mintmark.io/issuer"
+
 // The types of the conditions of a TrustedIssuer.
 const (
 	// TrustedIssuerReady says whether tokens of the issuer are accepted.

@@ -17,7 +17,7 @@ var trustedIssuerTable = &registry.Table[*mintmarkv1alpha1.TrustedIssuer]{
 		registry.Column("URL", "The claim iss of the issuer's tokens."),
 		registry.Column("State", "Whether tokens of the issuer are accepted, as a server noted it last."),
 		registry.Column("Keys", "How many keys the issuer has."),
-		registry.Column("Last-Refresh", "When the keys were read."),
+		registry.Column("Last-Refresh", "When the keys were read; Inline if they are those of spec.jwks, which are never read from elsewhere."),
 		registry.AgeColumn,
 		registry.WideColumn("Audiences", "The audiences for which tokens are accepted."),
 		registry.WideColumn("Message", "What is wrong, for people."),
@@ -25,7 +25,7 @@ var trustedIssuerTable = &registry.Table[*mintmarkv1alpha1.TrustedIssuer]{
 	Cells: func(issuer *mintmarkv1alpha1.TrustedIssuer) []any {
 		state, message := issuerState(issuer)
 		return []any{
-			issuer.Name, issuer.Spec.URL, state, strconv.Itoa(len(issuer.Status.KeyIDs)), instant(issuer.Status.KeysReadTime),
+			issuer.Name, issuer.Spec.URL, state, strconv.Itoa(len(issuer.Status.KeyIDs)), lastRefresh(issuer),
 			registry.Age(issuer.CreationTimestamp), registry.OrNone(strings.Join(issuer.Spec.Audiences, ",")), registry.OrNone(message),
 		}
 	},
@@ -41,4 +41,12 @@ func issuerState(issuer *mintmarkv1alpha1.TrustedIssuer) (state, message string)
 		return mintmarkv1alpha1.TrustedIssuerReady, ""
 	}
 	return registry.OrUnknown(ready.Reason), ready.Message
+}
+
+// lastRefresh returns when the keys of an issuer were read.
+func lastRefresh(issuer *mintmarkv1alpha1.TrustedIssuer) string {
+	if issuer.Spec.JWKS != "" {
+		return "Inline"
+	}
+	return instant(issuer.Status.KeysReadTime)
 }

@@ -128,6 +128,28 @@ func (s trustedIssuerStrategy) Validate(_ context.Context, obj runtime.Object) f
 	return errs
 }
 
+// WarningsOnCreate warns of names that are those of accounts here.
+func (trustedIssuerStrategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	return issuerWarnings(&obj.(*mintmarkv1alpha1.TrustedIssuer).Spec)
+}
+
+// WarningsOnUpdate does so if the spec changes.
+func (trustedIssuerStrategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
+	issuer, before := obj.(*mintmarkv1alpha1.TrustedIssuer), old.(*mintmarkv1alpha1.TrustedIssuer)
+	if apiequality.Semantic.DeepEqual(issuer.Spec, before.Spec) {
+		return nil
+	}
+	return issuerWarnings(&issuer.Spec)
+}
+
+func issuerWarnings(spec *mintmarkv1alpha1.TrustedIssuerSpec) []string {
+	if spec.Kubernetes == nil || spec.Kubernetes.Prefix != "" {
+		return nil
+	}
+	return []string{"spec.kubernetes has no prefix, so the tokens' users are named like accounts of this server: " +
+		"relying parties that ask it for access reviews must send uid and extra as the token review gave them, and are then told that these users may do nothing"}
+}
+
 // ValidateUpdate checks a changed issuer.
 func (trustedIssuerStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	issuer, before := obj.(*mintmarkv1alpha1.TrustedIssuer), old.(*mintmarkv1alpha1.TrustedIssuer)
@@ -158,14 +180,22 @@ func (s trustedIssuerStrategy) confirmOnly(issuer *mintmarkv1alpha1.TrustedIssue
 	if len(url) == 0 || len(url) > maxText {
 		return nil
 	}
+	advice := ""
+	if issuer.Spec.Kubernetes != nil {
+		advice = ownIssuerAdvice
+	}
 	if where := s.Elsewhere(url); where != "" {
-		return field.Invalid(path, url, "is "+where)
+		return field.Invalid(path, url, "is "+where+advice)
 	}
 	if holder := s.Holder(url); holder != "" && holder != issuer.Name {
-		return field.Invalid(path, url, "is the url of the trusted issuer "+holder+": change that one, or delete it first")
+		return field.Invalid(path, url, "is the url of the trusted issuer "+holder+": change that one, or delete it first"+advice)
 	}
 	return nil
 }
+
+// ownIssuerAdvice says what to do about two clusters with one issuer, such as the one that kubeadm gives to all.
+const ownIssuerAdvice = ". If two clusters have this issuer, their tokens can't be told apart: give one of them an issuer of its own, " +
+	"as the first --service-account-issuer of its kube-apiserver, and keep the present one there as the second"
 
 // trustedIssuerStatusStrategy has the status change, and nothing else.
 type trustedIssuerStatusStrategy struct{ registry.CommonStrategy }

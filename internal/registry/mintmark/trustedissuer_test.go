@@ -95,7 +95,7 @@ func TestTrustedIssuerObject(t *testing.T) {
 		testserver.Step{Request: "POST " + trustedIssuers, Status: 409, Body: "{metadata: {name: east}, spec: " + trusted("https://west.example", "") + "}"},
 		testserver.Step{
 			Request: "POST " + trustedIssuers, Status: 422, Body: "{metadata: {name: again}, spec: " + trusted("https://east.example", "") + "}",
-			Want: `{message: 'TrustedIssuer.mintmark.io "again" is invalid: spec.url: Invalid value: "https://east.example": is the url of the trusted issuer east: change that one, or delete it first'}`,
+			Want: `{message: 'TrustedIssuer.mintmark.io "again" is invalid: spec.url: Invalid value: "https://east.example": is the url of the trusted issuer east: change that one, or delete it first. If two clusters have this issuer, their tokens can''t be told apart: give one of them an issuer of its own, as the first --service-account-issuer of its kube-apiserver, and keep the present one there as the second'}`,
 		},
 		testserver.Step{
 			Request: "PATCH " + trustedIssuers + "/east", Headers: merged, Status: 422, Body: "{spec: {url: 'https://west.example'}}",
@@ -121,10 +121,14 @@ conditions: [{type: Ready, status: "False", reason: Unreachable, message: down, 
 			Want: `{columnDefinitions: [{name: Name}, {name: URL}, {name: State}, {name: Keys}, {name: Last-Refresh}, {name: Age}, {name: Audiences, priority: 1}, {name: Message, priority: 1}]}`,
 		},
 	)
-	table, _ := admin.Do("GET "+trustedIssuers, "", "Accept: application/json;as=Table;v=v1;g=meta.k8s.io")
-	row, _ := json.Marshal(table.(map[string]any)["rows"].([]any)[0].(map[string]any)["cells"])
-	if got := string(row); !strings.HasPrefix(got, `["east","https://east.example","Unreachable","1","2030-01-01T00:00:00Z",`) || !strings.HasSuffix(got, `"vault","down"]`) {
-		t.Errorf("the row is %s", got)
+	for _, test := range [][2]string{{"{}", "Inline"}, {"{spec: {jwks: null}}", "2030-01-01T00:00:00Z"}} {
+		change, read := test[0], test[1]
+		admin.Run(testserver.Step{Request: "PATCH " + trustedIssuers + "/east", Headers: merged, Status: 200, Body: change})
+		table, _ := admin.Do("GET "+trustedIssuers, "", "Accept: application/json;as=Table;v=v1;g=meta.k8s.io")
+		row, _ := json.Marshal(table.(map[string]any)["rows"].([]any)[0].(map[string]any)["cells"])
+		if got := string(row); !strings.HasPrefix(got, `["east","https://east.example","Unreachable","1","`+read+`",`) || !strings.HasSuffix(got, `"vault","down"]`) {
+			t.Errorf("the row is %s", got)
+		}
 	}
 	admin.Run(
 		testserver.Step{Request: "DELETE " + trustedIssuers + "/east?propagationPolicy=Foreground", Status: 200},
