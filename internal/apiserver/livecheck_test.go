@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +67,19 @@ func (c cluster) reviewer(name string) string {
 func (c cluster) kubeconfig(token string) string {
 	return `{apiVersion: v1, kind: Config, contexts: [{name: c, context: {cluster: c, user: u}}], clusters: [{name: c, cluster: {server: '` + c.URL +
 		`', certificate-authority-data: ` + base64.StdEncoding.EncodeToString(c.RootCAs) + `}}], users: [{name: u, user: {token: ` + token + `}}]}`
+}
+
+// failingCluster is a cluster that answers with an error, and the number of its answers.
+func failingCluster(t *testing.T) (cluster, *atomic.Int32) {
+	t.Helper()
+	calls := &atomic.Int32{}
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	t.Cleanup(server.Close)
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	return cluster{&testserver.Server{URL: server.URL, RootCAs: authority}, t}, calls
 }
 
 // issuer is a TrustedIssuer for the tokens of a cluster whose keys are read there, with more fields.
@@ -154,6 +170,17 @@ func TestLiveCheck(t *testing.T) {
 		testserver.Step{Request: "PUT " + secretsPath + "/east", Status: 200, Body: secret("east", kubeconfig)},
 		reviewStep(app, 201, fmt.Sprintf(accepted, "app")),
 	)
+
+	// A cluster that fails is called once for a review, though two handlers look at it.
+	standin, calls := failingCluster(t)
+	admin.Run(
+		testserver.Step{Request: "PUT " + secretsPath + "/east", Status: 200, Body: secret("east", standin.kubeconfig("credential"))},
+		reviewStep(app, 503, noAnswer),
+	)
+	if n := calls.Load(); n != 1 {
+		t.Errorf("the cluster was called %d times", n)
+	}
+	admin.Run(testserver.Step{Request: "PUT " + secretsPath + "/east", Status: 200, Body: secret("east", kubeconfig)})
 
 	// A cluster that is away: no verdict, or a yes where the object says so.
 	if err := east.Stop(); err != nil {

@@ -23,4 +23,5 @@ const (
 	CallTimeout = callTimeout
 	LastPace    = lastPace
 	MaxBusy     = maxBusy
+	FailureAge  = failureAge
 )

@@ -215,6 +215,7 @@ func TestOneFailure(t *testing.T) {
 			for _, do := range []func(*http.Request) (*http.Response, error){fails, fails, yes} {
 				all["east"].now(do)
 				_, _ = confirm(t.Context(), checker, of)
+				time.Sleep(livecheck.FailureAge)
 			}
 		}
 		for range 10 {
@@ -224,10 +225,41 @@ func TestOneFailure(t *testing.T) {
 			if _, err := confirm(t.Context(), checker, of); err == nil {
 				t.Error("accepted")
 			}
+			time.Sleep(livecheck.FailureAge)
 		}
 		all["east"].now(yes)
 		if _, err := confirm(t.Context(), checker, of); err != nil || all["east"].calls.Load() != 26 {
 			t.Errorf("%v after %d calls", err, all["east"].calls.Load())
+		}
+	})
+}
+
+// TestFailureIsAskedOnce: the generic chain asks again about what the fast path had no answer to. That is no second call. A moment
+// later the cluster is asked anew, and so it is about another token, or with another credential.
+func TestFailureIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		checker, stored, all := clusters(t, "east")
+		east := all["east"]
+		expect := func(what string, onFailure v1alpha1.LiveCheckFailurePolicy, token string, calls int32) {
+			t.Helper()
+			_, err := checker.Confirm(t.Context(), issuer("east", 0, onFailure), token, asked, verified(), nil)
+			if accepted := onFailure == v1alpha1.LiveCheckAccept; accepted != (err == nil) || east.calls.Load() != calls {
+				t.Errorf("%s: %v after %d calls, want %d", what, err, east.calls.Load(), calls)
+			}
+		}
+		east.now(fails)
+		expect("first", v1alpha1.LiveCheckRefuse, token, 1)
+		expect("again", v1alpha1.LiveCheckRefuse, token, 1)
+		expect("again, where that is a yes", v1alpha1.LiveCheckAccept, token, 1)
+		expect("another token", v1alpha1.LiveCheckRefuse, token+"x", 2)
+		stored.put("east", kubeconfig("https://east.example", "other", nil))
+		expect("another credential", v1alpha1.LiveCheckRefuse, token, 3)
+		time.Sleep(livecheck.FailureAge)
+		expect("later", v1alpha1.LiveCheckRefuse, token, 4)
+		time.Sleep(livecheck.FailureAge)
+		east.now(yes)
+		if _, err := confirm(t.Context(), checker, issuer("east", 0, "")); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -376,6 +408,7 @@ func TestPanic(t *testing.T) {
 			t.Error(err)
 		}
 		all["east"].now(yes)
+		time.Sleep(livecheck.FailureAge)
 		if _, err := confirm(t.Context(), checker, issuer("east", 0, "")); err != nil {
 			t.Error(err)
 		}

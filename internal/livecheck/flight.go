@@ -22,6 +22,9 @@ const (
 	// maxBusy is the most reviews and calls that wait for clusters: half of the requests that a server answers at a time by default. One
 	// cluster may have half of what the others leave, so that a cluster that hangs leaves room for the next one.
 	maxBusy = 100
+	// failureAge is for how long a call that failed is the answer to its question. The generic chain asks again about what the fast
+	// path had no answer to, and reviewers are told to wait a second.
+	failureAge = 100 * time.Millisecond
 )
 
 var (
@@ -44,9 +47,22 @@ type flight struct {
 	done  chan struct{}
 	said  *answer
 	err   error
+
+	failed time.Time // when the call ended without an answer; zero if it did not. The target's lock is held
 }
 
-// share returns the answer to a question, with a call or from one under way that is young enough.
+// counts reports whether a question that is asked now may have the answer of a call.
+func (f *flight) counts(now time.Time, bound time.Duration) bool {
+	if f == nil {
+		return false
+	}
+	if !f.failed.IsZero() {
+		return now.Sub(f.failed) < failureAge
+	}
+	return now.Sub(f.begun) <= bound
+}
+
+// share returns the answer to a question, with a call or from one that is young enough: under way, or failed a moment ago.
 func (c *Checker) share(ctx context.Context, to *target, q *question, bound time.Duration) (*answer, error) {
 	f, err := c.join(to, q, bound)
 	if err != nil {
@@ -67,7 +83,7 @@ func (c *Checker) join(to *target, q *question, bound time.Duration) (*flight, e
 	to.mu.Lock()
 	defer to.mu.Unlock()
 	f := to.flights[q.key]
-	begin := f == nil || now.Sub(f.begun) > bound
+	begin := !f.counts(now, bound)
 	if begin && to.health.held(now) {
 		return nil, to.health.last
 	}
@@ -114,13 +130,27 @@ func (c *Checker) fly(to *target, q *question, f *flight) {
 		c.answers.Add(q.key, f.said, f.said.size())
 	}
 	to.mu.Lock()
-	if to.flights[q.key] == f {
-		delete(to.flights, q.key)
-	}
 	to.health.note(time.Now(), f)
+	if f.err == nil || errors.Is(f.err, errCrowded) { // without a place, no call was made
+		to.forget(q, f)
+	} else {
+		f.failed = time.Now()
+		time.AfterFunc(failureAge, func() {
+			to.mu.Lock()
+			defer to.mu.Unlock()
+			to.forget(q, f)
+		})
+	}
 	to.mu.Unlock()
 	c.leave(to)
 	close(f.done)
+}
+
+// forget has the next question ask the cluster anew. The lock is held.
+func (t *target) forget(q *question, f *flight) {
+	if t.flights[q.key] == f {
+		delete(t.flights, q.key)
+	}
 }
 
 // call asks the cluster when there is a place.
