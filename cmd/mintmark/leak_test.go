@@ -39,9 +39,14 @@ func TestNoTokenLeaks(t *testing.T) {
 	t.Parallel()
 	l := newLeaks(t)
 	tokens := l.plant()
+	clusters := l.plantLiveChecks(tokens)
 	for _, token := range tokens {
 		l.use(token)
 	}
+	for _, name := range clusters {
+		l.useLiveCheck(tokens[name])
+	}
+	l.checkLiveChecks()
 	for _, token := range tokens {
 		l.revoke(token)
 	}
@@ -144,7 +149,7 @@ func newLeaks(t *testing.T) *leaks {
 		}
 	}
 	data := filepath.Join(dir, "data")
-	program := exec.CommandContext(context.Background(), "mintmark", "serve", "-v=10", "--data-dir="+data, "--secure-port=0",
+	program := exec.CommandContext(context.Background(), "mintmark", "serve", "-v=10", "--data-dir="+data, "--secure-port=0", "--allow-private-issuers=127.0.0.0/8",
 		"--token-auth-file="+filepath.Join(dir, "tokens.csv"), "--enable-bootstrap-token-auth", "--openshift-api",
 		"--audit-policy-file="+filepath.Join(dir, "policy.yaml"), "--audit-log-path="+l.auditLog,
 		"--authentication-token-webhook-config-file="+filepath.Join(dir, "webhook.kubeconfig"), "--authentication-token-webhook-version=v1")

@@ -248,10 +248,10 @@ func issue(t *testing.T, admin kubernetes.Interface, account string, bound *auth
 	return issued.Status.Token
 }
 
-func review(t *testing.T, reviewer kubernetes.Interface, token string) authenticationv1.TokenReviewStatus {
+func review(t *testing.T, reviewer kubernetes.Interface, token string, audiences ...string) authenticationv1.TokenReviewStatus {
 	t.Helper()
 	answer, err := reviewer.AuthenticationV1().TokenReviews().Create(t.Context(),
-		&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
+		&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

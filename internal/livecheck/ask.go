@@ -77,7 +77,7 @@ func (c *connection) ask(ctx context.Context, client caller, token string, audie
 	if err != nil {
 		return nil, err
 	}
-	said, err := readAnswer(body, token)
+	said, err := readAnswer(body, token, c.token)
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +110,9 @@ func checkStatus(code int) error {
 	return statusError(code)
 }
 
-// readAnswer reads a cluster's answer. The token is taken out of its reason.
-func readAnswer(body []byte, token string) (*answer, error) {
+// readAnswer reads a cluster's answer. The token that was asked about, and our credential for the cluster, are taken out of its reason:
+// reviewers are told it.
+func readAnswer(body []byte, token, credential string) (*answer, error) {
 	var review authenticationv1.TokenReview
 	twice, err := kjson.UnmarshalStrict(body, &review, kjson.DisallowDuplicateFields)
 	if err != nil || len(twice) > 0 {
@@ -122,7 +123,7 @@ func readAnswer(body []byte, token string) (*answer, error) {
 	}
 	said := &answer{authenticated: review.Status.Authenticated}
 	if !said.authenticated {
-		said.why = outbound.Shorten(outbound.WithoutSecret(review.Status.Error, token))
+		said.why = outbound.Shorten(outbound.WithoutSecret(outbound.WithoutSecret(review.Status.Error, token), credential))
 		return said, nil
 	}
 	said.username, said.uid, said.audiences = review.Status.User.Username, review.Status.User.UID, review.Status.Audiences

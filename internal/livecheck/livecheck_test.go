@@ -39,7 +39,8 @@ func TestAnswers(t *testing.T) {
 	otherUID.User.UID = "u2"
 	unaware.Audiences = nil
 	otherAudience.Audiences = []string{"https://kubernetes.default.svc"}
-	refused.Error = "[invalid bearer token, service account token has been invalidated " + token + "]"
+	const credential = "credential-for-the-cluster"
+	refused.Error = "[invalid bearer token, service account token has been invalidated " + token + " " + credential + "]"
 	const (
 		unanswered = `the cluster of the trusted issuer "east" does not answer whether the token still counts`
 		noReview   = "the cluster's answer is no TokenReview"
@@ -52,7 +53,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		"yes":               {answers(201, review(status())), reason.None, "", "confirmed, asked "},
 		"yes with 200":      {answers(200, review(status())), reason.None, "", "confirmed, asked "},
-		"no":                {answers(201, review(refused)), reason.LiveCheckRefused, "the token's cluster refuses it: [invalid bearer token, service account token has been invalidated [token]]", "refuses it"},
+		"no":                {answers(201, review(refused)), reason.LiveCheckRefused, "the token's cluster refuses it: [invalid bearer token, service account token has been invalidated [token] [token]]", "refuses it"},
 		"no, and no reason": {answers(201, review(authenticationv1.TokenReviewStatus{})), reason.LiveCheckRefused, "the token's cluster refuses it", "refuses it"},
 		"another user":      {answers(201, review(other)), reason.LiveCheckDisagrees, "the token's cluster says that it is another user's", ""},
 		"another uid":       {answers(201, review(otherUID)), reason.LiveCheckDisagrees, "the token's cluster says that its user has another uid", ""},
@@ -84,14 +85,14 @@ func TestAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := tlsServer(t, test.handler)
 			checker, stored := newChecker()
-			stored.put("east", kubeconfig(server.URL, "credential", authority(server)))
+			stored.put("east", kubeconfig(server.URL, credential, authority(server)))
 			notes := &reason.Checks{}
 			response, err := checker.Confirm(t.Context(), issuer("east", time.Hour, ""), token, asked, verified(), notes)
 			code, unavailable := codeOf(err)
 			if code != test.code || unavailable != (test.code == reason.LiveCheckUnavailable) || err != nil && err.Error() != test.text {
 				t.Errorf("%v (%v), want %s", err, code, test.text)
 			}
-			if check := notes.List()[0]; check.Name != "liveCheck" || !strings.Contains(check.Found, test.found) || strings.Contains(check.Found, token) {
+			if check := notes.List()[0]; check.Name != "liveCheck" || !strings.Contains(check.Found, test.found) || strings.Contains(check.Found, token) || strings.Contains(check.Found, credential) {
 				t.Errorf("the check says %+v", check)
 			}
 			if err == nil && !cmp.Equal(response.Audiences, asked) {
