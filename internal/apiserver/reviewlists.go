@@ -19,10 +19,11 @@ var reviewListsPath = "/apis/" + mintmarkv1alpha1.SchemeGroupVersion.String() + 
 const reviewsPerPlace = 10
 
 // reviewLists decides the reviews of TokenReviewLists, for both transports. A list counts by its size against the limit of
-// requests in flight.
+// requests in flight, and in the turns of its caller.
 type reviewLists struct {
 	reviewer *tokenreview.Reviewer
 	limit    *limit
+	turns    turns
 }
 
 // DecideAll decides all reviews of a list, or none if the server has too much to do.
@@ -44,6 +45,7 @@ func (l *reviewLists) DecideAll(ctx context.Context, caller user.Info, specs []a
 		}
 		taken++
 	}
+	l.turns.charge(caller, len(specs)/reviewsPerPlace)
 	return l.reviewer.DecideAll(ctx, specs), nil
 }
 

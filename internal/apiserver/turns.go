@@ -40,6 +40,13 @@ func (t turns) Known(ctx context.Context, caller user.Info) bool {
 	return t.AtOnce() || privileged(caller) || t.Wait(ctx, caller.GetName(), t.cost)
 }
 
+// charge notes that the request of a caller is dearer by so much than it was taken to be when it had its turn.
+func (t turns) charge(caller user.Info, cost int) {
+	if caller != nil && !privileged(caller) {
+		t.Charge(caller.GetName(), cost)
+	}
+}
+
 // unknown returns when a request may be answered whose caller is not known. All from one host are in one line. How long they
 // have waited does not matter: the answer is short.
 func (t turns) unknown(r *http.Request) {

@@ -149,6 +149,17 @@ func (t *Turns) Wait(ctx context.Context, caller string, cost int) bool {
 	return goesOn
 }
 
+// Charge notes that a caller's request, which had its turn, turns out to be dearer by so much: it takes further turns, which the
+// caller's other requests wait for first.
+func (t *Turns) Charge(caller string, cost int) {
+	if t == nil || cost <= 0 || !t.crowded.Load() {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.line.charge(caller, cost, t.room)
+}
+
 // run gives turns until requests can go on at once.
 func (t *Turns) run() {
 	for calm := 0; calm < calmTicks || !t.end(); {

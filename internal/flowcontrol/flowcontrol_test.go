@@ -53,6 +53,8 @@ type scene struct {
 	*machine
 	turns *Turns
 	wg    sync.WaitGroup
+	// dearer is by how much the requests of a caller are dearer than they seem before their turn.
+	dearer map[string]int
 }
 
 const room = 20
@@ -76,7 +78,8 @@ func (s *scene) ask(ctx context.Context, caller string, cost int) (goesOn bool, 
 	began := time.Now()
 	goesOn = s.turns.AtOnce() || s.turns.Wait(ctx, caller, cost)
 	if goesOn {
-		s.queue.Add(int64(cost))
+		s.turns.Charge(caller, s.dearer[caller])
+		s.queue.Add(int64(cost + s.dearer[caller]))
 	}
 	return goesOn, time.Since(began)
 }
@@ -197,6 +200,41 @@ func TestDearFlood(t *testing.T) {
 		settle(4 * time.Second)
 		if ratio := float64(cheap.went) / float64(dear.went); ratio < 6 || ratio > 10 {
 			t.Errorf("%d cheap and %d dear ones went on", cheap.went, dear.went)
+		}
+	})
+}
+
+// TestCharged: requests that turn out to be eight times as dear when they have had their turn get an eighth of the turns, and others
+// wait no longer for that.
+func TestCharged(t *testing.T) {
+	play(t, func(_ context.Context, s *scene) {
+		s.dearer = map[string]int{"lists": 7}
+		lists := s.send("lists", 1, 10, time.Millisecond, 2*time.Second)
+		cheap := s.send("cheap", 1, 40, time.Millisecond, 2*time.Second)
+		polite := s.send("polite", 1, 1, 5*time.Millisecond, 2*time.Second)
+		settle(4 * time.Second)
+		if ratio := float64(cheap.went) / float64(lists.went); ratio < 6 || ratio > 10 {
+			t.Errorf("%d cheap ones and %d lists went on", cheap.went, lists.went)
+		}
+		if polite.shed > 0 || longest(polite.waited) > maxWait {
+			t.Errorf("polite: %d were shed, one waited %s", polite.shed, longest(polite.waited))
+		}
+		s.calm(t)
+	})
+}
+
+// TestChargedWithoutCrowd: nothing is held against a caller while requests go on at once.
+func TestChargedWithoutCrowd(t *testing.T) {
+	var none *Turns
+	none.Charge("ann", 100)
+	play(t, func(_ context.Context, s *scene) {
+		s.turns.Charge("ann", 100)
+		s.queue.Store(100)
+		s.turns.begin()
+		one := s.send("ann", 1, 2, time.Millisecond, 2*time.Millisecond)
+		settle(time.Second)
+		if one.shed > 0 || longest(one.waited) > maxWait {
+			t.Errorf("%d were shed, one waited %s", one.shed, longest(one.waited))
 		}
 	})
 }

@@ -54,6 +54,15 @@ func (l *line) add(name string, w *waiter) {
 	c.waiting = append(c.waiting, w)
 }
 
+// charge has a caller passed over in so many rounds, and takes as many turns of later ticks, but no more than there is room for: other
+// callers wait for a tick or two, not for all of it.
+func (l *line) charge(name string, cost, room int) {
+	l.spare = min(l.spare, max(l.spare-cost, -room))
+	if c := l.callers[name]; c != nil {
+		c.debt += cost
+	}
+}
+
 // busy reports whether a request waits.
 func (l *line) busy() bool { return len(l.order)+len(l.late) > 0 }
 
