@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"strconv"
@@ -13,6 +14,9 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
 
 // ownUserAgent marks the requests of the methods of Server, which nothing stands in front of.
@@ -20,7 +24,8 @@ const ownUserAgent = "mintmarktest"
 
 // Failure is what happens to a request instead of its answer. Of Cut, Status and Body, the first that is set counts.
 type Failure struct {
-	// Path is the end of the paths of the requests that fail, such as "/tokenreviews" or "/token". Default: all requests.
+	// Path is the end of the paths of the requests that fail, such as "/tokenreviews" or "/token". Default: all requests. Requests
+	// that review many tokens (TokenReviewList) end with "/tokenreviews" as well: one of them fails as a whole.
 	Path string
 	// Delay is how long the request waits before anything else, by the machine's clock. With nothing else set it is answered
 	// then.
@@ -46,7 +51,8 @@ func (s *Server) FailNext(n int, failure Failure) {
 }
 
 // OnReview has a function see each review of a token with its verdict, before the verdict is sent. The function may change
-// the status. It is called by the server, for one review at a time. Nil ends it.
+// the status. It is called by the server, for one review at a time; for those of a TokenReviewList, too, that have a verdict. Nil
+// ends it.
 func (s *Server) OnReview(see func(review *authenticationv1.TokenReview)) {
 	s.intercept.mu.Lock()
 	defer s.intercept.mu.Unlock()
@@ -67,7 +73,7 @@ func (i *interceptor) take(r *http.Request) (Failure, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for at, failure := range i.failures {
-		if strings.HasSuffix(r.URL.Path, failure.Path) {
+		if strings.HasSuffix(r.URL.Path, failure.Path) || strings.HasSuffix(asReview(r.URL.Path), failure.Path) {
 			i.failures = append(i.failures[:at:at], i.failures[at+1:]...)
 			return failure, true
 		}
@@ -75,9 +81,23 @@ func (i *interceptor) take(r *http.Request) (Failure, bool) {
 	return Failure{}, false
 }
 
+// The ends of the paths of reviews of one token and of many.
+const (
+	reviewsPath = "/tokenreviews"
+	listsPath   = "/tokenreviewlists"
+)
+
+// asReview returns the path of a request for many reviews as that of one.
+func asReview(path string) string {
+	if before, ok := strings.CutSuffix(path, listsPath); ok {
+		return before + reviewsPath
+	}
+	return path
+}
+
 // sees returns the function that sees the review that a request asks for, if one does.
 func (i *interceptor) sees(r *http.Request) func(*authenticationv1.TokenReview) {
-	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/tokenreviews") && r.URL.Path != "/authenticate" {
+	if r.Method != http.MethodPost || !strings.HasSuffix(asReview(r.URL.Path), reviewsPath) && r.URL.Path != "/authenticate" {
 		return nil
 	}
 	i.mu.Lock()
@@ -146,26 +166,68 @@ var reasons = map[int]metav1.StatusReason{
 	http.StatusGatewayTimeout:      metav1.StatusReasonTimeout,
 }
 
-// show has a review seen, and sends what is left of it.
+// show has the reviews of an answer seen, and sends what is left of it.
 func (i *interceptor) show(see func(*authenticationv1.TokenReview), next http.Handler, w http.ResponseWriter, r *http.Request) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Accept", "application/json") // every client reads it
+	sent, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client is gone
+	}
+	r.Body = io.NopCloser(bytes.NewReader(sent))
 	answer := &recorder{header: http.Header{}, status: http.StatusOK}
 	next.ServeHTTP(answer, r)
 	body := answer.body.Bytes()
-	review := &authenticationv1.TokenReview{}
-	if answer.status < 300 && json.Unmarshal(body, review) == nil {
+	if answer.status < http.StatusMultipleChoices {
 		i.reviewing.Lock()
-		see(review)
-		i.reviewing.Unlock()
-		if changed, err := json.Marshal(review); err == nil {
-			body = changed
+		if strings.HasSuffix(r.URL.Path, listsPath) {
+			body = seeList(see, sent, body)
+		} else {
+			body = seeReview(see, body)
 		}
+		i.reviewing.Unlock()
 	}
 	maps.Copy(w.Header(), answer.header)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(answer.status)
 	_, _ = w.Write(body) // a client that is gone can't be told
+}
+
+// seeReview has the review of an answer seen, and returns the answer with what was changed.
+func seeReview(see func(*authenticationv1.TokenReview), body []byte) []byte {
+	review := &authenticationv1.TokenReview{}
+	if json.Unmarshal(body, review) != nil {
+		return body
+	}
+	see(review)
+	return encoded(review, body)
+}
+
+// seeList does the same for the reviews of a list. The answer has no specs: these are in the request.
+func seeList(see func(*authenticationv1.TokenReview), sent, body []byte) []byte {
+	asked, list := &v1alpha1.TokenReviewList{}, &v1alpha1.TokenReviewList{}
+	if yaml.Unmarshal(sent, asked) != nil || json.Unmarshal(body, list) != nil || len(asked.Spec.Reviews) != len(list.Status.Results) {
+		return body
+	}
+	for at := range list.Status.Results {
+		status := list.Status.Results[at].Status
+		if status == nil {
+			continue
+		}
+		review := &authenticationv1.TokenReview{Spec: asked.Spec.Reviews[at], Status: *status}
+		review.APIVersion, review.Kind = authenticationv1.SchemeGroupVersion.String(), "TokenReview"
+		see(review)
+		*status = review.Status
+	}
+	return encoded(list, body)
+}
+
+// encoded returns an object as JSON, or else the body that it came from.
+func encoded(object any, body []byte) []byte {
+	if changed, err := json.Marshal(object); err == nil {
+		return changed
+	}
+	return body
 }
 
 // recorder keeps an answer.

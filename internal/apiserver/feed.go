@@ -14,12 +14,12 @@ import (
 )
 
 // newFeed returns the feed of tokenreviewevents. Its sources are all views by which reviews are decided. configuration returns the
-// digest of what is configured besides keys.
+// digest of what is configured besides keys, and now is the clock of proofs.
 func newFeed(views *views, index *boundobject.Index, revoked *revocation.Set, trusted *trustedissuer.Issuers, keys *keys, openShift *openShift,
-	configuration func() string,
+	configuration func() string, now func() time.Time,
 ) *feed.Feed {
 	f := feed.New(feed.Config{
-		Views: views.set, Issuers: keys.issuers, Now: time.Now,
+		Views: views.set, Issuers: keys.issuers, Now: now,
 		Configuration: func() string {
 			ids := keys.ring.KeyIDs()
 			slices.Sort(ids)

@@ -115,7 +115,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: cfg.now(),
 	}, Explainer: &explanation.Explainer{Reviewer: reviewer, Now: cfg.now()}, TrustedIssuers: trustedIssuers(trusted, keys, union, authorizer)}
 	own.Reviewer = lists
-	own.Feed = newFeed(views, index, revoked, trusted, keys, openShift, union.Configuration)
+	own.Feed = newFeed(views, index, revoked, trusted, keys, openShift, union.Configuration, cfg.now())
 	groups, err := newGroups(generic.RESTOptionsGetter, cfg.EventTTL, issuer, reviewer, authorizer, roles, own, openShift)
 	if err != nil {
 		return nil, err
