@@ -29,7 +29,7 @@
 //
 // Tokens, signing keys and stored objects live by the Clock of the server, which runs by itself and moves forward at once with
 // Advance. It is a clock of k8s.io/utils/clock, so code that takes one of those renews its tokens when the test says so.
-// Certificates live by the machine's clock, since TLS libraries check them by that.
+// Certificates, and tokens of OpenID Connect issuers, live by the machine's clock, since libraries check them by that.
 //
 // # Faults
 //

@@ -46,6 +46,10 @@ type Server struct {
 }
 
 // Clock runs by itself, and tests move it forward. Timers and tickers that it made end when it reaches their time.
+//
+// The machine's clock, and not this one, decides about certificates, and about tokens that the library of kube-apiserver checks:
+// those of --authentication-config and --oidc-issuer-url, and those of TrustedIssuers with claimMappings or rules. It also measures how
+// long verdicts of webhooks and answers of live checks are remembered, and when the keys of issuers are read.
 type Clock interface {
 	clock.WithTicker
 	// Advance moves the clock forward, at once. What has ended by then is refused from the next request on. Controllers of the

@@ -109,10 +109,15 @@ func (o object) set(name string, value any) {
 // shift moves all times by seconds.
 func (o object) shift(seconds int64) {
 	for _, name := range []string{"exp", "iat", "nbf"} {
-		var at int64
-		if json.Unmarshal(o[name], &at) == nil {
-			o.set(name, at+seconds)
-		}
+		o.later(name, seconds)
+	}
+}
+
+// later moves one time by seconds.
+func (o object) later(name string, seconds int64) {
+	var at int64
+	if json.Unmarshal(o[name], &at) == nil {
+		o.set(name, at+seconds)
 	}
 }
 
@@ -156,6 +161,30 @@ func claims(change func(object, *token)) func(*token, context.Context) (string, 
 		}
 		var end int64
 		_ = json.Unmarshal(c["exp"], &end) // a kind may have removed it
+		return t.forger.Sign(ctx, "", data, time.Unix(end, 0))
+	}
+}
+
+// appended is a forgery with a second claim about the audience at the end, signed with the server's key. The good audience is in the
+// first one, or else in the second.
+func appended(name string, goodFirst bool) func(*token, context.Context) (string, error) {
+	return func(t *token, ctx context.Context) (string, error) {
+		c, err := decode(t.payload)
+		if err != nil {
+			return "", err
+		}
+		other := json.RawMessage(`["another-audience"]`)
+		last := other
+		if !goodFirst {
+			last, c["aud"] = c["aud"], other
+		}
+		data, err := json.Marshal(c)
+		if err != nil {
+			return "", err
+		}
+		data = fmt.Appendf(data[:len(data)-1], ",%q:%s}", name, last)
+		var end int64
+		_ = json.Unmarshal(c["exp"], &end) // the server has written it
 		return t.forger.Sign(ctx, "", data, time.Unix(end, 0))
 	}
 }

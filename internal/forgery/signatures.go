@@ -8,10 +8,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"math/big"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -61,11 +64,39 @@ func (t *token) keyIDOfAnother(context.Context) (string, error) {
 	return t.byStranger(func(object, jose.JSONWebKey) {})
 }
 
+func (t *token) noKeyID(context.Context) (string, error) {
+	return t.byStranger(func(header object, _ jose.JSONWebKey) { delete(header, "kid") })
+}
+
 func (t *token) embeddedKey(context.Context) (string, error) {
 	return t.byStranger(func(header object, public jose.JSONWebKey) {
 		delete(header, "kid")
 		header.set("jwk", public)
 	})
+}
+
+func (t *token) embeddedCertificate(context.Context) (string, error) {
+	var err error
+	forged, failed := t.byStranger(func(header object, public jose.JSONWebKey) {
+		delete(header, "kid")
+		var der []byte
+		der, err = certificate(public.Key)
+		header.set("x5c", []string{base64.StdEncoding.EncodeToString(der)})
+	})
+	return forged, errors.Join(err, failed)
+}
+
+// certificate returns a certificate for a public key, in the name of a made-up authority.
+func certificate(public any) ([]byte, error) {
+	authority, err := stranger()
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "another-issuer.invalid"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	return x509.CreateCertificate(rand.Reader, template, template, public, authority)
 }
 
 func (t *token) keyURL(context.Context) (string, error) {
@@ -101,6 +132,32 @@ func (t *token) criticalHeader(context.Context) (string, error) {
 		header.set("crit", []string{"https://another-issuer.invalid/extension"})
 		header.set("https://another-issuer.invalid/extension", true)
 	}, t.keep)
+}
+
+func (t *token) unencodedPayload(context.Context) (string, error) {
+	return t.withHeader(func(header object) {
+		header.set("b64", false)
+		header.set("crit", []string{"b64"})
+	}, t.keep)
+}
+
+func (t *token) wrongAlgorithm(context.Context) (string, error) {
+	return t.withHeader(func(header object) {
+		other := jose.RS256
+		if string(header["alg"]) == `"RS256"` {
+			other = jose.ES256
+		}
+		header.set("alg", other)
+	}, t.keep)
+}
+
+func (t *token) padded(context.Context) (string, error) {
+	signature, err := base64.RawURLEncoding.DecodeString(t.signature)
+	padded := base64.URLEncoding.EncodeToString(signature)
+	if padded == t.signature {
+		padded += "===="
+	}
+	return t.header + "." + t.payload + "." + padded, err
 }
 
 func (t *token) keep(string) (string, error) { return t.signature, nil }
