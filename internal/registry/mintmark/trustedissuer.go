@@ -146,8 +146,8 @@ func issuerWarnings(spec *mintmarkv1alpha1.TrustedIssuerSpec) []string {
 	if spec.Kubernetes == nil || spec.Kubernetes.Prefix != "" {
 		return nil
 	}
-	return []string{"spec.kubernetes has no prefix, so the tokens' users are named like accounts of this server: " +
-		"relying parties that ask it for access reviews must send uid and extra as the token review gave them, and are then told that these users may do nothing"}
+	return []string{"spec.kubernetes has no prefix, so the tokens' users are named like accounts of this server. Set a prefix if a relying party asks this server for access reviews: " +
+		"those about these users are denied, and those that leave out the user's extra are about the account here"}
 }
 
 // ValidateUpdate checks a changed issuer.
