@@ -1,7 +1,6 @@
 package serviceaccount
 
 import (
-	"crypto/sha256"
 	"unsafe"
 
 	credentialid "k8s.io/apiserver/pkg/authentication/token/jwt"
@@ -14,11 +13,6 @@ import (
 type tokenCache struct{ *cache.Cache[facts] }
 
 func newCache(limit int) tokenCache { return tokenCache{cache.New[facts](limit)} }
-
-// keyOf hashes the token where it is: with a copy of it on the stack, the stack of most goroutines would have to grow.
-func keyOf(token string) cache.Key {
-	return sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token))) // which only reads
-}
 
 // of returns the facts of a token while its key is not withdrawn, and forgets them afterwards.
 func (c tokenCache) of(key cache.Key) (facts, bool) {
