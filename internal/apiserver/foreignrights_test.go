@@ -111,7 +111,8 @@ func noRightsOfAccountsHere(t *testing.T, here *testserver.Server, clusters map[
 	if err == nil {
 		t.Errorf("system:auth-delegator may make local access reviews: %+v", local.Status)
 	}
-	if local, err = here.Admin().AuthorizationV1().LocalSubjectAccessReviews("default").Create(ctx, localReviewOf(foreign), metav1.CreateOptions{}); err != nil || local.Status.Allowed || !local.Status.Denied {
+	local, err = here.Admin().AuthorizationV1().LocalSubjectAccessReviews("default").Create(ctx, localReviewOf(foreign), metav1.CreateOptions{})
+	if err != nil || local.Status.Allowed || !local.Status.Denied {
 		t.Errorf("a local access review: %+v, %v", local, err)
 	}
 }
