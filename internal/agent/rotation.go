@@ -14,8 +14,10 @@ const (
 	// A certificate is renewed at a random point between these parts of its life, as a kubelet does it, so that nodes that joined
 	// together don't ask together.
 	renewFrom, renewTo = 0.7, 0.9
+	// leastPart of its life is for how long a certificate is used at least: a tenth.
+	leastPart = 10
 	// longestWait bounds a wait, so that a clock that was set, or a machine that slept, is noticed.
-	longestWait = 10 * time.Minute
+	longestWait = time.Minute
 	// A renewal that failed is tried again after a tenth of what is left of the life, within these bounds.
 	firstRenewalRetry, lastRenewalRetry = 5 * time.Second, 10 * time.Minute
 )
@@ -27,12 +29,16 @@ func renewAt(certificate *tls.Certificate) time.Time {
 	return certificate.Leaf.NotBefore.Add(time.Duration(part * float64(life)))
 }
 
+// latestNow is the time on the clock of this machine or on that of the server, which dates certificates, whichever is later: a clock
+// that is behind must not let a certificate end.
+func (a *Agent) latestNow() time.Time { return a.clock.Now().Add(max(-a.connection.status().skew, 0)) }
+
 // keepCertificate renews the client certificate until the context ends.
 func (a *Agent) keepCertificate(ctx context.Context) {
 	due := renewAt(a.connection.current())
 	for a.sleepUntil(ctx, due) {
 		err := a.renewCertificate(ctx)
-		now, current := a.clock.Now(), a.connection.current()
+		now, current := a.latestNow(), a.connection.current()
 		if ctx.Err() != nil {
 			return
 		}
@@ -40,8 +46,8 @@ func (a *Agent) keepCertificate(ctx context.Context) {
 		if err == nil {
 			klog.FromContext(ctx).Info("The client certificate was renewed", "node", a.node, "notAfter", current.Leaf.NotAfter)
 			due = renewAt(current)
-			// A server that signs for less than its backdating has each certificate due at once.
-			due = later(due, now.Add(firstRenewalRetry))
+			// By a clock that is ahead by more than the life of certificates, each of them is due at once.
+			due = later(due, now.Add(current.Leaf.NotAfter.Sub(current.Leaf.NotBefore)/leastPart))
 			continue
 		}
 		retry := min(max(current.Leaf.NotAfter.Sub(now)/10, firstRenewalRetry), lastRenewalRetry)
@@ -74,10 +80,10 @@ func (a *Agent) renewCertificate(ctx context.Context) error {
 	return nil
 }
 
-// sleepUntil waits for a time of the wall clock. It reports false if the context ends before.
+// sleepUntil waits for a time. It reports false if the context ends before.
 func (a *Agent) sleepUntil(ctx context.Context, due time.Time) bool {
 	for {
-		left := due.Sub(a.clock.Now())
+		left := due.Sub(a.latestNow())
 		if left <= 0 {
 			return ctx.Err() == nil
 		}
