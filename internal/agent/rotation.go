@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/mintmark/mintmark/internal/programpages"
 )
 
 const (
@@ -45,6 +47,7 @@ func (a *Agent) keepCertificate(ctx context.Context) {
 		a.metrics.certificateRenewed(err)
 		if err == nil {
 			klog.FromContext(ctx).Info("The client certificate was renewed", "node", a.node, "notAfter", current.Leaf.NotAfter)
+			programpages.Release() // a renewal uses more of the program than anything else
 			due = renewAt(current)
 			// By a clock that is ahead by more than the life of certificates, each of them is due at once.
 			due = later(due, now.Add(current.Leaf.NotAfter.Sub(current.Leaf.NotBefore)/leastPart))
