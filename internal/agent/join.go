@@ -153,14 +153,13 @@ func (a *Agent) usable(ctx context.Context, certificate *tls.Certificate) (bool,
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err = client.CoreV1().Nodes().Get(ctx, a.node, metav1.GetOptions{})
-	switch {
-	case err == nil, isAnswer(err) && !apierrors.IsUnauthorized(err):
-		return true, nil
-	case over && !token:
+	// A node that was not registered is not found; other errors, such as 503, tell nothing of the certificate.
+	accepted := err == nil || apierrors.IsNotFound(err) || apierrors.IsForbidden(err)
+	if over && !token && !accepted {
 		return false, fmt.Errorf("the certificate of this node ended at %s, so it has to join again: %s %s --rejoin' (if the clock of this machine is right)",
 			certificate.Leaf.NotAfter.Format(time.RFC3339), askAdministrator, a.node)
 	}
-	return !over && !apierrors.IsUnauthorized(err), nil
+	return accepted || !over && !apierrors.IsUnauthorized(err), nil
 }
 
 // bootstrap gets the first certificate for the bootstrap token.
