@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/programpages"
@@ -22,6 +23,8 @@ const (
 	longestWait = time.Minute
 	// A renewal that failed is tried again after a tenth of what is left of the life, within these bounds.
 	firstRenewalRetry, lastRenewalRetry = 5 * time.Second, 10 * time.Minute
+	// endedRenewalRetry is how long after a failure the renewal of a certificate that has ended by the clock is tried again.
+	endedRenewalRetry = time.Minute
 )
 
 // renewAt draws the time at which a certificate is renewed.
@@ -53,10 +56,22 @@ func (a *Agent) keepCertificate(ctx context.Context) {
 			due = later(due, now.Add(current.Leaf.NotAfter.Sub(current.Leaf.NotBefore)/leastPart))
 			continue
 		}
-		retry := min(max(current.Leaf.NotAfter.Sub(now)/10, firstRenewalRetry), lastRenewalRetry)
+		retry := renewalRetry(current.Leaf.NotAfter.Sub(now), err)
 		klog.FromContext(ctx).Error(err, "The client certificate is not renewed yet; it is tried again", "node", a.node, "notAfter", current.Leaf.NotAfter, "in", retry)
 		due = now.Add(retry)
 	}
+}
+
+// renewalRetry is how long after a failure the renewal of a certificate is tried again, with so much left of its life. Once it has
+// ended and the server refuses it, only another join helps.
+func renewalRetry(left time.Duration, err error) time.Duration {
+	switch {
+	case left <= 0 && apierrors.IsUnauthorized(err):
+		return lastRenewalRetry
+	case left <= 0:
+		return endedRenewalRetry
+	}
+	return min(max(left/10, firstRenewalRetry), lastRenewalRetry)
 }
 
 // renewCertificate gets a new certificate for a new key, and uses it once it is kept.
