@@ -87,6 +87,13 @@ func TestCovers(t *testing.T) {
 		"key":                             {spec{KeyID: "key", IssuedBefore: at(101)}, "", same, true},
 		"another key":                     {spec{KeyID: "key2", IssuedBefore: at(101)}, "", same, false},
 		"an issuer's key":                 {spec{KeyID: "theirs", IssuedBefore: at(101)}, foreign, person, true},
+		"an issuer's key, named":          {spec{KeyID: "theirs", Issuer: "https://theirs", IssuedBefore: at(101)}, foreign, person, true},
+		"another issuer's key":            {spec{KeyID: "theirs", Issuer: "https://others", IssuedBefore: at(101)}, foreign, person, false},
+		"own key, named":                  {spec{KeyID: "key", Issuer: "https://own", IssuedBefore: at(101)}, "", same, true},
+		"own key, by the former issuer":   {spec{KeyID: "key", Issuer: "https://former", IssuedBefore: at(101)}, "", same, true},
+		"own key, token in a secret":      {spec{KeyID: "key", Issuer: "https://own", IssuedBefore: at(1)}, "", undated, true},
+		"the same key id at an issuer":    {spec{KeyID: "theirs", Issuer: "https://own", IssuedBefore: at(101)}, foreign, person, false},
+		"own key id of an issuer's key":   {spec{KeyID: "key", Issuer: "https://theirs", IssuedBefore: at(101)}, "", same, false},
 		"subject":                         {spec{Subject: &v1alpha1.SubjectReference{Issuer: "https://theirs", Subject: "jane"}, IssuedBefore: at(101)}, foreign, person, true},
 		"subject, a fraction of a second": {spec{Subject: &v1alpha1.SubjectReference{Issuer: "https://theirs", Subject: "jane"}, IssuedBefore: at(101)}, nameless, person, true},
 		"subject of another issuer":       {spec{Subject: &v1alpha1.SubjectReference{Issuer: "https://own", Subject: "jane"}, IssuedBefore: at(101)}, foreign, person, false},
@@ -96,6 +103,7 @@ func TestCovers(t *testing.T) {
 		"nothing named":                   {spec{}, "", same, false},
 	} {
 		s := NewSet()
+		s.Issuers = []string{"https://own", "https://former"}
 		if s.Covers(test.token, test.owner) {
 			t.Errorf("%s: covered by an empty set", name)
 		}
