@@ -216,6 +216,35 @@ func TestManyForOne(t *testing.T) {
 	}
 }
 
+// TestEndingInOrder: entries for one account that end in the order in which they were made leave nothing behind, although the latest is
+// there all the time.
+func TestEndingInOrder(t *testing.T) {
+	t.Parallel()
+	var i instants
+	const there, came = 100, 20_000
+	for at := range uint32(came) {
+		i.add(at)
+		if at >= there {
+			i.remove(at - there)
+		}
+		if i.latest != at {
+			t.Fatalf("the latest is %d, want %d", i.latest, at)
+		}
+	}
+	if kept := len(i.live) + len(i.gone); kept > 4*there {
+		t.Errorf("%d instants are kept for %d entries", kept, there)
+	}
+	for at := range uint32(there) {
+		i.remove(came - 1 - at)
+		if want := came - 2 - at; at < there-1 && i.latest != want {
+			t.Fatalf("the latest is %d, want %d", i.latest, want)
+		}
+	}
+	if !i.empty() {
+		t.Errorf("%d instants are left", len(i.live))
+	}
+}
+
 // TestCertificates: an entry for certificates covers those of its user that were issued before its instant, and no token; an entry
 // for tokens covers no certificate.
 func TestCertificates(t *testing.T) {
