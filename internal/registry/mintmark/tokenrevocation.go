@@ -17,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/warning"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
@@ -117,6 +118,9 @@ func (r *tokenRevocations) Create(ctx context.Context, obj runtime.Object, valid
 	}
 	at := metav1.NewTime(now).Rfc3339Copy()
 	revocation.Status = mintmarkv1alpha1.TokenRevocationStatus{RevokedBy: revoker(ctx), RevokedAt: &at, Expires: r.expires(ctx, &revocation.Spec, token, good)}
+	if token != "" && good == nil {
+		warning.AddWarning(ctx, "", "this server does not accept the token now, or can't tell: check that it is the whole token")
+	}
 	created, err := r.Store.Create(ctx, revocation, validate, options)
 	if made, ok := created.(*mintmarkv1alpha1.TokenRevocation); ok && err == nil && len(options.DryRun) == 0 {
 		told := *made
