@@ -104,7 +104,7 @@ func (c *Client) AuthenticateToken(ctx context.Context, token string) (*authenti
 		other := c.saltOf(asked)
 		salt, audiences = &other, asked
 	}
-	key := keyOf(salt, token)
+	key := cache.KeyOf(salt[:], token)
 	now := c.now()
 	if v, ok := c.good.Get(key); ok && c.holds(key, v, now) {
 		c.stats.hits.Add(1)
@@ -117,17 +117,8 @@ func (c *Client) AuthenticateToken(ctx context.Context, token string) (*authenti
 	return c.ask(ctx, key, token, audiences)
 }
 
-// usualToken is a length within which tokens usually are.
-const usualToken = 2 << 10
-
-// keyOf returns the key of a token. The salt depends on a secret, so that callers can't look for tokens that collide, and has a
-// fixed length, so that no two questions share a key.
-func keyOf(salt *[sha256.Size]byte, token string) cache.Key {
-	var stack [sha256.Size + usualToken]byte
-	return sha256.Sum256(append(append(stack[:0], salt[:]...), token...))
-}
-
-// saltOf returns the salt of audiences in their order.
+// saltOf returns the salt of audiences in their order. It depends on a secret, and has a fixed length, so that no two questions share
+// a key.
 func (c *Client) saltOf(audiences []string) [sha256.Size]byte {
 	text := binary.BigEndian.AppendUint64(c.secret[:len(c.secret):len(c.secret)], uint64(len(audiences)))
 	for _, audience := range audiences {

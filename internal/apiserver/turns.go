@@ -40,9 +40,9 @@ func (t turns) Known(ctx context.Context, caller user.Info) bool {
 	return t.AtOnce() || privileged(caller) || t.Wait(ctx, caller.GetName(), t.cost)
 }
 
-// unknown returns when a request may be answered whose caller is not known. All from one host are in one line. How long they
+// Unknown returns when a request may be answered whose caller is not known. All from one host are in one line. How long they
 // have waited does not matter: the answer is short.
-func (t turns) unknown(r *http.Request) {
+func (t turns) Unknown(r *http.Request) {
 	if !t.AtOnce() {
 		t.Wait(r.Context(), callerAt(r), t.cost)
 	}
@@ -72,7 +72,7 @@ func delayUnknown(next authenticator.Request, t turns) authenticator.Request {
 	return authenticator.RequestFunc(func(r *http.Request) (*authenticator.Response, bool, error) {
 		response, ok, err := next.AuthenticateRequest(r)
 		if !ok || err != nil {
-			t.unknown(r)
+			t.Unknown(r)
 		}
 		return response, ok, err
 	})

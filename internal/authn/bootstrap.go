@@ -30,6 +30,9 @@ type bootstrapTokens struct {
 	now     func() time.Time
 }
 
+// bootstrapTokenLength is how long a bootstrap token is: its id, a dot and its secret.
+const bootstrapTokenLength = bootstrapapi.BootstrapTokenIDBytes + len(".") + bootstrapapi.BootstrapTokenSecretBytes
+
 // AuthenticateToken returns the user of a bootstrap token.
 func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	return answer(b.Explain(ctx, token, nil))
@@ -37,6 +40,9 @@ func (b bootstrapTokens) AuthenticateToken(ctx context.Context, token string) (*
 
 // Explain does the same.
 func (b bootstrapTokens) Explain(ctx context.Context, token string, notes *reason.Checks) (*authenticator.Response, error) {
+	if len(token) != bootstrapTokenLength {
+		return nil, reason.Invalid(reason.UnknownToken) // the library would write the token into its error first
+	}
 	id, secretPart, err := bootstraptokenutil.ParseToken(token)
 	if err != nil {
 		return nil, reason.Invalid(reason.UnknownToken) // another shape of token

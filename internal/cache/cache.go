@@ -18,6 +18,17 @@ import (
 // Key names a value. Its bytes choose shard, place and slot, so they must be as good as random: a SHA-256 is.
 type Key [sha256.Size]byte
 
+// KeyOf returns the key of what is known about a token. A salt that callers don't know keeps them from looking for tokens that
+// collide; all salts of a cache have one length. The token is hashed where it is, since a copy would be cleared, filled, and make
+// the stacks of goroutines grow.
+func KeyOf(salt []byte, token string) (key Key) {
+	sum := sha256.New()
+	sum.Write(salt)
+	sum.Write(unsafe.Slice(unsafe.StringData(token), len(token))) // which only reads
+	sum.Sum(key[:0])
+	return key
+}
+
 // place is the key of a value in its shard, slot the index of the fingerprint that an evicted value leaves.
 func (k *Key) place() uint64 { return binary.LittleEndian.Uint64(k[0:]) }
 func (k *Key) slot() uint32  { return binary.LittleEndian.Uint32(k[8:]) }

@@ -4,8 +4,8 @@
 //
 // The handler stands in front of the generic chain, the library's chain of handlers. It decides nothing: it asks the same
 // authenticators, authorizer, admission plugins, reviewers and issuer as the generic chain. It answers with success, and with
-// the refusals that a flood of requests consists of: of a caller without the right (403), and of one who sends more than a fair
-// share (429). A request that it doesn't fully understand, or that is to be refused for another reason, is handed over to the
+// the refusals that a flood of requests consists of: of a caller whose token is refused (401), of one without the right (403), and of
+// one who sends more than a fair share (429). A request that it doesn't fully understand, or that is to be refused for another reason, is handed over to the
 // generic chain: unchanged, and with the result of authentication.
 package fastpath
 
@@ -56,6 +56,8 @@ type Limit interface {
 type Turns interface {
 	// Known returns when a request of a known caller may go on. It reports false for one that is to be shed.
 	Known(ctx context.Context, caller user.Info) bool
+	// Unknown returns when a request may be refused whose caller is not known.
+	Unknown(r *http.Request)
 }
 
 // InFlight counts the requests that a stopping server waits for. Add fails when no more may begin.
@@ -180,9 +182,10 @@ func (h *Handler) serve(w http.ResponseWriter, c *call) (answered bool) {
 		return false
 	}
 	defer h.InFlight.Done()
-	c.step = "authenticate"
+	c.writer, c.step = w, "authenticate"
 	if !h.authenticate(c) {
-		return false
+		c.step = "refuse the caller"
+		return h.refuseUnknown(c)
 	}
 	if h.traced == nil {
 		return h.respond(w, c)
@@ -212,7 +215,7 @@ func (h *Handler) respond(w http.ResponseWriter, c *call) bool {
 	return true
 }
 
-// authenticate finds out who calls. A caller with wrong credentials, or with none, is handed over.
+// authenticate finds out who calls. It reports false for a caller with wrong credentials, or with none.
 func (h *Handler) authenticate(c *call) bool {
 	h.beginAudit(c)
 	from := &c.caller

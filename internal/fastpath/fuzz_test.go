@@ -68,6 +68,8 @@ func (d *doors) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 
 func (d *doors) Known(context.Context, user.Info) bool { return !d.crowded }
 
+func (*doors) Unknown(*http.Request) {}
+
 func (*doors) Begin() bool   { return true }
 func (*doors) End()          {}
 func (*doors) Add(int) error { return nil }

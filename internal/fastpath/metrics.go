@@ -15,15 +15,15 @@ import (
 	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
-// metrics are the series that the generic chain feeds for a request that succeeds. They are in the same collectors, so a
+// metrics are the series that the generic chain feeds for such a request. They are in the same collectors, so a
 // dashboard doesn't depend on the way that a request went.
 type metrics struct {
 	// of makes the series of a route.
 	of func(*route) series
 
-	authenticated, authorized             k8smetrics.ObserverMetric // authentication_duration_seconds and kin
+	authenticated, unknown, authorized    k8smetrics.ObserverMetric // authentication_duration_seconds and kin
 	authenticationFilter, authorizeFilter k8smetrics.ObserverMetric
-	attempts, allowed                     k8smetrics.CounterMetric
+	attempts, failed, allowed             k8smetrics.CounterMetric
 	refusals                              map[authorizer.Decision]refusals
 	users                                 map[string]k8smetrics.CounterMetric
 
@@ -38,7 +38,7 @@ var registered = sync.OnceValue(func() *ownMetrics {
 	return collectors.Register(&ownMetrics{
 		Requests: k8smetrics.NewCounterVec(&k8smetrics.CounterOpts{
 			Namespace: "mintmark", Subsystem: "fastpath", Name: "requests_total", StabilityLevel: k8smetrics.ALPHA,
-			Help: "Token reviews and token requests of the common shape: those that were answered on the fast path, 403 and 429 among the answers, and those that were handed over to the library's chain of handlers, since they are to be refused for another reason or need something else.",
+			Help: "Token reviews and token requests of the common shape: those that were answered on the fast path, 401, 403 and 429 among the answers, and those that were handed over to the library's chain of handlers, since they are to be refused for another reason or need something else.",
 		}, []string{"outcome"}),
 	})
 })
@@ -75,6 +75,7 @@ func newMetrics() *metrics {
 		}
 	}
 	attempted, asked := library.Counters("authorization_attempts_total"), library.Histograms("authorization_duration_seconds")
+	tried, known := library.Counters("authentication_attempts"), library.Histograms("authentication_duration_seconds")
 	m := &metrics{
 		of: of,
 		refusals: map[authorizer.Decision]refusals{
@@ -83,9 +84,11 @@ func newMetrics() *metrics {
 		},
 		authenticationFilter: filter.WithLabelValues("authentication"),
 		authorizeFilter:      filter.WithLabelValues("authorization"),
-		attempts:             library.Counters("authentication_attempts").WithLabelValues("success"),
+		attempts:             tried.WithLabelValues("success"),
+		failed:               tried.WithLabelValues("error"),
 		allowed:              attempted.WithLabelValues("allowed"),
-		authenticated:        library.Histograms("authentication_duration_seconds").WithLabelValues("success"),
+		authenticated:        known.WithLabelValues("success"),
+		unknown:              known.WithLabelValues("error"),
 		authorized:           asked.WithLabelValues("allowed"),
 		users:                map[string]k8smetrics.CounterMetric{},
 		answered:             own.Requests.WithLabelValues("answered"),
@@ -121,6 +124,14 @@ func (m *metrics) countCaller(c *call) {
 	m.countUser(c.decision.attributes.User.GetName())
 	m.attempts.Inc()
 	m.authenticated.Observe(authenticating)
+	m.authenticationFilter.Observe(authenticating)
+}
+
+// countUnknown counts a caller whose token is refused.
+func (m *metrics) countUnknown(c *call) {
+	authenticating := c.caller.at.Sub(c.arrival.at).Seconds()
+	m.failed.Inc()
+	m.unknown.Observe(authenticating)
 	m.authenticationFilter.Observe(authenticating)
 }
 

@@ -30,6 +30,8 @@ func TestMetrics(t *testing.T) { // not beside others: the metrics are the proce
 		}
 		as(t, server, "nobody-token").mustPost(t, 403, requestPath, tokenBody)
 		as(t, server, "nobody-token").mustPost(t, 403, reviewsPath, reviewOf(s.token))
+		overHTTP1(t, server, "unknown-token").mustPost(t, 401, reviewsPath, reviewOf(s.token))
+		as(t, server, "unknown-token").mustPost(t, 401, reviewsPath, reviewOf(s.token))
 		as(t, server, "all-token").mustPost(t, 201, reviewsPath, reviewOf(s.token), "User-Agent: curl/8")
 		grown[name] = map[string]float64{}
 		for series, value := range series(t) {
@@ -45,7 +47,7 @@ func TestMetrics(t *testing.T) { // not beside others: the metrics are the proce
 		delete(grown["fast"], name)
 	}
 	for name, value := range grown["fast"] {
-		if want := map[string]float64{"answered": 62}; !strings.HasPrefix(name, "mintmark_fastpath_requests_total ") ||
+		if want := map[string]float64{"answered": 63, "handed-over": 1}; !strings.HasPrefix(name, "mintmark_fastpath_requests_total ") ||
 			value != want[strings.Trim(strings.TrimPrefix(name, "mintmark_fastpath_requests_total outcome="), `"`)] {
 			t.Errorf("%s: %v on the fast path, nothing in the generic chain", name, value)
 		}

@@ -6,8 +6,10 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/klog/v2"
 
 	"github.com/mintmark/mintmark/internal/plainjson"
+	"github.com/mintmark/mintmark/internal/tokenreview"
 )
 
 // forbid answers a caller who may not do this, unless the answer can't be recorded: then the generic chain does. The answer costs
@@ -45,14 +47,38 @@ func (c *call) writeForbidden() {
 	w.Int(int64(status.Code))
 	w.Raw("}\n")
 	c.payload.body.out = w
-	header := c.writer.Header()
-	header["X-Content-Type-Options"] = noSniff
-	header["Content-Type"] = contentType[inJSON]
-	c.writer.WriteHeader(http.StatusForbidden)
-	_, _ = c.writer.Write(w) //nolint:gosec // JSON, and marked as that; a client that is gone gets no answer
+	c.writer.Header()["X-Content-Type-Options"] = noSniff
+	c.writeRefusal(http.StatusForbidden)
+}
+
+// writeRefusal sends an answer in JSON.
+func (c *call) writeRefusal(status int) {
+	c.writer.Header()["Content-Type"] = contentType[inJSON]
+	c.writer.WriteHeader(status)
+	_, _ = c.writer.Write(c.payload.body.out) //nolint:gosec // JSON, and marked as that; a client that is gone gets no answer
 }
 
 var noSniff = []string{"nosniff"}
+
+// refuseUnknown answers a caller whose token is refused. It reports false where the generic chain is to answer: if requests are
+// recorded or traced, if a token got no verdict, and over HTTP/2, where the connection ends with the answer.
+func (h *Handler) refuseUnknown(c *call) bool {
+	err := c.caller.err
+	if err == nil || len(*c.warned) > 0 || c.audit != nil || h.traced != nil || c.arrival.accepted != inJSON || c.request.ProtoMajor != 1 ||
+		tokenreview.NoVerdict(err) != nil || c.request.Context().Err() != nil {
+		return false
+	}
+	klog.FromContext(c.request.Context()).Error(err, "Unable to authenticate the request")
+	h.Turns.Unknown(c.request)
+	c.beginAnswer()
+	c.payload.body.out = append(c.payload.body.out, unauthorized...)
+	c.writeRefusal(http.StatusUnauthorized)
+	h.metrics.countUnknown(c)
+	return true
+}
+
+// unauthorized is what the library writes to a caller who is not known.
+const unauthorized = `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}` + "\n"
 
 // shed answers a request that had no turn, before its body is read. It reports false where the generic chain is to.
 func (h *Handler) shed(c *call) bool {

@@ -79,3 +79,23 @@ func TestForbidden(t *testing.T) {
 		}
 	}
 }
+
+// TestUnauthorized: a caller whose token is refused gets the same answer over both transports, byte for byte.
+func TestUnauthorized(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	forged := s.token[:strings.LastIndex(s.token, ".")+1] + "c2ln"
+	for name, token := range map[string]string{"unknown": strings.Repeat("none", 12), "forged": forged} {
+		for _, path := range []string{reviewsPath, requestPath, listsPath} {
+			for _, accept := range []string{"application/json", "application/vnd.kubernetes.protobuf", "*/*", "application/json;as=Table;g=meta.k8s.io;v=v1"} {
+				want := overHTTP1(t, s.generic, token).mustPost(t, http.StatusUnauthorized, path, tokenBody, "Accept: "+accept, "Audit-Id: x")
+				got := overHTTP1(t, s.fast, token).mustPost(t, http.StatusUnauthorized, path, tokenBody, "Accept: "+accept, "Audit-Id: x")
+				want.header.Del("Date")
+				got.header.Del("Date")
+				if diff := cmp.Diff(want, got, cmp.AllowUnexported(answer{})); diff != "" {
+					t.Errorf("%s, %s, %s: generic chain -, fast path +:\n%s", name, path, accept, diff)
+				}
+			}
+		}
+	}
+}

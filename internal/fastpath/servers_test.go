@@ -146,6 +146,18 @@ func as(t testing.TB, server *testserver.Server, token string) caller {
 	return caller{client, server.URL}
 }
 
+// overHTTP1 is the same over HTTP/1.1: over HTTP/2 the generic chain ends the connection of a caller who is not known.
+func overHTTP1(t testing.TB, server *testserver.Server, token string) caller {
+	t.Helper()
+	config := server.TokenConfig(token)
+	config.NextProtos = []string{"http/1.1"}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return caller{client, server.URL}
+}
+
 // post sends a JSON body; headers are written "Name: value".
 func (c caller) post(ctx context.Context, path, body string, headers ...string) (*answer, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+path, bytes.NewReader([]byte(body)))

@@ -151,7 +151,7 @@ func (a *Authenticator) verify(ctx context.Context, token string, notes *reason.
 	// A token whose key id is unknown can't be in the cache. Keys that are gone are marked when Holds returns. An explanation
 	// tells what the token says, so it reads it.
 	if holds := a.Keys.Holds(c.keyID); notes == nil && (holds || !c.headerRead) {
-		key = keyOf(token)
+		key = cache.KeyOf(nil, token)
 		if known, ok := a.verified.of(key); ok {
 			a.metrics.hit.note(start)
 			return known, reason.None, nil
@@ -172,7 +172,7 @@ func (a *Authenticator) verify(ctx context.Context, token string, notes *reason.
 			_, err := a.checkSignature(&c, notes)
 			return facts{}, reason.None, err
 		}
-		key = keyOf(token)
+		key = cache.KeyOf(nil, token)
 	}
 	if notes != nil {
 		known, err = a.checkSignature(&c, notes)

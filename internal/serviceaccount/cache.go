@@ -1,7 +1,6 @@
 package serviceaccount
 
 import (
-	"crypto/sha256"
 	"unsafe"
 
 	credentialid "k8s.io/apiserver/pkg/authentication/token/jwt"
@@ -14,14 +13,6 @@ import (
 type tokenCache struct{ *cache.Cache[facts] }
 
 func newCache(limit int) tokenCache { return tokenCache{cache.New[facts](limit)} }
-
-// usualToken is a length within which tokens usually are.
-const usualToken = 2 << 10
-
-func keyOf(token string) cache.Key {
-	var stack [usualToken]byte
-	return sha256.Sum256(append(stack[:0], token...))
-}
 
 // of returns the facts of a token while its key is not withdrawn, and forgets them afterwards.
 func (c tokenCache) of(key cache.Key) (facts, bool) {

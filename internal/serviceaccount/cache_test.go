@@ -22,10 +22,10 @@ func TestCacheKeepsItsBound(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		id := fmt.Sprint(random.IntN(400))
-		if known, ok := c.Get(keyOf(id)); ok && known.account.claims.ID != id {
+		if known, ok := c.Get(cache.KeyOf(nil, id)); ok && known.account.claims.ID != id {
 			t.Fatalf("%s gives the claims of %s", id, known.account.claims.ID)
 		}
-		c.add(keyOf(id), factsOf(id, strings.Repeat("x", random.IntN(2_000))))
+		c.add(cache.KeyOf(nil, id), factsOf(id, strings.Repeat("x", random.IntN(2_000))))
 		if size, _ := c.Size(); size > limit {
 			t.Fatalf("%d bytes; the limit is %d", size, limit)
 		}
@@ -38,12 +38,12 @@ func TestCacheKeepsItsBound(t *testing.T) {
 // TestCacheLeavesOutWhatIsTooLarge: one token can't push out all the others.
 func TestCacheLeavesOutWhatIsTooLarge(t *testing.T) {
 	c := newCache(10_000)
-	c.add(keyOf("a"), factsOf("a"))
-	c.add(keyOf("b"), factsOf("b", strings.Repeat("x", 10_000)))
-	if _, ok := c.Get(keyOf("b")); ok {
+	c.add(cache.KeyOf(nil, "a"), factsOf("a"))
+	c.add(cache.KeyOf(nil, "b"), factsOf("b", strings.Repeat("x", 10_000)))
+	if _, ok := c.Get(cache.KeyOf(nil, "b")); ok {
 		t.Error("an entry larger than the cache is in it")
 	}
-	if _, ok := c.Get(keyOf("a")); !ok {
+	if _, ok := c.Get(cache.KeyOf(nil, "a")); !ok {
 		t.Error("the other entry is gone")
 	}
 }
@@ -51,9 +51,9 @@ func TestCacheLeavesOutWhatIsTooLarge(t *testing.T) {
 // TestCacheAddsOnce: adding what is there changes nothing, as when a token is reviewed twice at once.
 func TestCacheAddsOnce(t *testing.T) {
 	c := newCache(10_000)
-	c.add(keyOf("a"), factsOf("a"))
+	c.add(cache.KeyOf(nil, "a"), factsOf("a"))
 	want, _ := c.Size()
-	c.add(keyOf("a"), factsOf("a"))
+	c.add(cache.KeyOf(nil, "a"), factsOf("a"))
 	if size, entries := c.Size(); size != want || entries != 1 {
 		t.Errorf("%d bytes in %d entries, want %d in 1", size, entries, want)
 	}
@@ -73,10 +73,10 @@ func TestCacheKeys(t *testing.T) {
 			continue
 		}
 		distinct[token] = true
-		if other, ok := seen[keyOf(token)]; ok {
+		if other, ok := seen[cache.KeyOf(nil, token)]; ok {
 			t.Errorf("%q and %q share an entry", token, other)
 		}
-		seen[keyOf(token)] = token
+		seen[cache.KeyOf(nil, token)] = token
 	}
 }
 
@@ -105,7 +105,7 @@ func TestCacheCountsWhatItHolds(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				c.add(keyOf(fmt.Sprint(i)), facts{account: newAccount(&claims)})
+				c.add(cache.KeyOf(nil, fmt.Sprint(i)), facts{account: newAccount(&claims)})
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)

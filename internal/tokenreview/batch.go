@@ -15,12 +15,14 @@ import (
 	"github.com/mintmark/mintmark/internal/audittrail"
 	"github.com/mintmark/mintmark/internal/crash"
 	"github.com/mintmark/mintmark/internal/reason"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // Result is the result of one review of many: a verdict, or why there is none.
 type Result struct {
 	Verdict Verdict
 	Err     error
+	begun   view.Stamp
 }
 
 // none reports whether there is no result yet.
@@ -41,13 +43,15 @@ const (
 // Nearly all reviews are decided in memory, so they are decided one after the other. If one of them waits, others are decided
 // meanwhile.
 func (r *Reviewer) DecideAll(ctx context.Context, specs []authenticationv1.TokenReviewSpec) []Result {
+	within := ctx
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, end.Add(-min(time.Until(end)/answering, maxAnswering)))
+		within, cancel = context.WithDeadline(ctx, end.Add(-min(time.Until(end)/answering, maxAnswering)))
 		defer cancel()
 	}
-	b := &batch{reviewer: r, ctx: ctx, specs: specs, finished: make(chan struct{}), results: make([]Result, len(specs))}
+	b := &batch{reviewer: r, ctx: within, specs: specs, begun: r.stamp(), finished: make(chan struct{}), results: make([]Result, len(specs))}
 	results := b.run()
+	b.renew(ctx, results)
 	if r.Audited {
 		noteAll(ctx, results)
 	}
@@ -83,6 +87,7 @@ type batch struct {
 	reviewer *Reviewer
 	ctx      context.Context
 	specs    []authenticationv1.TokenReviewSpec
+	begun    view.Stamp
 	// next is the place of the review whose turn is next.
 	next     atomic.Int64
 	finished chan struct{}
@@ -93,18 +98,30 @@ type batch struct {
 	ended   bool
 }
 
-// run has the reviews decided, and returns the results when all are there or the time is over.
+// run has the reviews decided, and returns the results when all are there or the time is over. The goroutine of the request decides
+// them, as it does a single review, unless it has to wait for one.
 func (b *batch) run() []Result {
-	go b.work()
+	help := time.AfterFunc(patience, b.help)
+	defer help.Stop()
+	b.work()
+	select {
+	case <-b.finished:
+	case <-b.ctx.Done():
+	}
+	return b.end()
+}
+
+// help has more goroutines decide reviews whenever none has been decided for a while.
+func (b *batch) help() {
 	tick := time.NewTicker(patience)
 	defer tick.Stop()
 	workers, before := 1, 0
 	for {
 		select {
 		case <-b.finished:
-			return b.end()
+			return
 		case <-b.ctx.Done():
-			return b.end()
+			return
 		case <-tick.C:
 		}
 		done := b.progress()
@@ -137,9 +154,25 @@ func (b *batch) end() []Result {
 	return b.results
 }
 
+// renew decides the reviews again whose verdicts got too old while others were waited for, in the time that is kept for the answer.
+func (b *batch) renew(ctx context.Context, results []Result) {
+	if b.reviewer.current(b.begun) {
+		return
+	}
+	for i := range results {
+		if results[i].Verdict.User != nil && !b.reviewer.current(results[i].begun) {
+			asked := b.reviewer.asked(&b.specs[i])
+			results[i] = b.decide(asking(ctx, asked), b.specs[i].Token, asked)
+			if results[i].Verdict.User != nil && !b.reviewer.current(results[i].begun) {
+				results[i] = Result{Verdict: Verdict{Reason: reason.Undecided}, Err: errOld}
+			}
+		}
+	}
+}
+
 // late is the result of a review that there was no time for.
 func late() Result {
-	return Result{Verdict{Reason: reason.Undecided}, apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)}
+	return Result{Verdict: Verdict{Reason: reason.Undecided}, Err: apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)}
 }
 
 // work decides reviews as long as there are any.
@@ -167,11 +200,12 @@ func (b *batch) decide(ctx context.Context, token string, asked authenticator.Au
 	defer func() {
 		if value := recover(); value != nil {
 			crash.Recovered(value).Log(b.ctx, "An authenticator panicked")
-			result = Result{Verdict{Reason: reason.Undecided}, apierrors.NewInternalError(errors.New("authentication failed unexpectedly"))}
+			result = Result{Verdict: Verdict{Reason: reason.Undecided}, Err: apierrors.NewInternalError(errors.New("authentication failed unexpectedly"))}
 		}
 	}()
-	result.Verdict, result.Err = b.reviewer.about(ctx, token, asked, nil)
-	if b.ctx.Err() != nil {
+	result.begun = b.reviewer.stamp()
+	result.Verdict, result.Err = b.reviewer.anyAge(ctx, token, asked, nil)
+	if ctx.Err() != nil {
 		return late()
 	}
 	return result

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/tokenreview"
+	"github.com/mintmark/mintmark/internal/view"
 )
 
 // by is an authenticator that does with a token what is said here.
@@ -148,6 +150,39 @@ func TestTimeIsOver(t *testing.T) {
 		}
 		synctest.Wait()
 	})
+}
+
+// aging are views that prove themselves for each stamp, until somebody says that they are old.
+type aging struct{ fresh atomic.Bool }
+
+func (a *aging) Stamp() view.Stamp {
+	a.fresh.Store(true)
+	return view.Stamp{}
+}
+
+func (a *aging) Current(view.Stamp) bool { return a.fresh.Swap(false) }
+
+// TestOldVerdicts: a verdict of a list that got too old while another one was waited for is made anew.
+func TestOldVerdicts(t *testing.T) {
+	views := &aging{}
+	gone := errors.New("gone")
+	var deleted, slow atomic.Bool
+	reviewer := tokenreview.New(tokenreview.Config{Views: views, Authenticator: by(func(_ context.Context, token string) error {
+		switch {
+		case token == "slow" && !slow.Swap(true):
+			deleted.Store(true)
+			views.fresh.Store(false)
+		case token == "deleted" && deleted.Load():
+			return gone
+		}
+		return nil
+	})})
+	results := reviewer.DecideAll(t.Context(), []authenticationv1.TokenReviewSpec{{Token: "kept"}, {Token: "deleted"}, {Token: "slow"}})
+	for i, accepted := range []bool{true, false, true} {
+		if got := results[i].Verdict.User != nil; got != accepted || results[i].Err != nil {
+			t.Errorf("%d: %+v", i, results[i])
+		}
+	}
 }
 
 // TestOnePanics: a panic while one token is reviewed leaves that token without a verdict, and tells nothing of it.

@@ -150,20 +150,33 @@ func (r *Reviewer) asked(spec *authenticationv1.TokenReviewSpec) authenticator.A
 	return spec.Audiences
 }
 
-// about returns the verdict about the text of a token, in a context for the audiences that are asked for.
+// about returns the verdict about the text of a token, in a context for the audiences that are asked for. One that was good at an
+// instant too long ago is none.
 func (r *Reviewer) about(ctx context.Context, text string, asked authenticator.Audiences, notes *reason.Checks) (Verdict, error) {
+	begun := r.stamp()
+	verdict, err := r.anyAge(ctx, text, asked, notes)
+	if verdict.User != nil && !r.current(begun) {
+		return Verdict{Reason: reason.Undecided}, errOld
+	}
+	return verdict, err
+}
+
+func (r *Reviewer) stamp() (begun view.Stamp) {
+	if r.Views != nil {
+		begun = r.Views.Stamp()
+	}
+	return begun
+}
+
+func (r *Reviewer) current(begun view.Stamp) bool { return r.Views == nil || r.Views.Current(begun) }
+
+// anyAge is about, however long it takes.
+func (r *Reviewer) anyAge(ctx context.Context, text string, asked authenticator.Audiences, notes *reason.Checks) (Verdict, error) {
 	token, ok := firstWord(text)
 	if !ok {
 		return r.refuseNothing(), nil
 	}
-	var begun view.Stamp
-	if r.Views != nil {
-		begun = r.Views.Stamp()
-	}
 	response, ok, err := r.ask(ctx, token, notes)
-	if ok && err == nil && r.Views != nil && !r.Views.Current(begun) {
-		return Verdict{Reason: reason.Undecided}, errOld
-	}
 	if why := NoVerdict(err); why != nil {
 		return Verdict{Reason: undecided(err)}, why
 	}

@@ -2,7 +2,6 @@ package trustedissuer
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"slices"
 	"time"
 	"unsafe"
@@ -38,13 +37,7 @@ func newVerdicts(limit int) verdicts {
 	return v
 }
 
-// usualToken is a length within which tokens usually are.
-const usualToken = 2 << 10
-
-func (v *verdicts) keyOf(token string) cache.Key {
-	var stack [len(v.secret) + usualToken]byte
-	return sha256.Sum256(append(append(stack[:0], v.secret[:]...), token...))
-}
+func (v *verdicts) keyOf(token string) cache.Key { return cache.KeyOf(v.secret[:], token) }
 
 // get returns a verdict that still counts.
 func (v *verdicts) get(key cache.Key, now time.Time) (*verdict, bool) {
