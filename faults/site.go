@@ -260,12 +260,12 @@ func (s *site) close() {
 // errEnded says that a process ended by itself.
 var errEnded = errors.New("the process has ended")
 
-// wait tries something until it succeeds.
+// wait tries something until it succeeds. Each attempt has longer than the one before, since a list takes its time on a busy machine.
 func wait(ctx context.Context, what string, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	for {
-		once, done := context.WithTimeout(ctx, 3*time.Second)
+	for patience := 3 * time.Second; ; patience *= 2 {
+		once, done := context.WithTimeout(ctx, patience)
 		err := try(once)
 		done()
 		if err == nil {

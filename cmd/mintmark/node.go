@@ -53,6 +53,8 @@ func nodeArg(cmd *cobra.Command, args []string) error {
 type nodeClient struct {
 	kubernetes.Interface
 	server *connection
+	// ahead is how far the clock of the server is ahead of this machine's, as the answer to authority tells it. It is 0 within a minute.
+	ahead time.Duration
 }
 
 func (f *connectionFlags) openNodes(cmd *cobra.Command, s streams) (*nodeClient, error) {
@@ -64,7 +66,7 @@ func (f *connectionFlags) openNodes(cmd *cobra.Command, s streams) (*nodeClient,
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the kubeconfig %s: %w", server.source, err)
 	}
-	return &nodeClient{client, server}, nil
+	return &nodeClient{Interface: client, server: server}, nil
 }
 
 // joinTokens returns the secrets of the bootstrap tokens that are good for one node only: that node, or any with an empty name.

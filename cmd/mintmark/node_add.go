@@ -75,6 +75,9 @@ func (c *nodeAdd) run(cmd *cobra.Command, name string, s streams) error {
 		return err
 	}
 	tell := func(format string, args ...any) { _, _ = fmt.Fprintf(s.err, format+"\n", args...) } // a closed terminal can't be told
+	if client.ahead != 0 {
+		tell("Warning: the clock of the server is %s that of this machine: set the one that is wrong. The token's end is told by the server's.", clockText(client.ahead.Round(time.Minute)))
+	}
 	if err := client.bindNodes(ctx, tell); err != nil {
 		return err
 	}
@@ -128,7 +131,7 @@ func (c *nodeAdd) makeToken(ctx context.Context, client *nodeClient, name string
 		Data: map[string][]byte{
 			bootstrapapi.BootstrapTokenIDKey:               []byte(id),
 			bootstrapapi.BootstrapTokenSecretKey:           []byte(key),
-			bootstrapapi.BootstrapTokenExpirationKey:       []byte(time.Now().Add(c.ttl).UTC().Format(time.RFC3339)),
+			bootstrapapi.BootstrapTokenExpirationKey:       []byte(time.Now().Add(client.ahead + c.ttl).UTC().Format(time.RFC3339)),
 			bootstrapapi.BootstrapTokenUsageAuthentication: []byte("true"),
 			bootstrapapi.BootstrapTokenExtraGroupsKey:      []byte(certificates.NodeBootstrappers),
 			bootstrapapi.BootstrapTokenDescriptionKey:      []byte("made by mintmark node add"),
@@ -158,6 +161,14 @@ func randomText(length int) string {
 		}
 	}
 	return string(text)
+}
+
+// clockText says how a clock that is ahead of another one by some time relates to it.
+func clockText(ahead time.Duration) string {
+	if ahead < 0 {
+		return ahead.Abs().String() + " behind"
+	}
+	return ahead.String() + " ahead of"
 }
 
 // loopback reports whether a URL leads to the machine itself.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -40,7 +41,10 @@ func (c *nodeClient) authority(ctx context.Context) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, c.server.explain(ctx, err)
 	}
-	defer func() { _ = answer.Body.Close() }() // the handshake has told all
+	defer func() { _ = answer.Body.Close() }() // handshake and header have told all
+	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil && time.Until(date).Abs() >= time.Minute {
+		c.ahead = time.Until(date).Round(time.Second)
+	}
 	if answer.TLS == nil {
 		return nil, fmt.Errorf("the server %s is reached without TLS: name its https address with --server", c.server.config.Host)
 	}

@@ -23,6 +23,24 @@ type offlineFlags struct {
 	offline bool
 	keySet  string
 	issuer  string
+	// transport is that of the request for the key set; nil means the default one.
+	transport http.RoundTripper
+}
+
+var errPlainHTTP = errors.New("anybody on the way could put in other keys: name an https URL or a file")
+
+// maxRedirects is how many redirects are followed, which is as many as net/http does by itself.
+const maxRedirects = 10
+
+// onlyHTTPS stops at a redirect that leaves HTTPS.
+func onlyHTTPS(next *http.Request, via []*http.Request) error {
+	switch {
+	case next.URL.Scheme != "https":
+		return errPlainHTTP
+	case len(via) >= maxRedirects:
+		return errors.New("it leads from one address to the next without an end")
+	}
+	return nil
 }
 
 func (f *offlineFlags) addTo(cmd *cobra.Command) {
@@ -61,10 +79,11 @@ func (c *tokenExplain) withoutServer(cmd *cobra.Command, _ streams, token string
 
 // readKeySet reads the key set from its file or URL.
 func (f *offlineFlags) readKeySet(ctx context.Context) ([]byte, error) {
-	if strings.HasPrefix(f.keySet, "http://") {
-		return nil, errors.New("anybody on the way could put in other keys: name an https URL or a file")
-	}
-	if !strings.HasPrefix(f.keySet, "https://") {
+	switch scheme, _, _ := strings.Cut(f.keySet, "://"); strings.ToLower(scheme) {
+	case "http":
+		return nil, errPlainHTTP
+	case "https":
+	default:
 		return os.ReadFile(f.keySet)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -73,7 +92,8 @@ func (f *offlineFlags) readKeySet(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	client := &http.Client{Transport: f.transport, CheckRedirect: onlyHTTPS}
+	response, err := client.Do(request)
 	if isUnknownAuthority(err) {
 		return nil, fmt.Errorf("%w: read them with 'curl --cacert' into a file, and name that", err)
 	}

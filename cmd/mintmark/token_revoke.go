@@ -23,6 +23,7 @@ type tokenRevoke struct {
 	credentialID string
 	account      string
 	key          string
+	issuer       string
 	certificate  string
 	issuedBefore string
 	reason       string
@@ -65,11 +66,12 @@ Parties that verify tokens offline are not reached: see docs/revocation.md.`,
 	flags.StringVar(&c.credentialID, "credential-id", "", "Credential id of the token, with or without JTI= in front")
 	flags.StringVar(&c.account, "service-account", "", "NAMESPACE/NAME of the account whose tokens are taken back")
 	flags.StringVar(&c.key, "key", "", "Key id of the signing key whose tokens are taken back")
+	flags.StringVar(&c.issuer, "issuer", "", "Issuer of the credential id or of the key, if it is not this server")
 	flags.StringVar(&c.certificate, "client-certificate-of", "", "User (the common name) whose client certificates are taken back")
 	flags.StringVar(&c.issuedBefore, "issued-before", "now", "Instant before which the tokens were issued, as in 2026-01-31T12:00:00Z, or now; goes with --service-account, --key and --client-certificate-of")
 	flags.StringVar(&c.reason, "reason", "", "Why, for people. It is stored: no token in it")
 	flags.BoolVar(&c.dryRun, "dry-run", false, "Say what would be taken back, and change nothing")
-	for _, name := range []string{"credential-id", "service-account", "key", "client-certificate-of", "issued-before", "reason"} {
+	for _, name := range []string{"credential-id", "service-account", "key", "issuer", "client-certificate-of", "issued-before", "reason"} {
 		completeFlag(cmd, name)
 	}
 	c.output.addTo(cmd)
@@ -117,7 +119,10 @@ func (c *tokenRevoke) fill(cmd *cobra.Command, args []string, s streams, spec *v
 	if named != 1 {
 		return usageErrorf(cmd, "name one of: a token (- reads it from standard input), --credential-id, --service-account, --key, --client-certificate-of")
 	}
-	spec.Reason = c.reason
+	if c.issuer != "" && c.credentialID == "" && c.key == "" {
+		return usageErrorf(cmd, "--issuer goes with --credential-id or --key")
+	}
+	spec.Reason, spec.Issuer = c.reason, c.issuer
 	if cmd.Flags().Changed("issued-before") && c.account == "" && c.key == "" && c.certificate == "" {
 		return usageErrorf(cmd, "--issued-before goes with --service-account, --key or --client-certificate-of")
 	}
@@ -165,7 +170,10 @@ func (c *tokenRevoke) tell(w io.Writer, made *v1alpha1.TokenRevocation) error {
 		_, _ = fmt.Fprintf(&text, " that were issued before %s", before.UTC().Format(time.RFC3339))
 	}
 	text.WriteString(".\n")
-	if c.credentialID != "" {
+	switch {
+	case c.key != "" && made.Spec.Issuer == "":
+		text.WriteString("This server has no key with this id: the tokens of every issuer that have it are covered. --issuer names one.\n")
+	case c.credentialID != "" && made.Spec.Issuer == "":
 		text.WriteString("The server keeps no list of the tokens that it issued, so it can't tell whether there is one with this id.\n")
 	}
 	if expires := made.Status.Expires; expires != nil {

@@ -102,7 +102,7 @@ func (c *workloadCreate) run(cmd *cobra.Command, name string, s streams) error {
 	}
 	ctx, cancel := requestContext(cmd)
 	defer cancel()
-	if err := c.check(ctx, client, server, s); err != nil {
+	if err := c.check(ctx, client, server, name, s); err != nil {
 		return err
 	}
 	created, err := client.Pods(server.namespace).Create(ctx, pod, metav1.CreateOptions{})
@@ -173,8 +173,11 @@ func (c *workloadCreate) pod(cmd *cobra.Command, name string) (*corev1.Pod, erro
 	}, nil
 }
 
-// check refuses an account that is not there, and warns of a node that isn't. Callers that may not ask are not kept from trying.
-func (c *workloadCreate) check(ctx context.Context, client corev1client.CoreV1Interface, server *connection, s streams) error {
+// check refuses a name that no directory can have and an account that is not there, and warns of a node that isn't. Callers that may not ask are not kept from trying.
+func (c *workloadCreate) check(ctx context.Context, client corev1client.CoreV1Interface, server *connection, name string, s streams) error {
+	if directory := server.namespace + "_" + name; len(directory) > longestName {
+		return fmt.Errorf("namespace and name of the workload have %d characters, and no more than %d make the name of a directory: give it a shorter name", len(directory)-1, longestName-1)
+	}
 	_, err := client.ServiceAccounts(server.namespace).Get(ctx, c.account, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):

@@ -17,6 +17,8 @@ const (
 	// onlyToken is the path of a token that is alone and has none.
 	onlyToken = "token"
 	caPath    = "ca.crt"
+	// longestPath and longestName are the lengths, in bytes, of a path and of a name in it that the agent can write.
+	longestPath, longestName = 4096, 255
 )
 
 // workloadSources returns the sources of a volume with these tokens and, with ca, the server's certificate authority.
@@ -112,8 +114,15 @@ func checkFilePath(text string) error {
 		return fmt.Errorf("path=%s must not contain '..': files are written below the directory of the volume", plain(text))
 	case strings.HasPrefix(cleaned, ".."):
 		return fmt.Errorf("path=%s must not begin with '..': such names are the agent's own", plain(text))
-	case strings.ContainsRune(text, 0):
-		return errors.New("path= must not contain a zero byte")
+	case strings.ContainsRune(text, '\n'), plain(text) != text:
+		return fmt.Errorf("path=%q must be of characters that can be printed", text)
+	case len(text) > longestPath:
+		return fmt.Errorf("path= must be no longer than %d bytes", longestPath)
+	}
+	for name := range strings.SplitSeq(cleaned, "/") {
+		if len(name) > longestName {
+			return fmt.Errorf("path= must have no name of more than %d bytes in it: no file system takes a longer one", longestName)
+		}
 	}
 	return nil
 }

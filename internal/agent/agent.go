@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -230,70 +229,4 @@ func (a *Agent) explainAnswer(err error) error {
 		return errRemoved
 	}
 	return err
-}
-
-// once writes all files and returns why some could not be written.
-func (a *Agent) once(ctx context.Context) error {
-	running, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- a.keeper.Run(running) }()
-	err := a.writeOnce(ctx)
-	stop()
-	return errors.Join(err, <-done)
-}
-
-func (a *Agent) writeOnce(ctx context.Context) error {
-	if current := a.connection.current(); a.clock.Now().After(renewAt(current)) {
-		if err := a.renewCertificate(ctx); err != nil {
-			klog.FromContext(ctx).Error(a.explainAnswer(err), "The client certificate is not renewed", "node", a.node, "notAfter", current.Leaf.NotAfter)
-		}
-	}
-	var pods []corev1.Pod
-	if err := a.patiently(ctx, func() (err error) {
-		if err = a.register(ctx); err == nil {
-			pods, err = a.listPods(ctx)
-		}
-		if apierrors.IsUnauthorized(err) {
-			return &refusedError{errRemoved.Error()}
-		}
-		return err
-	}); err != nil {
-		return err
-	}
-	keys := make([]types.NamespacedName, 0, len(pods))
-	for i := range pods {
-		a.keeper.Set(&pods[i])
-		keys = append(keys, types.NamespacedName{Namespace: pods[i].Namespace, Name: pods[i].Name})
-	}
-	if err := a.keeper.Retain(keys); err != nil {
-		return err
-	}
-	timer := a.clock.NewTimer(oncePatience)
-	defer timer.Stop()
-	select {
-	case <-a.keeper.Written():
-	case <-timer.C():
-	case <-ctx.Done():
-		return errors.New("interrupted: not all files are written")
-	}
-	return a.unwritten()
-}
-
-// unwritten returns an error that names each volume whose files are not written, and why.
-func (a *Agent) unwritten() error {
-	var failed []error
-	volumes := a.keeper.Status()
-	for i := range volumes {
-		v := &volumes[i]
-		switch {
-		case v.Err != nil:
-			failed = append(failed, fmt.Errorf("the volume %s of pod %s/%s: %w", v.Volume, v.Namespace, v.Pod, v.Err))
-		case v.Written.IsZero():
-			failed = append(failed, fmt.Errorf("the volume %s of pod %s/%s was not written within %s", v.Volume, v.Namespace, v.Pod, oncePatience))
-		}
-	}
-	if len(volumes) == 0 {
-		klog.Background().Info("No pod with a projected volume names this node, so there are no files to write", "node", a.node)
-	}
-	return errors.Join(failed...)
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mintmark/mintmark/internal/agent"
 )
@@ -59,5 +60,12 @@ func TestOnce(t *testing.T) {
 	c.check(agent.Run(t.Context(), agent.Config{RootDir: dir, Once: true}))
 	if status := c.review(tokenFile(t, dir, "web")); !status.Authenticated {
 		t.Errorf("refused: %s", status.Error)
+	}
+	// A path that the server takes and no agent writes. No further try will change that, so none is waited for.
+	began := time.Now()
+	c.podAt("hidden", "vm1", "./..data")
+	err := agent.Run(t.Context(), agent.Config{RootDir: dir, Once: true})
+	if err == nil || !strings.Contains(err.Error(), "the volume tokens of pod default/hidden: invalid path: must not start with '..'") || time.Since(began) > 30*time.Second {
+		t.Errorf("after %s the error is %v", time.Since(began), err)
 	}
 }

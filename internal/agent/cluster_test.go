@@ -86,13 +86,19 @@ func (c *cluster) token(id, node string, more ...string) string {
 // pod makes a pod of the account app with a token for Vault.
 func (c *cluster) pod(name, node string) *corev1.Pod {
 	c.t.Helper()
+	return c.podAt(name, node, "vault-token")
+}
+
+// podAt makes such a pod whose token is at a path.
+func (c *cluster) podAt(name, node, path string) *corev1.Pod {
+	c.t.Helper()
 	pod, err := c.admin.CoreV1().Pods("default").Create(c.t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{
 			NodeName: node, ServiceAccountName: "app",
 			Containers: []corev1.Container{{Name: "main", Image: "none"}},
 			Volumes: []corev1.Volume{{Name: "tokens", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "vault", Path: "vault-token"}}},
+				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "vault", Path: path}}},
 			}}}},
 		},
 	}, metav1.CreateOptions{})

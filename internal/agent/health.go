@@ -102,13 +102,14 @@ func (a *Agent) health() health {
 	if c == nil {
 		return h
 	}
+	status := c.status()
 	if current := c.current(); current != nil {
-		h.lines = append(h.lines, fmt.Sprintf("node %s: its certificate is good for %s, until %s", a.node, left(current.Leaf.NotAfter, now), current.Leaf.NotAfter.Format(time.RFC3339)))
-		if ended(current, now) {
+		dated := now.Add(-status.skew) // by the clock of the server
+		h.lines = append(h.lines, fmt.Sprintf("node %s: its certificate is good for %s, until %s", a.node, left(current.Leaf.NotAfter, dated), current.Leaf.NotAfter.Format(time.RFC3339)))
+		if ended(current, dated) {
 			h.problem = "the certificate of the node has ended"
 		}
 	}
-	status := c.status()
 	h.lines = append(h.lines, "server "+c.server.String()+": "+status.text(now))
 	if status.refused {
 		h.problem = errRemoved.Error()

@@ -131,20 +131,18 @@ func (a *Agent) findAuthorities(ctx context.Context, server *url.URL) ([]byte, e
 	return given, a.state.Write(authorityFile, given)
 }
 
-// usable reports whether the kept certificate will do. Only a server's refusal in the presence of a bootstrap token says no, so
-// that a node which was removed and added again joins anew.
+// usable reports whether the kept certificate will do. The server is asked if there is a bootstrap token, so that a node which was
+// removed and added again joins anew, and if the certificate has ended by the clock of this machine, which may be wrong.
 func (a *Agent) usable(ctx context.Context, certificate *tls.Certificate) (bool, error) {
-	switch {
-	case certificate == nil && a.config.BootstrapToken == "":
+	token := a.config.BootstrapToken != ""
+	if certificate == nil && !token {
 		return false, fmt.Errorf("this node has not joined yet: start the agent with --bootstrap-token; %s %s'", askAdministrator, a.node)
-	case certificate == nil:
+	}
+	if certificate == nil {
 		return false, nil
-	case ended(certificate, a.clock.Now()) && a.config.BootstrapToken == "":
-		return false, fmt.Errorf("the certificate of this node ended at %s, so it has to join again: %s %s --rejoin' (if the clock of this machine is right)",
-			certificate.Leaf.NotAfter.Format(time.RFC3339), askAdministrator, a.node)
-	case ended(certificate, a.clock.Now()):
-		return false, nil
-	case a.config.BootstrapToken == "":
+	}
+	over := ended(certificate, a.clock.Now())
+	if !over && !token {
 		return true, nil
 	}
 	a.connection.use(certificate)
@@ -155,7 +153,13 @@ func (a *Agent) usable(ctx context.Context, certificate *tls.Certificate) (bool,
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err = client.CoreV1().Nodes().Get(ctx, a.node, metav1.GetOptions{})
-	return !apierrors.IsUnauthorized(err), nil
+	// A node that was not registered is not found; other errors, such as 503, tell nothing of the certificate.
+	accepted := err == nil || apierrors.IsNotFound(err) || apierrors.IsForbidden(err)
+	if over && !token && !accepted {
+		return false, fmt.Errorf("the certificate of this node ended at %s, so it has to join again: %s %s --rejoin' (if the clock of this machine is right)",
+			certificate.Leaf.NotAfter.Format(time.RFC3339), askAdministrator, a.node)
+	}
+	return accepted || !over && !apierrors.IsUnauthorized(err), nil
 }
 
 // bootstrap gets the first certificate for the bootstrap token.

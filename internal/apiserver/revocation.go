@@ -103,6 +103,12 @@ func (w revokeRequests) NewRequestInfo(r *http.Request) (*genericapirequest.Requ
 	}, nil
 }
 
+// has reports whether there is a key with that id, which another replica may have made a moment ago. Without an answer of the store
+// it reports false.
+func (k *keys) has(ctx context.Context, keyID string) bool {
+	return k.ring.Find(ctx, keyID) == nil && k.ring.Holds(keyID)
+}
+
 // tokenEnds tells when tokens end, so that revocations can be removed.
 type tokenEnds struct {
 	// managed says that the signing keys are those in the store, which note until when tokens of theirs live.
@@ -168,14 +174,6 @@ func (e tokenEnds) Account(ctx context.Context, namespace, _ string) (time.Time,
 		return time.Time{}, false
 	}
 	return e.Issued(ctx)
-}
-
-// Key knows the ends of our own keys' tokens.
-func (e tokenEnds) Key(ctx context.Context, keyID string) (time.Time, bool) {
-	if !e.own.ring.Holds(keyID) {
-		return time.Time{}, false
-	}
-	return e.Account(ctx, "", "")
 }
 
 // Certificates returns the latest end of certificates that this server issued: those of its administrator, and those that were signed

@@ -40,6 +40,9 @@ var certificateDoors = map[string]string{
 	"discovery":             "GET /api",
 	"issuer's document":     "GET /openid/v1/jwks",
 	"revocation":            "POST /apis/mintmark.io/v1alpha1/tokenrevocations",
+	"list of reviews":       "POST /apis/mintmark.io/v1alpha1/tokenreviewlists",
+	"explanation":           "POST /apis/mintmark.io/v1alpha1/tokenexplanations",
+	"certificate":           "POST /apis/certificates.k8s.io/v1/certificatesigningrequests",
 }
 
 // TestRevokedCertificate takes back the client certificates of a user, at a server that has seen them and remembers them. From then on

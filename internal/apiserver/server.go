@@ -66,6 +66,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	index, roles := boundobject.NewIndex(), authz.NewIndex()
 	revoked := revocation.NewSet()
+	revoked.Issuers = keys.issuers
 	calls := newObjectCalls(cfg)
 	live := newLiveCheck(cfg, calls, index)
 	trusted := newTrustedIssuers(cfg, keys, calls, live)
@@ -112,7 +113,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	inFlight := newInFlight(generic, newTurns(cfg))
 	lists := &reviewLists{reviewer, inFlight.mutating}
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens, cfg.now()), Revocations: mintmark.Revocations{
-		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, Now: cfg.now(),
+		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, HasKey: keys.has, Now: cfg.now(),
 	}, Explainer: &explanation.Explainer{Reviewer: reviewer, Now: cfg.now()}, TrustedIssuers: trustedIssuers(trusted, keys, union, authorizer)}
 	own.Reviewer = lists
 	own.Feed = newFeed(views, index, revoked, trusted, keys, openShift, union.Configuration)

@@ -60,6 +60,8 @@ func (l *life) covers(e *Entry) bool {
 		if since, known = l.accounts[r.ServiceAccount]; !known && r.ServiceAccount != l.ServiceAccount {
 			return false
 		}
+	case r.KeyID != "" && r.Issuer != "":
+		return r.KeyID == l.KeyID // a key of another issuer, which signs none of the tokens whose keys are known
 	case r.KeyID != "":
 		if since, known = l.keys[r.KeyID]; !known && r.KeyID != l.KeyID {
 			return false

@@ -80,6 +80,7 @@ var day = []string{
 	line(16, "", "get", "/api", 401, `,"annotations":{"authentication.mintmark.io/credential-id":"JTI=one","authentication.mintmark.io/unavailable":"no store"}`),
 	line(17, "ann", "create", "/api/v1/namespaces/ns/serviceaccounts/gone/token", 404, `,"objectRef":{"resource":"serviceaccounts","subresource":"token","namespace":"ns","name":"gone"}`),
 	using(18, app, "elsewhere"),
+	revoking(21, "r7", `"authentication.mintmark.io/revoked-key-id":"k-ns","authentication.mintmark.io/revoked-issuer":"https://i",`+before),
 }
 
 // write writes a file of events.
@@ -151,7 +152,7 @@ func TestTrace(t *testing.T) {
 		"credential":   {*one(t), lifeOfOne},
 		"account":      {Selection{ServiceAccount: "ns/app"}, slices.Insert(slices.Clone(lifeOfOne), len(lifeOfOne), "18 Used Authenticated")},
 		"requester":    {Selection{RequestedBy: "ann"}, slices.Insert(slices.Clone(lifeOfOne), len(lifeOfOne), "17 Requested")},
-		"key":          {Selection{KeyID: "k-ns"}, lifeOfOne},
+		"key":          {Selection{KeyID: "k-ns"}, append(slices.Clone(lifeOfOne), "21 Revoked")},
 		"other":        {Selection{RequestedBy: "bob"}, []string{"2 Requested", "3 Used Authenticated", "9 Revoked", "12 Revoked", "14 Restored"}},
 		"none":         {Selection{KeyID: "k"}, []string{"12 Revoked"}},
 		"within times": {Selection{ServiceAccount: "ns/app", Since: time.Date(2026, 5, 4, 0, 5, 0, 0, time.UTC), Until: time.Date(2026, 5, 4, 0, 8, 0, 0, time.UTC)}, lifeOfOne[1:4]},

@@ -64,11 +64,13 @@ type house struct {
 	admin   testserver.Caller
 	key     *ecdsa.PrivateKey
 	webhook *yesWebhook
+	// callers are those with a token, by the token.
+	callers map[string]testserver.Caller
 }
 
 func newHouse(t *testing.T, flags ...string) house {
 	t.Helper()
-	h := house{t: t, webhook: &yesWebhook{}}
+	h := house{t: t, webhook: &yesWebhook{}, callers: map[string]testserver.Caller{}}
 	var err error
 	if h.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)

@@ -2,69 +2,24 @@ package authn_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/mintmark/mintmark/internal/authn"
-	"github.com/mintmark/mintmark/internal/oauth"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
 const revocations = "/apis/mintmark.io/v1alpha1/tokenrevocations"
-
-// door is a place where a token can be shown. It reports whether the token is accepted, and the reason if it says one.
-type door func(h house, token string) (accepted bool, reason string)
-
-// reviewAt shows a token in a review.
-func reviewAt(path, version string) door {
-	return func(h house, token string) (bool, string) {
-		answer, status := h.admin.Do("POST "+path, `{apiVersion: authentication.k8s.io/`+version+`, kind: TokenReview, spec: {token: "`+token+`"}}`)
-		if status/100 != 2 {
-			return false, fmt.Sprint(status)
-		}
-		review := answer.(map[string]any)["status"].(map[string]any)
-		accepted, _ := review["authenticated"].(bool)
-		reason, _ := review["error"].(string)
-		return accepted, reason
-	}
-}
-
-// callerAt shows a token as the credential of a request.
-func callerAt(request, body string) door {
-	return func(h house, token string) (bool, string) {
-		_, status := h.Caller(h.TokenConfig(token)).Do(request, body)
-		return status != http.StatusUnauthorized, fmt.Sprint(status)
-	}
-}
-
-const reviews, openShiftReviews = "/apis/authentication.k8s.io/v1/tokenreviews", "/apis/oauth.openshift.io/v1/tokenreviews"
-
-var (
-	// reviewDoors are all places for reviews that know tokens of every kind: the fast path and the generic chain.
-	reviewDoors = map[string]door{
-		"review":                reviewAt(reviews, "v1"),
-		"review, generic chain": reviewAt(reviews+"?fieldValidation=Strict", "v1"),
-		"/authenticate":         reviewAt("/authenticate", "v1"),
-		"/authenticate, older":  reviewAt("/authenticate", "v1beta1"),
-	}
-	openShiftDoors = map[string]door{
-		"OpenShift's review":                reviewAt(openShiftReviews, "v1"),
-		"OpenShift's review, generic chain": reviewAt(openShiftReviews+"?fieldValidation=Strict", "v1"),
-	}
-	callerDoors = map[string]door{
-		"caller":                            callerAt("POST /apis/authentication.k8s.io/v1/selfsubjectreviews", "{}"),
-		"caller of a review":                callerAt("POST "+reviews, "{spec: {token: x}}"),
-		"caller of a TokenRequest":          callerAt("POST /api/v1/namespaces/default/serviceaccounts/app/token", "{spec: {}}"),
-		"caller of /authenticate":           callerAt("POST /authenticate", `{apiVersion: authentication.k8s.io/v1, kind: TokenReview, spec: {token: "x"}}`),
-		"caller of OpenShift's review":      callerAt("POST "+openShiftReviews, "{apiVersion: authentication.k8s.io/v1, kind: TokenReview, spec: {token: x}}"),
-		"caller of a revocation":            callerAt("POST "+revocations, "{spec: {}}"),
-		"caller of something else entirely": callerAt("GET /api/v1/namespaces", ""),
-	}
-)
 
 // kinds are two tokens of every kind that this server accepts.
 func (h house) kinds(provider authn.Provider) map[string][2]string {
@@ -73,7 +28,12 @@ func (h house) kinds(provider authn.Provider) map[string][2]string {
 {metadata: {name: demo}, grantMethod: auto, redirectURIs: [https://demo.example/cb]}`})
 	ada, _ := h.admin.Do("POST /apis/user.openshift.io/v1/users", "{metadata: {name: ada}}")
 	uid := ada.(map[string]any)["metadata"].(map[string]any)["uid"].(string)
+	foreign := h.trust(provider)
 	return map[string][2]string{
+		"trusted cluster":             {foreign("east", "one"), foreign("east", "two")},
+		"trusted cluster, live check": {foreign("live", "one"), foreign("live", "two")},
+		"trusted, with an id":         {foreign("mapped", "one"), foreign("mapped", "two")},
+		"trusted, without one":        {foreign("mapped", "", "n", 1), foreign("mapped", "", "n", 2)},
 		"bound":                       {h.account("app", ""), h.account("app2", "")},
 		"legacy":                      {h.legacy("old"), h.legacy("old2")},
 		"static":                      {"static-token", "static-token-2"},
@@ -84,6 +44,48 @@ func (h house) kinds(provider authn.Provider) map[string][2]string {
 		"webhook":                     {"known-elsewhere", "known-elsewhere-2"},
 		"webhook, a JWT":              {h.signed(map[string]any{"iss": "https://another.example", "jti": "one"}), h.signed(map[string]any{"iss": "https://another.example", "jti": "two"})},
 		"webhook, a JWT without id":   {h.signed(map[string]any{"iss": "https://another.example", "n": 1}), h.signed(map[string]any{"iss": "https://another.example", "n": 2})},
+	}
+}
+
+// trust makes TrustedIssuers, and returns what makes tokens of them by the name of the issuer and the id of the token.
+func (h house) trust(provider authn.Provider) func(issuer, id string, more ...any) string {
+	h.t.Helper()
+	const account, uid = "system:serviceaccount:default:app", "u1"
+	cluster := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var review authenticationv1.TokenReview
+		_ = json.NewDecoder(r.Body).Decode(&review) // else it is refused
+		review.Status = authenticationv1.TokenReviewStatus{
+			Authenticated: true, Audiences: review.Spec.Audiences, User: authenticationv1.UserInfo{Username: account, UID: uid},
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(review) // the caller hung up
+	}))
+	h.t.Cleanup(cluster.Close)
+	authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cluster.Certificate().Raw}))
+	access := `{apiVersion: v1, kind: Config, contexts: [{name: c, context: {cluster: c, user: u}}],
+clusters: [{name: c, cluster: {server: "` + cluster.URL + `", certificate-authority-data: ` + authority + `}}], users: [{name: u, user: {token: x}}]}`
+	h.admin.Run(testserver.Step{Request: "POST /api/v1/namespaces/kube-system/secrets", Status: http.StatusCreated, Body: `
+{metadata: {name: live}, data: {kubeconfig: ` + base64.StdEncoding.EncodeToString([]byte(access)) + `}}`})
+	for name, rules := range map[string]string{
+		"east":   "kubernetes: {prefix: 'east:'}",
+		"live":   "kubernetes: {prefix: 'live:'}, liveCheck: {kubeconfigSecret: {namespace: kube-system, name: live}}",
+		"mapped": "claimMappings: {username: {claim: sub, prefix: 'm:'}}",
+	} {
+		h.admin.Run(testserver.Step{Request: "POST " + ownGroup + "/trustedissuers", Status: http.StatusCreated, Body: fmt.Sprintf(
+			"{metadata: {name: %s}, spec: {url: 'https://%s.example', jwks: %q, audiences: [%s], %s}}", name, name, provider.JWKS(), apiAudience, rules)})
+	}
+	return func(issuer, id string, more ...any) string {
+		claims := map[string]any{
+			"iss": "https://" + issuer + ".example", "aud": apiAudience, "sub": account, "iat": time.Now().Unix() - 60,
+			"kubernetes.io": map[string]any{"namespace": "default", "serviceaccount": map[string]any{"name": "app", "uid": uid}},
+		}
+		if id != "" {
+			claims["jti"] = id
+		}
+		for i := 0; i < len(more); i += 2 {
+			claims[more[i].(string)] = more[i+1]
+		}
+		return provider.Token(claims)
 	}
 }
 
@@ -128,33 +130,20 @@ func TestRevokedEverywhere(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			provider := authn.NewProvider(t)
-			h := newHouse(t, "--authentication-config="+writeFile(t, "authentication.yaml", provider.Configuration()),
+			h := newHouse(t, "--authentication-config="+writeFile(t, "authentication.yaml", provider.Configuration()), "--allow-private-issuers=127.0.0.0/8",
 				"--token-auth-file="+writeFile(t, "tokens.csv", "static-token,ann,ann-uid\nstatic-token-2,bob,bob-uid\n"))
 			kinds := h.kinds(provider)
 			waitFor(t, func() bool { ok, _ := reviewDoors["review"](h, kinds["OpenID Connect, with an id"][0]); return ok })
 			checked := 0
 			for kind, tokens := range kinds {
-				doors := maps.Clone(callerDoors)
-				maps.Copy(doors, reviewDoors)
-				if kind == "opaque" {
-					maps.Copy(doors, openShiftDoors)
-				}
-				for name, open := range doors {
+				for name, open := range doors(kind, i == 0) {
 					if accepted, reason := open(h, tokens[0]); !accepted {
 						t.Errorf("%s, %s: refused before it was taken back: %s", kind, name, reason)
 					}
 				}
 				revoke(h, tokens[0])
-				for name, open := range doors {
-					want := "invalid bearer token"
-					switch {
-					case openShiftDoors[name] != nil:
-						want = oauth.LookupText
-					case callerDoors[name] != nil:
-						want = "401"
-					case kind == "bound", kind == "legacy":
-						want = "[invalid bearer token, service account token has been invalidated]"
-					}
+				for name, open := range doors(kind, i == 0) {
+					want := refusalAt(name, kind)
 					if accepted, reason := open(h, tokens[0]); accepted || reason != want {
 						t.Errorf("%s, %s: accepted: %t, error %q, want %q", kind, name, accepted, reason, want)
 					}

@@ -11,6 +11,7 @@ func (r *rush) table() string {
 	out.WriteString("| load | callers | offered/s | not sent/s | answered/s | 429/s | p50 ms | p99 ms | resident MB |\n")
 	out.WriteString("|------|---------|----------:|-----------:|-----------:|------:|-------:|-------:|------------:|\n")
 	var notes []string
+	before := ""
 	for _, p := range r.phases {
 		for i, o := range p.outcomes {
 			name, memory := p.name, megabytes(p.resident)
@@ -29,8 +30,9 @@ func (r *rush) table() string {
 			}
 		}
 		if p.note != "" {
-			notes = append(notes, p.name+": "+p.note)
+			notes = append(notes, p.note+", after "+before)
 		}
+		before = p.name
 	}
 	for _, note := range notes {
 		fmt.Fprintf(&out, "\n* %s\n", note)

@@ -206,7 +206,7 @@ func (m *machine) outlivesTheAccount(admin kubernetes.Interface) {
 		m.t.Fatal(err)
 	}
 	m.until("no token without the account", func() bool { return m.Status()[0].Err != nil })
-	if err := m.Status()[0].Err; !strings.Contains(err.Error(), `serviceaccounts "app" not found`) || m.file("vault-token") != before {
+	if err := m.Status()[0].Err; !strings.Contains(err.Error(), `serviceaccounts "app" not found: create the account`) || m.file("vault-token") != before {
 		m.t.Errorf("without the account: %v", err)
 	}
 	must(admin.CoreV1().ServiceAccounts("ns").Create(m.t.Context(), account(), metav1.CreateOptions{}))(m.t)

@@ -46,6 +46,9 @@ func requestToken(ctx context.Context, client kubernetes.Interface, pod *corev1.
 	}
 	asked := now()
 	answer, err := client.CoreV1().ServiceAccounts(pod.Namespace).CreateToken(ctx, pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
+	if isMissing(err, pod.Spec.ServiceAccountName) {
+		return token{}, fmt.Errorf("failed to fetch token: %w: create the account, or make the pod anew with another", err)
+	}
 	if err != nil {
 		return token{}, fmt.Errorf("failed to fetch token: %w", err)
 	}
@@ -61,6 +64,16 @@ func requestToken(ctx context.Context, client kubernetes.Interface, pod *corev1.
 		return token{}, errors.New("failed to fetch token: the server's answer has a token that is over already")
 	}
 	return token{answer.Status.Token, life}, nil
+}
+
+// isMissing reports whether an error is the answer that an account does not exist.
+func isMissing(err error, account string) bool {
+	status := apierrors.APIStatus(nil)
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details != nil && details.Kind == "serviceaccounts" && details.Name == account
 }
 
 // isSoon reports whether an error may be the server's delay: it knows of the pod in one place and not yet in another.

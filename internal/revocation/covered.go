@@ -25,6 +25,8 @@ func Covered(spec *v1alpha1.TokenRevocationSpec) string {
 		return "the tokens of " + serviceaccountuser.MakeUsername(spec.ServiceAccount.Namespace, spec.ServiceAccount.Name)
 	case spec.Subject != nil:
 		return "the tokens of " + spec.Subject.Subject + " of " + spec.Subject.Issuer
+	case spec.KeyID != "" && spec.Issuer != "":
+		return "the tokens of the key " + spec.KeyID + " of " + spec.Issuer
 	case spec.KeyID != "":
 		return "the tokens of the key " + spec.KeyID
 	case spec.ClientCertificate != nil:

@@ -23,6 +23,7 @@ func TestReadStored(t *testing.T) {
 		{ServiceAccount: account, IssuedBefore: at(100)},
 		{Subject: &v1alpha1.SubjectReference{Issuer: "i", Subject: "s"}, IssuedBefore: at(100)},
 		{KeyID: "key", IssuedBefore: at(1)},
+		{KeyID: "key", Issuer: "https://theirs", IssuedBefore: at(1)},
 		{IssuedBefore: at(5), Reason: "leaked"},
 	} {
 		stored := &v1alpha1.TokenRevocation{TypeMeta: typeMeta, ObjectMeta: metav1.ObjectMeta{Name: key.Name, Labels: map[string]string{"a": "b"}}, Spec: entry}

@@ -14,20 +14,16 @@ import (
 	"encoding/hex"
 	"hash/maphash"
 	"math"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/json"
-	serviceaccountuser "k8s.io/apiserver/pkg/authentication/serviceaccount"
-	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/component-base/metrics"
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
-	"github.com/mintmark/mintmark/internal/boundobject"
-	"github.com/mintmark/mintmark/internal/reason"
 	"github.com/mintmark/mintmark/internal/view"
 )
 
@@ -38,6 +34,8 @@ import (
 type Set struct {
 	// View is the view of tokenrevocations. The set has what the view has, at every moment.
 	View *view.View[Record]
+	// Issuers are the issuers of service account tokens of this server. They are set before the view is run.
+	Issuers []string
 
 	seeds        [2]maphash.Seed
 	tokenEntries atomic.Int64        // entries that cover tokens; while it is 0, no token is looked at
@@ -65,7 +63,8 @@ const (
 	text                  // the hash of the text
 	account
 	subject
-	keyID
+	ownKeyID // keys of this server
+	keyID    // keys of another issuer, or of every issuer if none is named
 	everything
 	certificate // the client certificates of a user
 	kinds
@@ -140,8 +139,10 @@ func (s *Set) recordOf(spec *v1alpha1.TokenRevocationSpec) (r Record) {
 		r.what = s.digest(account, spec.ServiceAccount.Namespace, spec.ServiceAccount.Name)
 	case spec.Subject != nil:
 		r.what = s.digest(subject, spec.Subject.Issuer, spec.Subject.Subject)
+	case spec.KeyID != "" && slices.Contains(s.Issuers, spec.Issuer):
+		r.what = s.digest(ownKeyID, "", spec.KeyID)
 	case spec.KeyID != "":
-		r.what = s.digest(keyID, "", spec.KeyID)
+		r.what = s.digest(keyID, spec.Issuer, spec.KeyID)
 	case spec.ClientCertificate != nil:
 		r.what = s.digest(certificate, "", spec.ClientCertificate.Username)
 	case spec.IssuedBefore != nil:
@@ -229,83 +230,4 @@ func (s *Set) remove(r *Record) {
 	default:
 		s.again[r.what]--
 	}
-}
-
-// Covers reports whether a token was taken back, whose user is owner. While there are no entries it is one atomic load.
-func (s *Set) Covers(token string, owner user.Info) bool {
-	return s.tokenEntries.Load() != 0 && s.covers(token, owner)
-}
-
-// The refusals of tokens that were taken back.
-var (
-	errOwn         = reason.New(reason.Revoked, boundobject.ErrInvalidated.Error())
-	errOther       = reason.Invalid(reason.Revoked)
-	errCertificate = reason.New(reason.Revoked, "the client certificate has been revoked")
-)
-
-// Check returns the refusal of a token that was taken back, whose user is owner; nil if it was not. Service account tokens get
-// the text that clients know for those whose objects are gone.
-func (s *Set) Check(token string, owner user.Info) error {
-	if !s.Covers(token, owner) {
-		return nil
-	}
-	if holder, ok := owner.(Holder); ok && holder.Credential().Own {
-		return errOwn
-	}
-	return errOther
-}
-
-// Holder is a user who knows what the token says.
-type Holder interface {
-	Credential() Credential
-}
-
-func (s *Set) covers(token string, owner user.Info) bool {
-	c := Credential{}
-	if holder, ok := owner.(Holder); ok {
-		c = holder.Credential()
-	} else {
-		c = Read(token)
-	}
-	if c.Account == "" && !c.Foreign && strings.HasPrefix(owner.GetName(), serviceaccountuser.ServiceAccountUsernamePrefix) {
-		c.Namespace, c.Account, _ = serviceaccountuser.SplitUsername(owner.GetName())
-	}
-	switch {
-	case c.ID != "":
-		if c.Own && s.has(ownID, "", c.ID) || s.has(foreignID, c.Issuer, c.ID) {
-			return true
-		}
-	case s.counts[text].Load() != 0:
-		hash := Hash(token)
-		if s.has(text, "", string(hash[:])) {
-			return true
-		}
-	}
-	return s.issuedBefore(keyID, "", c.KeyID, &c) ||
-		s.issuedBefore(account, c.Namespace, c.Account, &c) ||
-		s.issuedBefore(subject, c.Issuer, c.Subject, &c) ||
-		s.counts[everything].Load() != 0 && s.isBefore(s.digest(everything, "", ""), &c)
-}
-
-func (s *Set) has(k kind, first, second string) bool {
-	if s.counts[k].Load() == 0 {
-		return false
-	}
-	d := s.digest(k, first, second)
-	s.mu.RLock()
-	_, ok := s.tokens[d]
-	s.mu.RUnlock()
-	return ok
-}
-
-// issuedBefore reports whether a token is covered by what is named, which is nothing if the second name is empty.
-func (s *Set) issuedBefore(k kind, first, second string, c *Credential) bool {
-	return s.counts[k].Load() != 0 && second != "" && s.isBefore(s.digest(k, first, second), c)
-}
-
-func (s *Set) isBefore(d digest, c *Credential) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	known, ok := s.before[d]
-	return ok && (!c.Dated || c.IssuedAt < int64(known.latest))
 }

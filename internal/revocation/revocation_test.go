@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +86,13 @@ func TestCovers(t *testing.T) {
 		"key":                             {spec{KeyID: "key", IssuedBefore: at(101)}, "", same, true},
 		"another key":                     {spec{KeyID: "key2", IssuedBefore: at(101)}, "", same, false},
 		"an issuer's key":                 {spec{KeyID: "theirs", IssuedBefore: at(101)}, foreign, person, true},
+		"an issuer's key, named":          {spec{KeyID: "theirs", Issuer: "https://theirs", IssuedBefore: at(101)}, foreign, person, true},
+		"another issuer's key":            {spec{KeyID: "theirs", Issuer: "https://others", IssuedBefore: at(101)}, foreign, person, false},
+		"own key, named":                  {spec{KeyID: "key", Issuer: "https://own", IssuedBefore: at(101)}, "", same, true},
+		"own key, by the former issuer":   {spec{KeyID: "key", Issuer: "https://former", IssuedBefore: at(101)}, "", same, true},
+		"own key, token in a secret":      {spec{KeyID: "key", Issuer: "https://own", IssuedBefore: at(1)}, "", undated, true},
+		"the same key id at an issuer":    {spec{KeyID: "theirs", Issuer: "https://own", IssuedBefore: at(101)}, foreign, person, false},
+		"own key id of an issuer's key":   {spec{KeyID: "key", Issuer: "https://theirs", IssuedBefore: at(101)}, "", same, false},
 		"subject":                         {spec{Subject: &v1alpha1.SubjectReference{Issuer: "https://theirs", Subject: "jane"}, IssuedBefore: at(101)}, foreign, person, true},
 		"subject, a fraction of a second": {spec{Subject: &v1alpha1.SubjectReference{Issuer: "https://theirs", Subject: "jane"}, IssuedBefore: at(101)}, nameless, person, true},
 		"subject of another issuer":       {spec{Subject: &v1alpha1.SubjectReference{Issuer: "https://own", Subject: "jane"}, IssuedBefore: at(101)}, foreign, person, false},
@@ -96,6 +102,7 @@ func TestCovers(t *testing.T) {
 		"nothing named":                   {spec{}, "", same, false},
 	} {
 		s := NewSet()
+		s.Issuers = []string{"https://own", "https://former"}
 		if s.Covers(test.token, test.owner) {
 			t.Errorf("%s: covered by an empty set", name)
 		}
@@ -163,48 +170,6 @@ func TestRead(t *testing.T) {
 		if got := Read(text); got != (Credential{}) {
 			t.Errorf("%q: %+v", text, got)
 		}
-	}
-}
-
-// TestManyForOne: the latest of the entries that are there counts, in whatever order they come and go.
-func TestManyForOne(t *testing.T) {
-	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2))
-	s := NewSet()
-	entry := func(before int64) spec {
-		return spec{ServiceAccount: &v1alpha1.ServiceAccountReference{Namespace: "ns", Name: "app"}, IssuedBefore: at(before)}
-	}
-	var entries []func()
-	var instants []int64
-	for range 2000 {
-		if len(entries) > 0 && random.IntN(2) == 0 {
-			i := random.IntN(len(entries))
-			entries[i]()
-			entries, instants = append(entries[:i], entries[i+1:]...), append(instants[:i], instants[i+1:]...)
-		} else {
-			before := random.Int64N(20) + 10
-			entries, instants = append(entries, put(s, entry(before))), append(instants, before)
-		}
-		latest := int64(0)
-		for _, before := range instants {
-			latest = max(latest, before)
-		}
-		for issued := range int64(32) {
-			c := Credential{Own: true, ID: "x", Namespace: "ns", Account: "app", IssuedAt: issued, Dated: true}
-			if got := s.Covers("", &holder{c: c}); got != (issued < latest) {
-				t.Fatalf("issued at %d, covered: %t, entries %v", issued, got, instants)
-			}
-		}
-	}
-	// Two entries for the same token: it is covered until both are gone.
-	first, second := put(s, spec{CredentialID: "id"}), put(s, spec{CredentialID: "id"})
-	token := &holder{c: Credential{Own: true, ID: "id"}}
-	first()
-	if !s.Covers("", token) {
-		t.Error("not covered although one of two entries is there")
-	}
-	if second(); s.Covers("", token) {
-		t.Error("covered although both entries are gone")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/mintmark/mintmark/internal/etcd"
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -98,7 +100,10 @@ func TestMatrix(t *testing.T) {
 	admin.Run(testserver.Step{Request: "POST " + account, Body: "{metadata: {name: app}}", Status: http.StatusCreated})
 	got, _ := admin.Do("GET "+account+"/app", "")
 	uid := got.(map[string]any)["metadata"].(map[string]any)["uid"].(string)
+	issued, _ := admin.Do("POST "+account+"/app/token", "{spec: {audiences: [vault]}}")
+	own := issued.(map[string]any)["status"].(map[string]any)["token"].(string)
 	east, west, other := newCluster(t, "https://east.example"), newCluster(t, "https://west.example"), newCluster(t, "https://other.example")
+	east.signer.KeyID = revocation.Read(own).KeyID
 	trusted := map[*cluster]struct {
 		fields, user     string
 		tenant, good     []string
@@ -149,6 +154,7 @@ func TestMatrix(t *testing.T) {
 			t.Errorf("a token of %s that %s signed: %s", of.url, by.url, said)
 		}
 	}
+	checkKeyRevocations(t, admin, own, east)
 	checkRevocations(t, admin, east, uid)
 	checkExplanation(t, admin, east, uid)
 }
@@ -170,6 +176,33 @@ func checkRevocations(t *testing.T, admin testserver.Caller, east *cluster, uid 
 	revoke(fmt.Sprintf("{credentialID: id1, issuer: %q}", east.url))
 	if said := review(t, admin, reviews, token, asked); said != "refused: [invalid bearer token]" && said != "refused: invalid bearer token" {
 		t.Errorf("after the cluster's token was revoked: %s", said)
+	}
+}
+
+// checkKeyRevocations: a cluster's key has the id of a key of ours. A revocation of the id is one of our key, and covers the tokens of
+// the cluster's if it names the cluster.
+func checkKeyRevocations(t *testing.T, admin testserver.Caller, own string, east *cluster) {
+	t.Helper()
+	theirs, issuer := east.token(east.url, "another", "vault"), revocation.Read(own).Issuer
+	const entry = "/apis/mintmark.io/v1alpha1/tokenrevocations/key"
+	for _, test := range []struct {
+		named, stored         string
+		ownRefused, theirsToo bool
+	}{
+		{named: "", stored: issuer, ownRefused: true},
+		{named: ", issuer: '" + issuer + "'", stored: issuer, ownRefused: true},
+		{named: ", issuer: '" + east.url + "'", stored: east.url, theirsToo: true},
+	} {
+		admin.Run(testserver.Step{
+			Request: "POST " + path.Dir(entry), Status: http.StatusCreated, Want: "{spec: {issuer: '" + test.stored + "'}}",
+			Body: "{metadata: {name: key}, spec: {keyID: " + east.signer.KeyID + test.named + "}}",
+		})
+		for token, refused := range map[string]bool{own: test.ownRefused, theirs: test.theirsToo} {
+			if said := review(t, admin, reviews, token, []string{"vault", "east"}); strings.HasPrefix(said, "refused:") != refused {
+				t.Errorf("a revocation of the key of %q: %s, want it refused: %t", test.named, said, refused)
+			}
+		}
+		admin.Run(testserver.Step{Request: "DELETE " + entry, Status: http.StatusOK})
 	}
 }
 

@@ -25,7 +25,8 @@ type TokenRevocationSpec struct {
 	// credentialID is the id of one token: its claim jti, with or without "JTI=" in front.
 	// +optional
 	CredentialID string `json:"credentialID,omitempty"`
-	// issuer is the issuer whose credential id is meant. Default: the service account issuers of this server.
+	// issuer is the issuer whose credential id or key id is meant. Default for a credential id, and for the id of a key of this
+	// server: this server's issuer. For another key id: every issuer.
 	// +optional
 	Issuer string `json:"issuer,omitempty"`
 	// token is a token to take back. The server puts its credential id and issuer, or its hash, in its place.
@@ -41,7 +42,7 @@ type TokenRevocationSpec struct {
 	// subject is a subject of an issuer of OpenID Connect tokens.
 	// +optional
 	Subject *SubjectReference `json:"subject,omitempty"`
-	// keyID is the kid of the key whose tokens are taken back.
+	// keyID is the kid of the key whose tokens are taken back. Issuers choose key ids by themselves, so two may have the same.
 	// +optional
 	KeyID string `json:"keyID,omitempty"`
 	// clientCertificate says whose client certificates are taken back.

@@ -165,8 +165,8 @@ func (r *tokenRevocations) expires(ctx context.Context, spec *mintmarkv1alpha1.T
 		end, known = r.Ends.Issued(ctx)
 	case spec.ServiceAccount != nil:
 		end, known = r.Ends.Account(ctx, spec.ServiceAccount.Namespace, spec.ServiceAccount.Name)
-	case spec.KeyID != "":
-		end, known = r.Ends.Key(ctx, spec.KeyID)
+	case spec.KeyID != "" && slices.Contains(r.Issuers, spec.Issuer):
+		end, known = r.Ends.Account(ctx, "", "")
 	case spec.ClientCertificate != nil:
 		end, known = r.Ends.Certificates(ctx)
 	}

@@ -86,8 +86,8 @@ func validateChoice(spec *mintmarkv1alpha1.TokenRevocationSpec) (errs field.Erro
 	if one && spec.IssuedBefore != nil {
 		errs = append(errs, field.Forbidden(specPath.Child("issuedBefore"), "it goes with serviceAccount, subject, keyID or clientCertificate, or stands alone"))
 	}
-	if spec.Issuer != "" && spec.CredentialID == "" {
-		errs = append(errs, field.Forbidden(specPath.Child("issuer"), "it goes with credentialID"))
+	if spec.Issuer != "" && spec.CredentialID == "" && spec.KeyID == "" {
+		errs = append(errs, field.Forbidden(specPath.Child("issuer"), "it goes with credentialID or keyID"))
 	}
 	return errs
 }
@@ -106,12 +106,16 @@ func (r *tokenRevocations) replaceToken(spec *mintmarkv1alpha1.TokenRevocationSp
 	spec.Token = ""
 }
 
-// normalize writes a spec in its one form: ids without the prefix that they have elsewhere, no issuer where it is this server, and
-// an instant of whole seconds. An instant is rounded up, so that it covers what was issued just before it.
+// normalize writes a spec in its one form: ids without the prefix that they have elsewhere, this server as the first of its issuers
+// beside a key id and as none beside a credential id, and an instant of whole seconds. An instant is rounded up, so that it covers
+// what was issued just before it.
 func normalize(spec *mintmarkv1alpha1.TokenRevocationSpec, issuers []string) {
 	spec.CredentialID = strings.TrimPrefix(spec.CredentialID, revocation.IDPrefix)
 	if slices.Contains(issuers, spec.Issuer) {
 		spec.Issuer = ""
+		if spec.KeyID != "" {
+			spec.Issuer = issuers[0]
+		}
 	}
 	if spec.Issuer == revocation.BareGoogle {
 		spec.Issuer = revocation.Google

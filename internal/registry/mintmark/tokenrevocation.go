@@ -2,6 +2,7 @@ package mintmark
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/warning"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
@@ -33,7 +35,9 @@ type Revocations struct {
 	// Issuers are the issuers of service account tokens of this server.
 	Issuers []string
 	Ends    Ends
-	Now     func() time.Time
+	// HasKey reports whether this server has a key with that id. Without an answer of the store it reports false.
+	HasKey func(ctx context.Context, keyID string) bool
+	Now    func() time.Time
 }
 
 // Ends tells when tokens end. Each method reports false if there may be a token without end.
@@ -42,8 +46,6 @@ type Ends interface {
 	Issued(ctx context.Context) (time.Time, bool)
 	// Account does so for all service account tokens of an account, or of all accounts for an empty namespace.
 	Account(ctx context.Context, namespace, name string) (time.Time, bool)
-	// Key does so for all tokens with that kid.
-	Key(ctx context.Context, keyID string) (time.Time, bool)
 	// Certificates returns the latest end of the client certificates that were issued so far.
 	Certificates(ctx context.Context) (time.Time, bool)
 	// Token returns the end of a good token, if the authenticator that accepts it insists on the end that the token names.
@@ -106,15 +108,26 @@ func (r *tokenRevocations) Create(ctx context.Context, obj runtime.Object, valid
 	}
 	now := r.Now()
 	r.replaceToken(&revocation.Spec)
+	// The entry of a key of this server ends with this server's tokens, so it must not cover those of others.
+	if spec := &revocation.Spec; spec.KeyID != "" && spec.Issuer == "" && r.HasKey(ctx, spec.KeyID) {
+		spec.Issuer = r.Issuers[0]
+	}
 	normalize(&revocation.Spec, r.Issuers)
 	if err := defaultInstant(&revocation.Spec, now); err != nil {
 		return nil, invalidRevocation(revocation.Name, field.ErrorList{err})
 	}
 	at := metav1.NewTime(now).Rfc3339Copy()
 	revocation.Status = mintmarkv1alpha1.TokenRevocationStatus{RevokedBy: revoker(ctx), RevokedAt: &at, Expires: r.expires(ctx, &revocation.Spec, token, good)}
+	if token != "" && good == nil {
+		warning.AddWarning(ctx, "", "this server does not accept the token now, or can't tell: check that it is the whole token")
+	}
 	created, err := r.Store.Create(ctx, revocation, validate, options)
 	if made, ok := created.(*mintmarkv1alpha1.TokenRevocation); ok && err == nil && len(options.DryRun) == 0 {
-		audittrail.NoteRevoked(ctx, made)
+		told := *made
+		if slices.Contains(r.Issuers, told.Spec.Issuer) {
+			told.Spec.Issuer = "" // events name the issuers of others
+		}
+		audittrail.NoteRevoked(ctx, &told)
 	}
 	return created, err
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mintmark/mintmark/internal/revocation"
 	"github.com/mintmark/mintmark/internal/testserver"
 )
 
@@ -63,8 +64,8 @@ func TestRevocationSpec(t *testing.T) {
 		"{reason: x}":                           "spec: Required value",
 		"{credentialID: a, keyID: b}":           "one of credentialID, keyID is allowed",
 		"{token: " + app + ", credentialID: a}": "one of credentialID, token is allowed",
-		"{credentialID: a, issuedBefore: '2026-01-01T00:00:00Z'}":            "spec.issuedBefore: Forbidden",
-		"{keyID: a, issuer: b}":                                              "spec.issuer: Forbidden",
+		"{credentialID: a, issuedBefore: '2026-01-01T00:00:00Z'}": "spec.issuedBefore: Forbidden",
+		"{issuedBefore: '2026-01-01T00:00:00Z', issuer: b}":       "spec.issuer: Forbidden",
 		"{tokenHash: abc}":                                                   "spec.tokenHash: Forbidden: must be a SHA-256",
 		"{issuedBefore: '" + later + "'}":                                    "is in the future: this server's clock says",
 		"{serviceAccount: {namespace: default}}":                             "spec.serviceAccount.name: Required",
@@ -238,10 +239,11 @@ func TestRevocationExpires(t *testing.T) {
 	server := testserver.Start(t, "--controllers=", "--service-account-max-token-expiration=2h", "--token-auth-file="+file)
 	admin := server.Caller(server.AdminConfig())
 	app := accounts(t, admin, "default", "app")[0]
-	none := time.Duration(0)
+	const none, some = time.Duration(0), time.Duration(-1)
+	key := revocation.Read(app).KeyID
 	for i, test := range []struct {
 		spec string
-		want time.Duration // from now, with leeway and margin; 0 for no end
+		want time.Duration // from now, with leeway and margin; none for no end, some for any
 	}{
 		{"{token: " + app + "}", 16 * time.Minute},
 		{"{token: static-token}", none},
@@ -249,6 +251,8 @@ func TestRevocationExpires(t *testing.T) {
 		{"{credentialID: a, issuer: https://another.example}", none},
 		{"{subject: {issuer: a, subject: b}}", none},
 		{"{keyID: theirs}", none},
+		{"{keyID: " + key + "}", some},
+		{"{keyID: " + key + ", issuer: https://another.example}", none},
 		{"{issuedBefore: '2020-01-01T00:00:00Z'}", none},
 		{"{clientCertificate: {username: vm1}}", 365*24*time.Hour + 6*time.Minute},
 	} {
@@ -260,6 +264,12 @@ func TestRevocationExpires(t *testing.T) {
 		if test.want == none {
 			if expires != "" {
 				t.Errorf("%d: expires %s, want never", i, expires)
+			}
+			continue
+		}
+		if test.want == some {
+			if expires == "" {
+				t.Errorf("%d: expires never", i)
 			}
 			continue
 		}

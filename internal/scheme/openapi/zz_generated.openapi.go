@@ -1783,7 +1783,7 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenRevocationSpec(ref common.Refere
 					},
 					"issuer": {
 						SchemaProps: spec.SchemaProps{
-							Description: "issuer is the issuer whose credential id is meant. Default: the service account issuers of this server.",
+							Description: "issuer is the issuer whose credential id or key id is meant. Default for a credential id, and for the id of a key of this server: this server's issuer. For another key id: every issuer.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1816,7 +1816,7 @@ func schema_mintmark_api_mintmark_v1alpha1_TokenRevocationSpec(ref common.Refere
 					},
 					"keyID": {
 						SchemaProps: spec.SchemaProps{
-							Description: "keyID is the kid of the key whose tokens are taken back.",
+							Description: "keyID is the kid of the key whose tokens are taken back. Issuers choose key ids by themselves, so two may have the same.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
