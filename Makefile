@@ -49,6 +49,7 @@ generate: ## write the generated files anew
 tidy: ## tidy all go.mod
 	go mod tidy
 	go -C tools mod tidy
+	go -C tools/kubectl mod tidy
 	go -C tools/release mod tidy
 
 vuln: ## known vulnerabilities in called code

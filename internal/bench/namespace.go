@@ -11,7 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-const (
+// Tests, which look at no figure but whether it is there, set both to less.
+var (
 	// listed is how many accounts the namespace has that is listed and watched, whatever else is stored.
 	listed = 100
 	// lookTimes is how often it is listed, and how many events of it are waited for.

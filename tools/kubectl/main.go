@@ -1,5 +1,5 @@
 // Command kubectl is the real kubectl, built from its published library, so that the tests meet the release that
-// tools/go.mod names and not whichever one a machine happens to have.
+// go.mod names and not whichever one a machine happens to have.
 package main
 
 import (

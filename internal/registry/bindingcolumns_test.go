@@ -1,4 +1,4 @@
-package rbac_test
+package registry_test
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package coordination_test
+package registry_test
 
 import (
 	"context"

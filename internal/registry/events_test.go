@@ -1,4 +1,4 @@
-package events_test
+package registry_test
 
 import (
 	"context"
