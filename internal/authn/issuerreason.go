@@ -11,7 +11,10 @@ import (
 
 // noteStranger notes that a token is of none of the issuers.
 func (g *generation) noteStranger(token string, notes *reason.Checks) {
-	if issuer, ok := foreigntoken.Issuer(token); notes != nil && ok && len(g.byIssuer) > 0 {
+	if notes == nil || len(g.byIssuer) == 0 {
+		return
+	}
+	if issuer, ok := foreigntoken.Issuer(token); ok {
 		notes.Note("openIDIssuer", errIssuer, reason.Quoted(slices.Sorted(maps.Keys(g.byIssuer))), reason.Quote(issuer))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mintmark/mintmark/internal/plainjson"
 	"github.com/mintmark/mintmark/internal/revocation"
 )
 
@@ -21,16 +22,24 @@ func Issuer(token string) (string, bool) {
 	if strings.Count(token, ".") != 2 || len(token) > maxRead || !isCompact(token) {
 		return "", false
 	}
-	var claims struct {
-		Issuer string `json:"iss"`
-	}
-	if !readClaims(token, &claims) {
+	payload, ok := payloadOf(token)
+	if !ok {
 		return "", false
 	}
-	if claims.Issuer == revocation.BareGoogle {
+	issuer, ok := plainjson.Text(payload, "iss")
+	if !ok {
+		var claims struct {
+			Issuer string `json:"iss"`
+		}
+		if json.Unmarshal([]byte(payload), &claims) != nil {
+			return "", false
+		}
+		issuer = claims.Issuer
+	}
+	if issuer == revocation.BareGoogle {
 		return revocation.Google, true
 	}
-	return claims.Issuer, true
+	return issuer, true
 }
 
 // End returns when a good token ends.
@@ -38,17 +47,19 @@ func End(token string) time.Time {
 	var claims struct {
 		Expiry float64 `json:"exp"`
 	}
-	if !readClaims(token, &claims) {
+	payload, ok := payloadOf(token)
+	if !ok || json.Unmarshal([]byte(payload), &claims) != nil {
 		return time.Time{}
 	}
 	return time.Unix(int64(claims.Expiry), 0)
 }
 
-func readClaims(token string, claims any) bool {
+// payloadOf returns the decoded second part of a token.
+func payloadOf(token string) (string, bool) {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")
 	decoded, err := base64.RawURLEncoding.DecodeString(payload)
-	return err == nil && json.Unmarshal(decoded, claims) == nil
+	return string(decoded), err == nil
 }
 
 // isCompact reports whether a text has the characters of compact serialization alone (RFC 7515 section 7.1).

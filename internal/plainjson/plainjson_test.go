@@ -83,6 +83,39 @@ func TestReader(t *testing.T) {
 	}
 }
 
+// TestText reads one member of objects that have others.
+func TestText(t *testing.T) {
+	for object, want := range map[string]string{
+		`{"iss":"a"}`: "a", `{}`: "", `{"aud":"b"}`: "",
+		`{"aud":["b",{"c":[null,true,false]}],"n":0,"exp":1700000000,"iss":"a","kubernetes.io":{"pod":{"name":"p"}}}`: "a",
+		`{"iss":"a","iss":"b"}`: "-", `{"iss":"a","ISS":"b"}`: "-", `{"Iss":"b"}`: "-", `{"i\u0073s":"b"}`: "-", `{"iss":null}`: "-", `{"iss":1}`: "-",
+		`{"n":01,"iss":"a"}`: "-", `{"n":-1,"iss":"a"}`: "-", `{"n":1.5,"iss":"a"}`: "-", `{"n":tru,"iss":"a"}`: "-", `{"n":[[[[[[[[1]]]]]]]],"iss":"a"}`: "-",
+		`{"iss":"a"`: "-", `{"iss":"a"}}`: "-", `{"n":[1,],"iss":"a"}`: "-", `{"n":{"a":1,},"iss":"a"}`: "-", `["iss","a"]`: "-", ``: "-",
+	} {
+		if got, ok := plainjson.Text(object, "iss"); !ok && want != "-" || ok && got != want {
+			t.Errorf("%s: read %q, %t, want %q", object, got, ok, want)
+		}
+	}
+}
+
+// FuzzText: what is read of a member is what encoding/json reads.
+func FuzzText(f *testing.F) {
+	f.Add(`{"iss":"a","aud":["b"],"exp":7,"kubernetes.io":{"pod":{"name":"p"},"x":null}}`)
+	f.Add(`{"iſs":"a","n":0}`)
+	f.Fuzz(func(t *testing.T, object string) {
+		got, ok := plainjson.Text(object, "iss")
+		if !ok {
+			return
+		}
+		var want struct {
+			Issuer string `json:"iss"`
+		}
+		if err := json.Unmarshal([]byte(object), &want); err != nil || got != want.Issuer {
+			t.Fatalf("read %q, want %q (%v)", got, want.Issuer, err)
+		}
+	})
+}
+
 // TestEveryByte has each byte at each place in a string: strings are looked through in words, and then byte by byte.
 func TestEveryByte(t *testing.T) {
 	for place := range 18 {
