@@ -48,6 +48,7 @@ func strangeKeys(t *testing.T) map[string]struct{ key, why string } {
 		"no coordinates":         {`{"kty":"EC","crv":"P-256"}`, "not understood"},
 		"a point off the curve":  {`{"kty":"EC","crv":"P-256","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","y":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`, "not understood"},
 		"a short coordinate":     {`{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}`, "not understood"},
+		"a very long modulus":    {`{"kty":"RSA","e":"AQAB","n":"` + strings.Repeat("_", 1368) + `"}`, "1 of more than 8192 bits"},
 		"no modulus":             {`{"kty":"RSA","e":"AQAB"}`, `kty "RSA"`},
 		"not base64url":          {`{"kty":"RSA","e":"AQAB","n":"+++/"}`, "1 "},
 		"symmetric":              {`{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, "symmetric"},

@@ -15,8 +15,12 @@ import (
 	"github.com/mintmark/mintmark/internal/outbound"
 )
 
-// Keys returns those keys of a JSON Web Key Set that can check tokens, in their order. Keys of other types, damaged ones and
-// private ones are left out, as RFC 7517 section 5 has it. A set of more than most keys is refused before any of them is read; 0 is
+// maxModulus is the longest modulus, in bits, of an RSA key that is used. The time that a signature takes to be checked grows with its
+// square, and a key set may hold one of a million bits. It is the bound of crypto/tls (CVE-2023-29409).
+const maxModulus = 8192
+
+// Keys returns those keys of a JSON Web Key Set that can check tokens, in their order. Keys of other types, damaged, private and
+// very long ones are left out, as RFC 7517 section 5 has it. A set of more than most keys is refused before any of them is read; 0 is
 // any number.
 func Keys(body []byte, most int) ([]jose.JSONWebKey, error) {
 	var set struct {
@@ -64,10 +68,13 @@ func usableKey(raw json.RawMessage) (jose.JSONWebKey, string) {
 		}
 		return key, fmt.Sprintf("not understood (kty %.20q, crv %.20q)", named.Type, named.Curve)
 	}
-	switch key.Key.(type) {
+	switch public := key.Key.(type) {
 	case *ecdsa.PublicKey, *rsa.PublicKey:
 		if !key.Valid() {
 			return key, "that can't be read"
+		}
+		if long, ok := public.(*rsa.PublicKey); ok && long.N.BitLen() > maxModulus {
+			return key, fmt.Sprintf("of more than %d bits", maxModulus)
 		}
 		return jose.JSONWebKey{Key: key.Key, KeyID: key.KeyID, Algorithm: key.Algorithm, Use: key.Use}, ""
 	}
