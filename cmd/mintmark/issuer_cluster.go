@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
+	"github.com/mintmark/mintmark/internal/outbound"
 )
 
 const (
@@ -177,7 +178,7 @@ func privateHost(ctx context.Context, address string) string {
 	if err != nil {
 		return fmt.Sprintf("the host %s is not known here", host)
 	}
-	if i := slices.IndexFunc(found, func(ip netip.Addr) bool { return !ip.Unmap().IsGlobalUnicast() || ip.Unmap().IsPrivate() }); i >= 0 {
+	if i := slices.IndexFunc(found, func(ip netip.Addr) bool { return !outbound.IsPublic(ip) }); i >= 0 {
 		return fmt.Sprintf("%s is at %s, which is not a public address (with --discovery the server reads the keys there; it must be started with --allow-private-issuers)", host, found[i].Unmap())
 	}
 	return ""

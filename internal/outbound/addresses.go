@@ -82,6 +82,9 @@ func (r *RefusedAddress) Error() string {
 	return fmt.Sprintf("%s is %s: name it in --allow-private-issuers if it is meant", address, r.Kind)
 }
 
+// IsPublic reports whether an address is one that a stored object may have called without --allow-private-issuers.
+func IsPublic(address netip.Addr) bool { return kindOf(address, nil) == "" }
+
 // kindOf returns the kind of an address that may not be called, or nothing. An address that holds an IPv4 address is judged by that
 // one as well, since a gateway takes the call there.
 func kindOf(dialed netip.Addr, allowed []netip.Prefix) string {
