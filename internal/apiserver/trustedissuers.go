@@ -30,7 +30,8 @@ func trustedIssuers(trusted *trustedissuer.Issuers, keys *keys, union *authn.Uni
 			}
 			return ""
 		},
-		Holder: trusted.Holder,
+		Holder:   trusted.Holder,
+		Namesake: trusted.Namesake,
 	}
 }
 

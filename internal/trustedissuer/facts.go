@@ -3,6 +3,10 @@ package trustedissuer
 import (
 	"fmt"
 	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 )
 
 // Facts are what this process knows of an issuer, for the status of its object.
@@ -55,6 +59,31 @@ func (i *Issuers) Holder(url string) string {
 	defer i.mu.Unlock()
 	if used := i.used(url); used != nil {
 		return used.Name
+	}
+	return ""
+}
+
+// Namesake returns the name of an object, other than the named one, whose users' names have a prefix; empty if there is none. An object
+// that makes names by an expression has none.
+func (i *Issuers) Namesake(name, prefix string) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	found := ""
+	for other, object := range i.objects {
+		if other != name && PrefixOf(&object.Spec) == prefix && (found == "" || other < found) {
+			found = other
+		}
+	}
+	return found
+}
+
+// PrefixOf returns what is put before the names of an issuer's users, as far as the spec says it; empty if there is nothing.
+func PrefixOf(spec *v1alpha1.TrustedIssuerSpec) string {
+	switch {
+	case spec.Kubernetes != nil:
+		return spec.Kubernetes.Prefix
+	case spec.ClaimMappings != nil:
+		return ptr.Deref(spec.ClaimMappings.Username.Prefix, "")
 	}
 	return ""
 }

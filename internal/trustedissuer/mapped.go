@@ -12,7 +12,6 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
-	"k8s.io/utils/ptr"
 
 	"github.com/mintmark/mintmark/internal/foreigntoken"
 	"github.com/mintmark/mintmark/internal/outbound"
@@ -117,11 +116,7 @@ func (i *Issuers) readMapped(ctx context.Context, found *verdict, token string, 
 	if err != nil {
 		return err
 	}
-	prefix := ""
-	if mappings := of.object.Spec.ClaimMappings; mappings != nil {
-		prefix = ptr.Deref(mappings.Username.Prefix, "")
-	}
-	if foreigntoken.Nameless(strings.TrimPrefix(u.GetName(), prefix)) {
+	if foreigntoken.Nameless(strings.TrimPrefix(u.GetName(), PrefixOf(&of.object.Spec))) {
 		return errNameless
 	}
 	err = isolate(u, noneGiven)

@@ -11,6 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/utils/ptr"
 
 	"github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/reason"
@@ -53,8 +54,16 @@ func TestObjectsCountAtOnce(t *testing.T) {
 	step("as before", good)
 	w.remove("east")
 	step("no object any more", "UnknownToken")
-	w.put("anew", s.url, nil)
+	anew := w.put("anew", s.url, nil)
 	step("another object", good)
+	// A watch that was cut off may tell of a removal and a new object of the name in one.
+	again, reads := anew.DeepCopy(), s.reads("/keys")
+	again.UID = "again"
+	w.change(view.Key{Name: "anew"}, again)
+	step("an object of the same name", good)
+	if s.reads("/keys") != reads+1 {
+		t.Errorf("the keys of a new object were read %d times", s.reads("/keys")-reads)
+	}
 }
 
 // TestConflicts: of several objects with a url the oldest is used, and the others say so. Own issuers and those of the configuration
@@ -96,6 +105,23 @@ func TestConflicts(t *testing.T) {
 	if configured = s.url; true {
 		if facts, _ := w.Facts("a"); !strings.Contains(facts.Conflict, "--authentication-config") {
 			t.Errorf("the status of an issuer of the configuration: %q", facts.Conflict)
+		}
+	}
+}
+
+// TestNamesakes: a second object whose users may have the names of another's is found by its prefix.
+func TestNamesakes(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.put("east", theURL, nil)
+	w.put("oidc", "https://oidc.example", func(spec *v1alpha1.TrustedIssuerSpec) {
+		mapped(spec)
+		spec.ClaimMappings.Username.Prefix = ptr.To("oidc:")
+	})
+	for _, test := range []struct{ name, prefix, want string }{
+		{"west", "east:", "east"}, {"east", "east:", ""}, {"west", "oidc:", "oidc"}, {"west", "west:", ""}, {"west", "east", ""},
+	} {
+		if got := w.Namesake(test.name, test.prefix); got != test.want {
+			t.Errorf("%s with %q: %q, want %q", test.name, test.prefix, got, test.want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package mintmark
 
 import (
 	"context"
+	"fmt"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +18,7 @@ import (
 
 	mintmarkv1alpha1 "github.com/mintmark/mintmark/api/mintmark/v1alpha1"
 	"github.com/mintmark/mintmark/internal/registry"
+	"github.com/mintmark/mintmark/internal/trustedissuer"
 )
 
 // TrustedIssuers is what trustedissuers needs of the rest of the server.
@@ -28,6 +30,8 @@ type TrustedIssuers struct {
 	// Holder returns the name of the object with a url; "" if there is none. It need not know of objects that were made through
 	// another replica a moment ago.
 	Holder func(url string) string
+	// Namesake returns the name of an object, other than the named one, whose users' names have the same prefix; "" if there is none.
+	Namesake func(name, prefix string) string
 }
 
 // trustedIssuers is the storage of trustedissuers.
@@ -128,22 +132,29 @@ func (s trustedIssuerStrategy) Validate(_ context.Context, obj runtime.Object) f
 	return errs
 }
 
-// WarningsOnCreate warns of names that are those of accounts here.
-func (trustedIssuerStrategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
-	return issuerWarnings(&obj.(*mintmarkv1alpha1.TrustedIssuer).Spec)
+// WarningsOnCreate warns of names that are those of accounts here, or of another issuer's users.
+func (s trustedIssuerStrategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	return s.warnings(obj.(*mintmarkv1alpha1.TrustedIssuer))
 }
 
 // WarningsOnUpdate does so if the spec changes.
-func (trustedIssuerStrategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
+func (s trustedIssuerStrategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
 	issuer, before := obj.(*mintmarkv1alpha1.TrustedIssuer), old.(*mintmarkv1alpha1.TrustedIssuer)
 	if apiequality.Semantic.DeepEqual(issuer.Spec, before.Spec) {
 		return nil
 	}
-	return issuerWarnings(&issuer.Spec)
+	return s.warnings(issuer)
 }
 
-func issuerWarnings(spec *mintmarkv1alpha1.TrustedIssuerSpec) []string {
-	if spec.Kubernetes == nil || spec.Kubernetes.Prefix != "" {
+func (s trustedIssuerStrategy) warnings(issuer *mintmarkv1alpha1.TrustedIssuer) []string {
+	if prefix := trustedissuer.PrefixOf(&issuer.Spec); prefix != "" {
+		if other := s.Namesake(issuer.Name, prefix); other != "" {
+			return []string{fmt.Sprintf("the trusted issuer %s has the prefix %q, too: a user of the one may have the name, and so the rights, of a user of the other. "+
+				"Take another prefix, unless the two may speak for each other", other, prefix)}
+		}
+		return nil
+	}
+	if issuer.Spec.Kubernetes == nil {
 		return nil
 	}
 	return []string{"spec.kubernetes has no prefix, so the tokens' users are named like accounts of this server. Set a prefix if a relying party asks this server for access reviews: " +
