@@ -30,6 +30,8 @@ const (
 	probes = 4
 	// maxMessage bounds the words of a condition.
 	maxMessage = 1024
+	// maxKeyID bounds a key id in a status.
+	maxKeyID = 256
 )
 
 // IssuerFacts are what this process knows of an issuer.
@@ -192,7 +194,7 @@ func noteIssuer(issuer *v1alpha1.TrustedIssuer, facts *IssuerFacts) {
 			value = metav1.ConditionTrue
 		}
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-			Type: kind, Status: value, Reason: reason, Message: shorten(message), ObservedGeneration: issuer.Generation,
+			Type: kind, Status: value, Reason: reason, Message: shorten(message, maxMessage), ObservedGeneration: issuer.Generation,
 		})
 	}
 	if facts.Conflict != "" {
@@ -203,7 +205,10 @@ func noteIssuer(issuer *v1alpha1.TrustedIssuer, facts *IssuerFacts) {
 		return
 	}
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.TrustedIssuerConflict)
-	status.KeyIDs = append([]string(nil), facts.KeyIDs...)
+	status.KeyIDs = nil
+	for _, id := range facts.KeyIDs {
+		status.KeyIDs = append(status.KeyIDs, shorten(id, maxKeyID))
+	}
 	if status.KeysReadTime = nil; !facts.Inline && !facts.Read.IsZero() {
 		status.KeysReadTime = noted(facts.Read)
 	}
@@ -234,16 +239,16 @@ func noteLive(issuer *v1alpha1.TrustedIssuer, failure error) {
 		Message: "the cluster answers about its tokens", ObservedGeneration: issuer.Generation,
 	}
 	if failure != nil {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, "NoAnswer", shorten(failure.Error())
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, "NoAnswer", shorten(failure.Error(), maxMessage)
 	}
 	meta.SetStatusCondition(&issuer.Status.Conditions, condition)
 }
 
-// shorten returns words of which an issuer may have chosen a part, in valid UTF-8 and not too many.
-func shorten(words string) string {
+// shorten returns words of which an issuer may have chosen a part, in valid UTF-8 and of most bytes.
+func shorten(words string, most int) string {
 	words = strings.ToValidUTF8(words, "?")
-	if len(words) > maxMessage {
-		words = strings.ToValidUTF8(words[:maxMessage], "") + "…"
+	if len(words) > most {
+		words = strings.ToValidUTF8(words[:most], "") + "…"
 	}
 	return words
 }

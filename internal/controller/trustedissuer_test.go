@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -137,6 +138,9 @@ func TestTrustedIssuerStatus(t *testing.T) {
 		later(time.Minute, "Ready=False(Conflict)", "Conflict=True(SameURL)", "[]", "6")
 		desk.set("east", controller.IssuerFacts{Inline: true, Read: time.Now(), KeyIDs: []string{"c"}})
 		later(time.Minute, "Ready=True(KeysKnown)", "KeysRead=True(Inline)", "[c]", "7")
+		// An issuer chooses its key ids, and must not fill the store with them.
+		desk.set("east", controller.IssuerFacts{Inline: true, Read: time.Now(), KeyIDs: []string{strings.Repeat("c", 1<<20)}})
+		later(time.Minute, "Ready=True(KeysKnown)", "KeysRead=True(Inline)", "["+strings.Repeat("c", 256)+"…]", "8")
 
 		// A cluster that was not asked yet is asked.
 		desk.mu.Lock()
@@ -145,7 +149,7 @@ func TestTrustedIssuerStatus(t *testing.T) {
 		desk.issuers["east"] = changed
 		desk.mu.Unlock()
 		desk.changed(view.Key{Name: "east"}, changed)
-		later(time.Minute, "Ready=True(KeysKnown)", "KeysRead=True(Inline)", "LiveCheckAvailable=False(NoAnswer)", "[c]", "8")
+		later(time.Minute, "Ready=True(KeysKnown)", "KeysRead=True(Inline)", "LiveCheckAvailable=False(NoAnswer)", "["+strings.Repeat("c", 256)+"…]", "9")
 		if desk.probed != 1 {
 			t.Errorf("the cluster was asked %d times", desk.probed)
 		}

@@ -43,7 +43,7 @@ func Read(token string) (c Credential) {
 	if json.Unmarshal(payload, &claims) != nil {
 		return c
 	}
-	c.Issuer, c.Subject, c.ID = member[string](claims, "iss"), member[string](claims, "sub"), member[string](claims, "jti")
+	c.Issuer, c.Subject, c.ID = issuerOf(claims, payload), member[string](claims, "sub"), member[string](claims, "jti")
 	if c.Issuer == BareGoogle {
 		c.Issuer = Google
 	}
@@ -51,6 +51,24 @@ func Read(token string) (c Credential) {
 		c.IssuedAt, c.Dated = int64(*at), true
 	}
 	return c
+}
+
+// issuerOf returns the claim iss as the library reads it, which chooses the issuer's keys by it: the name counts in other letters as
+// well, and of several the last counts.
+func issuerOf(claims map[string]json.RawMessage, payload []byte) string {
+	for name := range claims {
+		if name == "iss" || !strings.EqualFold(name, "iss") {
+			continue
+		}
+		var says struct {
+			Issuer string `json:"iss"`
+		}
+		if json.Unmarshal(payload, &says) != nil {
+			return ""
+		}
+		return says.Issuer
+	}
+	return member[string](claims, "iss")
 }
 
 // Audiences returns the audiences that a token names, though nothing of it is verified.

@@ -158,6 +158,13 @@ func TestRead(t *testing.T) {
 		`{"iss":"accounts.google.com","sub":"s","jti":"j","iat":7}`:                   func(c *Credential) { c.Issuer = "https://accounts.google.com" },
 		`{"iss":"i","sub":"s","jti":9,"iat":7}`:                                       func(c *Credential) { c.ID = "" },
 		`{"ISS":"i","iss":"i","JTI":"other","jti":"j","sub":"s","Sub":"x","iat":7.9}`: func(*Credential) {},
+		// The library, which has the issuer's keys checked, takes these for the issuer.
+		`{"ISS":"i","sub":"s","jti":"j","iat":7}`:                   func(*Credential) {},
+		`{"iss":"other","Iss":"i","sub":"s","jti":"j","iat":7}`:     func(*Credential) {},
+		`{"Iss":"other","iss":"i","sub":"s","jti":"j","iat":7}`:     func(*Credential) {},
+		`{"iss":"i","IſS":"other","sub":"s","jti":"j","iat":7}`:     func(c *Credential) { c.Issuer = "other" },
+		`{"ISS":7,"iss":"i","sub":"s","jti":"j","iat":7}`:           func(c *Credential) { c.Issuer = "" },
+		`{"Iss":"accounts.google.com","sub":"s","jti":"j","iat":7}`: func(c *Credential) { c.Issuer = "https://accounts.google.com" },
 		`[]`: func(c *Credential) { *c = Credential{KeyID: "k"} },
 	} {
 		want := all

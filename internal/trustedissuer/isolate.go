@@ -79,12 +79,13 @@ func visible(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || invisible(r) })
 }
 
-// invisible reports whether a character that counts as printable has no shape: the fillers of Hangul, the blank of Braille, and
-// the selectors of variants.
+// invisible reports whether a character that counts as printable has no shape: one that Unicode has programs ignore (fillers of Hangul,
+// vowels of Khmer that are not written), a selector of variants (those of Mongolian among them), or a blank that counts as a letter or
+// a symbol (of Braille, hieroglyphs, Khitan and music).
 func invisible(r rune) bool {
-	switch {
-	case r == 0x115f, r == 0x1160, r == 0x3164, r == 0xffa0, r == 0x2800, r == 0x034f, 0xfe00 <= r && r <= 0xfe0f, 0xe0100 <= r && r <= 0xe01ef:
+	switch r {
+	case 0x2800, 0x13441, 0x13442, 0x16fe4, 0x1d159:
 		return true
 	}
-	return false
+	return r >= utf8.RuneSelf && unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
