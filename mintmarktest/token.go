@@ -119,7 +119,7 @@ func (s *Server) makeBound(namespace, account string, options IssueOptions) (*au
 }
 
 // Forge makes a token of a kind that must be refused. Apart from what is wrong with it, it is like a token that Issue
-// returns: give the audience that the relying party wants, so that nothing else is wrong.
+// returns: give the audience that the relying party wants, so that nothing else is wrong. Of the options only Audiences count.
 func (s *Server) Forge(kind Forgery, account string, options ...IssueOptions) string {
 	s.t.Helper()
 	token, err := s.forge(kind, account, first(options))

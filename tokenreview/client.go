@@ -100,7 +100,7 @@ func (c *Client) AuthenticateToken(ctx context.Context, token string) (*authenti
 		return nil, false, nil
 	}
 	salt, audiences := &c.salt, c.cfg.Audiences
-	if asked, ok := authenticator.AudiencesFrom(ctx); ok && !slices.Equal(asked, audiences) {
+	if asked, ok := authenticator.AudiencesFrom(ctx); ok && len(asked) > 0 && !slices.Equal(asked, audiences) {
 		other := c.saltOf(asked)
 		salt, audiences = &other, asked
 	}

@@ -113,6 +113,39 @@ func TestAudiences(t *testing.T) {
 	if got := f.count(); got != 5 {
 		t.Errorf("%d reviews", got)
 	}
+	// No audiences in a request are no reason to accept a token for any.
+	none := authenticator.WithAudiences(t.Context(), authenticator.Audiences{})
+	for _, token := range []string{"other", "none"} {
+		if _, ok, _ := client.AuthenticateToken(none, token); ok {
+			t.Errorf("%s is accepted for no audience", token)
+		}
+	}
+}
+
+// TestConfig refuses limits that let nothing through, and takes a bound of the memory that keeps nothing.
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.allow("token", account("app"))
+	server := &rest.Config{Host: f.URL}
+	for _, cfg := range []tokenreview.Config{{}, {Server: server, MaxInFlight: -1}, {Server: server, MaxRate: -1}, {Server: server, Timeout: -1}, {Server: server, MaxSilence: -1}} {
+		if client, err := tokenreview.New(cfg); err == nil {
+			client.Close()
+			t.Errorf("%+v is taken", cfg)
+		}
+	}
+	client := f.client(tokenreview.Config{CacheBytes: -1})
+	for range 2 {
+		if who, err := ask(t, client, "token"); who == "" {
+			t.Fatal(err)
+		}
+		if _, err := ask(t, client, "bad"); err == nil || errors.Is(err, tokenreview.ErrUnavailable) {
+			t.Errorf("a refusal: %v", err)
+		}
+	}
+	if s := client.Stats(); f.count() != 4 || s.CachedBytes != 0 {
+		t.Errorf("%d reviews, %d bytes", f.count(), s.CachedBytes)
+	}
 }
 
 // TestShared has many callers ask about one token at a time. There is one review, and it goes on when the caller has gone who began it.
@@ -398,6 +431,22 @@ func TestGather(t *testing.T) {
 	if got := f.count() - before; got > 20 {
 		t.Errorf("%d requests for 41 tokens", got)
 	}
+	// A list with a huge token is refused as a whole. The others in it get their verdicts.
+	client = f.client(tokenreview.Config{Gather: true, ShortTTL: -1})
+	for i := range 10 {
+		token := fmt.Sprint("token", 2*i)
+		asking.Go(func() {
+			if who, err := ask(t, client, token); who == "" {
+				t.Errorf("%s, beside a huge token: %v", token, err)
+			}
+		})
+	}
+	asking.Go(func() {
+		if _, err := ask(t, client, strings.Repeat("x", hugeList)); err == nil || errors.Is(err, tokenreview.ErrUnavailable) {
+			t.Error("a huge token has no verdict")
+		}
+	})
+	asking.Wait()
 }
 
 func TestClosed(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,10 +35,10 @@ type Config struct {
 	Server *rest.Config
 	// Audiences are those that the tokens must be for: a token is good if it is for one of them. Every service should have one
 	// of its own. Without any, a token must be for the server that reviews. Audiences in a context
-	// (authenticator.WithAudiences) take their place.
+	// (authenticator.WithAudiences) take their place, unless there are none in it.
 	Audiences []string
 
-	// CacheBytes bounds the memory of verdicts, an eighth of it for refusals.
+	// CacheBytes bounds the memory of verdicts, an eighth of it for refusals. With a negative value nothing is kept.
 	CacheBytes int
 	// ShortTTL is how long a token is accepted after its review where no feed tells of its end. A negative value caches nothing
 	// without a feed.
@@ -90,6 +91,10 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("tokenreview: Config.Server is missing: give it the connection to the server that reviews")
 	}
 	cfg.setDefaults()
+	if cfg.MaxSilence < 0 || cfg.Timeout < 0 || cfg.MaxInFlight < 0 || cfg.MaxRate < 0 {
+		return nil, errors.New("tokenreview: Config.MaxSilence, Timeout, MaxInFlight and MaxRate can't be negative: leave them out for the defaults")
+	}
+	cfg.Audiences = slices.Clone(cfg.Audiences)
 	connection := rest.CopyConfig(cfg.Server)
 	connection.Timeout = 0 // watches are long; reviews have a deadline of their own
 	// A connection that has died without a word is given up with the request on it. One of HTTP/2 would be used on.

@@ -34,6 +34,9 @@ type fake struct {
 
 const fakeIssuer = "https://tokens.example"
 
+// hugeList is the longest list that the fake takes.
+const hugeList = 64 << 10
+
 func newFake(t *testing.T) *fake {
 	t.Helper()
 	f := &fake{t: t, good: map[string]authenticationv1.TokenReviewStatus{}}
@@ -92,6 +95,10 @@ func (f *fake) reviewList(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.reviews++
+	if r.ContentLength > hugeList {
+		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+		return
+	}
 	var list struct {
 		Spec struct {
 			Reviews []authenticationv1.TokenReviewSpec `json:"reviews"`

@@ -185,7 +185,8 @@ func (r *reading) event(line []byte) (bookmark bool, err error) {
 		c.stats.events.Add(1)
 		c.ended.take(&e, c.now(), c.instant)
 	}
-	if e.ResourceVersion != "" {
+	// An event may be one of several, of which the others have not come.
+	if told.Type == watch.Bookmark && e.ResourceVersion != "" {
 		r.version = e.ResourceVersion
 	}
 	return e.Proof != nil, nil

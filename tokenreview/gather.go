@@ -120,6 +120,8 @@ func (g *gatherer) ask(ctx context.Context, all []*gathered) ([]v1alpha1.TokenRe
 		case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
 			g.singly.Store(g.client.now() + int64(singlyFor))
 			return nil, errSingly
+		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+			return nil, errSingly // one of the reviews is at fault, such as one of a huge token
 		}
 	}
 	if err == nil && len(answer.Status.Results) != len(all) {

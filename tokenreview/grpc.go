@@ -11,7 +11,7 @@ import (
 )
 
 // UnaryInterceptor lets calls with a good bearer token in the metadata "authorization" through, with the user in the context
-// (UserFrom). Others end with Unauthenticated, or with Unavailable if there is no verdict.
+// (UserFrom) and without the token in the metadata. Others end with Unauthenticated, or with Unavailable if there is no verdict.
 func UnaryInterceptor(tokens authenticator.Token) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		ctx, err := authenticateCall(ctx, tokens)
@@ -55,5 +55,7 @@ func authenticateCall(ctx context.Context, tokens authenticator.Token) (context.
 	case !good:
 		return nil, status.Error(codes.Unauthenticated, "the token was refused")
 	}
-	return ctx, nil
+	rest, _ := metadata.FromIncomingContext(ctx) // a copy
+	rest.Delete("authorization")
+	return metadata.NewIncomingContext(ctx, rest), nil
 }

@@ -47,6 +47,10 @@ var doors = []struct {
 	{[]string{"good"}, 401, "Bearer", codes.Unauthenticated},
 	{[]string{"Bearer "}, 401, "Bearer", codes.Unauthenticated},
 	{[]string{"Bearer good good"}, 401, "Bearer", codes.Unauthenticated},
+	{[]string{"BEARER good"}, 200, "", codes.OK},
+	{[]string{"Bearer\tgood"}, 401, "Bearer", codes.Unauthenticated},
+	{[]string{"Bearer good, Bearer good"}, 401, "Bearer", codes.Unauthenticated},
+	{[]string{""}, 401, "Bearer", codes.Unauthenticated},
 	{[]string{"Bearer good", "Bearer other"}, 401, "Bearer", codes.Unauthenticated},
 	{[]string{"Bearer bad"}, 401, `Bearer error="invalid_token"`, codes.Unauthenticated},
 	{[]string{"Bearer refused"}, 401, `Bearer error="invalid_token"`, codes.Unauthenticated},
@@ -87,9 +91,10 @@ func (s stream) Context() context.Context { return s.ctx }
 func TestInterceptors(t *testing.T) {
 	unary, streams := tokenreview.UnaryInterceptor(stand), tokenreview.StreamInterceptor(stand)
 	for _, door := range doors {
-		ctx := metadata.NewIncomingContext(t.Context(), metadata.MD{"authorization": door.headers})
+		ctx := metadata.NewIncomingContext(t.Context(), metadata.MD{"authorization": door.headers, "trace": {"1"}})
 		known := func(ctx context.Context) {
-			if who, ok := tokenreview.UserFrom(ctx); !ok || who.GetName() != "alice" {
+			who, ok := tokenreview.UserFrom(ctx)
+			if !ok || who.GetName() != "alice" || metadata.ValueFromIncomingContext(ctx, "authorization") != nil || len(metadata.ValueFromIncomingContext(ctx, "trace")) != 1 {
 				t.Errorf("%q: the handler got %v, %t", door.headers, who, ok)
 			}
 		}

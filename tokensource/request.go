@@ -62,12 +62,15 @@ func New(cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tokensource: the connection to the server: %w", err)
 	}
+	own := *client // it may be http.DefaultClient
+	// Where a redirect leads is not the server that was named, and the credentials would go there.
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	target := *base
 	target.Path = strings.TrimSuffix(target.Path, "/") + "/api/v1/namespaces/" + url.PathEscape(cfg.Namespace) + "/serviceaccounts/" + url.PathEscape(cfg.Account) + "/token"
-	r := &requester{cfg: cfg, client: client, url: target.String()}
+	r := &requester{cfg: cfg, client: &own, url: target.String()}
 	timeout := cfg.Timeout
 	if timeout == 0 {
 		timeout = DefaultTimeout

@@ -108,7 +108,7 @@ func (s *Source) TokenContext(ctx context.Context) (*oauth2.Token, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("%w: the server issues tokens that have ended", ErrUnavailable)
+	return nil, fmt.Errorf("%w: the newest token has ended already", ErrUnavailable)
 }
 
 // good reports whether a token may be used.

@@ -26,6 +26,7 @@ import (
 type issuer struct {
 	mu     sync.Mutex
 	life   time.Duration
+	moved  string        // where all requests are to go instead
 	ahead  time.Duration // of the server's clock
 	failed error
 	code   int // instead of a token
@@ -42,6 +43,10 @@ func (i *issuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer := func(code int, body any) (*http.Response, error) {
 		data, _ := json.Marshal(body)
 		return &http.Response{StatusCode: code, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(data))), Request: r}, nil
+	}
+	if i.moved != "" {
+		header := http.Header{"Location": {i.moved}}
+		return &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: header, Body: http.NoBody, Request: r}, nil
 	}
 	if !strings.HasSuffix(r.URL.Path, "/token") {
 		if r.Header.Get("Authorization") != "Bearer "+i.token() || i.refuse {
@@ -238,17 +243,65 @@ func TestTransport(t *testing.T) {
 		if got := i.count(); got != 4 {
 			t.Errorf("%d tokens after five refusals", got)
 		}
-		request, _ := http.NewRequest(http.MethodGet, "https://elsewhere.example/", nil)
-		request.Response = &http.Response{Request: &http.Request{URL: request.URL, Response: nil}}
-		first, _ := http.NewRequest(http.MethodGet, "https://stock.example/", nil)
-		request.Response.Request = first
-		answer, err := client.Transport.RoundTrip(request)
+		redirects(t, client.Transport, i)
+	})
+}
+
+// redirects sends a request to which redirects have led.
+func redirects(t *testing.T, transport http.RoundTripper, i *issuer) {
+	t.Helper()
+	i.set(func() { i.refuse = false })
+	for _, test := range []struct {
+		way  []string // "?" has no request
+		gets bool
+	}{
+		{[]string{"https://stock.example/a", "https://stock.example/b"}, true},
+		{[]string{"http://stock.example/a", "https://stock.example/b"}, true},
+		{[]string{"https://stock.example/", "https://elsewhere.example/"}, false},
+		{[]string{"https://stock.example/", "https://stock.example:8443/"}, false},
+		{[]string{"https://stock.example/", "http://stock.example/"}, false},
+		{[]string{"https://stock.example/", "https://elsewhere.example/", "https://stock.example/"}, false},
+		{[]string{"https://elsewhere.example/", "https://stock.example/"}, false},
+		{[]string{"?", "https://stock.example/"}, false},
+	} {
+		var request *http.Request
+		for _, hop := range test.way {
+			next, _ := http.NewRequest(http.MethodGet, hop, nil)
+			if request != nil {
+				next.Response = &http.Response{Request: request}
+				if request.URL.Host == "" {
+					next.Response.Request = nil
+				}
+			}
+			request = next
+		}
+		answer, err := transport.RoundTrip(request)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = answer.Body.Close()
-		if last := i.calls[len(i.calls)-1]; last != "" {
-			t.Error("a redirect to another host got the token")
+		if last := i.calls[len(i.calls)-1]; (last != "") != test.gets {
+			t.Errorf("%q: gets the token: %t", test.way, last != "")
+		}
+	}
+}
+
+// TestServerRedirects has the server that issues tokens send the source elsewhere, where its credentials must not go.
+func TestServerRedirects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{life: time.Hour, moved: "https://elsewhere.example/token"}
+		source, err := tokensource.New(tokensource.Config{
+			Server: &rest.Config{Host: "https://tokens.example", Transport: i, BearerToken: "own"}, Namespace: "shop", Account: "orders",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer source.Close()
+		if _, err := use(t, source); !errors.Is(err, tokensource.ErrUnavailable) || !strings.Contains(err.Error(), "307") || strings.Contains(err.Error(), "own") {
+			t.Errorf("got %v", err)
+		}
+		if len(i.calls) != 1 {
+			t.Errorf("%d calls", len(i.calls))
 		}
 	})
 }

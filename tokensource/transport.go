@@ -10,7 +10,7 @@ const maxDrained = 64 << 10
 
 // Transport returns a transport that sends the token with each request that has no header Authorization. If the server answers 401, it gets a
 // new token and sends the request once more, unless its body can't be read again. A redirect to another host does not get the
-// token. A nil base means http.DefaultTransport.
+// token, nor does one that leads back from there. A nil base means http.DefaultTransport.
 func (s *Source) Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
@@ -65,11 +65,13 @@ func with(r *http.Request, token string, body io.ReadCloser) *http.Request {
 	return r
 }
 
-// elsewhere reports whether a request is one to which a redirect of another host has led.
+// elsewhere reports whether a redirect has led a request to another host, or by way of one.
 func elsewhere(r *http.Request) bool {
-	first := r
-	for first.Response != nil && first.Response.Request != nil {
-		first = first.Response.Request
+	for later := r; later.Response != nil; later = later.Response.Request {
+		before := later.Response.Request
+		if before == nil || before.URL.Host != r.URL.Host || before.URL.Scheme == "https" && r.URL.Scheme != "https" {
+			return true
+		}
 	}
-	return first.URL.Host != r.URL.Host || first.URL.Scheme == "https" && r.URL.Scheme != "https"
+	return false
 }

@@ -35,6 +35,11 @@ func acceptanceChecks() []check {
 			"accepted/extra", "status.user.extra has lists of strings under keys in lower case.",
 			`Write "example.com/key": ["value"]. Keys travel as parts of header names, which have no case.`, (*suite).checkExtra,
 		},
+		{
+			"accepted/service-account", "A service account has the name, the groups and the extra that Kubernetes gives it: relying parties take them apart.",
+			"Write system:serviceaccount:NAMESPACE:NAME with the groups system:serviceaccounts and system:serviceaccounts:NAMESPACE, " +
+				"one value under each key of authentication.kubernetes.io/, and JTI= before a credential id.", (*suite).checkServiceAccount,
+		},
 	}
 }
 
@@ -110,6 +115,39 @@ func (s *suite) checkGroups() error {
 	}
 	if groups, ok := r.user()["groups"]; ok && !isStrings(groups) {
 		return errors.New("it is something else")
+	}
+	return nil
+}
+
+func (s *suite) checkServiceAccount() error {
+	r, err := s.accepted()
+	if err != nil {
+		return err
+	}
+	name := text(r.user()["username"])
+	if !strings.HasPrefix(name, "system:serviceaccount:") {
+		return nil
+	}
+	parts := strings.Split(name, ":")
+	if len(parts) != 4 || parts[2] == "" || parts[3] == "" {
+		return errors.New("the name of the user does not have four parts")
+	}
+	var groups []string
+	_ = json.Unmarshal(r.user()["groups"], &groups) // another check looks at their form
+	for _, group := range []string{"system:serviceaccounts", "system:serviceaccounts:" + parts[2]} {
+		if !slices.Contains(groups, group) {
+			return fmt.Errorf("the group %.80s is missing", group)
+		}
+	}
+	var extra map[string][]string
+	_ = json.Unmarshal(r.user()["extra"], &extra)
+	for _, key := range slices.Sorted(maps.Keys(extra)) {
+		if strings.HasPrefix(key, "authentication.kubernetes.io/") && len(extra[key]) != 1 {
+			return fmt.Errorf("%.80s has %d values", key, len(extra[key]))
+		}
+	}
+	if id := extra["authentication.kubernetes.io/credential-id"]; id != nil && !strings.HasPrefix(id[0], "JTI=") {
+		return errors.New("the credential id does not begin with JTI=")
 	}
 	return nil
 }

@@ -36,6 +36,10 @@ func TestRightWebhook(t *testing.T) {
 			t.Errorf("%s: %v %s", result.Name, result.Err, result.Skipped)
 		}
 	}
+	account := serve(t, serviceAccount(func(object) {}))
+	if failed := failures(t, account, webhookconformance.Options{Token: goodToken, Audience: goodAudience, Versions: []string{"v1"}}); failed != nil {
+		t.Errorf("a service account: %q", failed)
+	}
 }
 
 // TestWithoutToken: without a good token the checks that need one are skipped, and none fails.
@@ -50,7 +54,7 @@ func TestWithoutToken(t *testing.T) {
 			skipped++
 		}
 	}
-	if skipped != 12 {
+	if skipped != 13 {
 		t.Errorf("%d checks are skipped", skipped)
 	}
 }
@@ -64,6 +68,8 @@ var mistakes = map[string]struct {
 	"403 for no":  {"refused/status-code", codes(403, 200)},
 	"404 for no":  {"refused/status-code", codes(404, 200)},
 	"500 for no":  {"refused/status-code", codes(500, 200)},
+	"429 for no":  {"refused/status-code", codes(429, 200)},
+	"503 for no":  {"refused/status-code", codes(503, 200)},
 	"401 for all": {"accepted/status-code", codes(401, 401)},
 	"302 for all": {"connection/no-redirect", codes(302, 302)},
 	"204 for no":  {"answer/json", codes(204, 200)},
@@ -115,6 +121,10 @@ var mistakes = map[string]struct {
 	"extra in upper case":          {"accepted/extra", user(func(u object) { u["extra"] = object{"example.com/Room": []string{"2"}} })},
 	"extra without lists":          {"accepted/extra", user(func(u object) { u["extra"] = object{"example.com/room": "2"} })},
 	"extra null":                   {"accepted/extra", user(func(u object) { u["extra"] = nil })},
+	"account of five parts":        {"accepted/service-account", serviceAccount(func(u object) { u["username"] = "system:serviceaccount:shop:cart:1" })},
+	"account without its groups":   {"accepted/service-account", serviceAccount(func(u object) { u["groups"] = []string{"system:authenticated"} })},
+	"account of two pods":          {"accepted/service-account", serviceAccount(func(u object) { u["extra"].(object)[podName] = []string{"a", "b"} })},
+	"credential id without JTI=":   {"accepted/service-account", serviceAccount(func(u object) { u["extra"].(object)[credentialID] = []string{"id"} })},
 	"text/plain":                   {"answer/content-type", page("text/plain; charset=utf-8", encoded)},
 	"no content type":              {"answer/content-type", page("", encoded)},
 	"HTML with 200":                {"answer/json", page("text/html", func(object) string { return "<html>Please log in</html>" })},
@@ -135,6 +145,17 @@ var mistakes = map[string]struct {
 	}}},
 	"hangs up":                      {"connection/answers", &standIn{answer: func(http.ResponseWriter, *asked, object) { panic(http.ErrAbortHandler) }}},
 	"an error that is not a string": {"kube-apiserver/refuses", &standIn{verdict: func(_ *asked, status object) object { status["error"] = object{"code": 1}; return status }}},
+}
+
+const podName, credentialID = "authentication.kubernetes.io/pod-name", "authentication.kubernetes.io/credential-id"
+
+// serviceAccount changes a user who is a service account.
+func serviceAccount(change func(object)) *standIn {
+	return user(func(u object) {
+		u["username"], u["groups"] = "system:serviceaccount:shop:cart", []string{"system:serviceaccounts", "system:serviceaccounts:shop"}
+		u["extra"] = object{podName: []string{"cart-0"}, credentialID: []string{"JTI=id"}}
+		change(u)
+	})
 }
 
 func anonymous(_ *asked, status object) object {

@@ -23,7 +23,8 @@ const reviewsPerPlace = 10
 type reviewLists struct {
 	reviewer *tokenreview.Reviewer
 	limit    *limit
-	turns    turns
+	// charge has a caller's list take further turns.
+	charge func(caller user.Info, cost int)
 }
 
 // DecideAll decides all reviews of a list, or none if the server has too much to do.
@@ -45,7 +46,7 @@ func (l *reviewLists) DecideAll(ctx context.Context, caller user.Info, specs []a
 		}
 		taken++
 	}
-	l.turns.charge(caller, len(specs)/reviewsPerPlace)
+	l.charge(caller, len(specs)/reviewsPerPlace)
 	return l.reviewer.DecideAll(ctx, specs), nil
 }
 

@@ -111,7 +111,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		furtherCA: cfg.Authentication.ClientCAFile != "", certificateLife: cfg.ClusterSigning.Duration, now: cfg.now(),
 	}
 	inFlight := newInFlight(generic, newTurns(cfg))
-	lists := &reviewLists{reviewer, inFlight.mutating, inFlight.turns}
+	lists := &reviewLists{reviewer, inFlight.mutating, inFlight.turns.charge}
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens, cfg.now()), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, HasKey: keys.has, Now: cfg.now(),
 	}, Explainer: &explanation.Explainer{Reviewer: reviewer, Now: cfg.now()}, TrustedIssuers: trustedIssuers(trusted, keys, union, authorizer)}

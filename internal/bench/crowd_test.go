@@ -111,13 +111,13 @@ func TestOverloadFlags(t *testing.T) {
 // TestOverloadTable writes a phase with two crowds, and what was wrong with one of them.
 func TestOverloadTable(t *testing.T) {
 	times := []time.Duration{time.Millisecond, 2 * time.Millisecond}
-	r := &rush{phases: []phase{{name: "load", resident: 100e6, note: "a note", outcomes: []*outcome{
+	r := &rush{phases: []phase{{name: "load", resident: 100e6, outcomes: []*outcome{
 		{name: "one", offered: 40, length: time.Second, shed: 3, unsent: 1, answered: times, withoutRetry: 1},
 		{name: "another", length: time.Second, answered: times},
-	}}}}
+	}}, {name: "right after it", note: "a note"}}}
 	for _, want := range []string{
 		"| load | one | 40 | 1 | 2 | 3 | 1.00 | 2.00 | 100 |\n|  | another | as answered | 0 | 2 | 0 | 1.00 | 2.00 |  |",
-		"* load, one: 1 times 429 without Retry-After, 0 requests failed", "* load: a note",
+		"* load, one: 1 times 429 without Retry-After, 0 requests failed", "* a note, after load",
 	} {
 		if table := r.table(); !strings.Contains(table, want) {
 			t.Errorf("no %s in\n%s", want, table)

@@ -90,6 +90,36 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// TestCut ends a watch between two events that came at a time. The next watch goes on from the version that the first one of them named,
+// and has the second.
+func TestCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newTestFeed(10, keptBytes)
+		for from, want := range map[string]string{"10": "p20 p21", "": "p20 p21"} {
+			f.sources[0] = at(10)
+			w, err := f.Watch(t.Context(), from, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.sources[0] = at(21)
+			f.add(20, pod("p20"))
+			f.add(21, pod("p21"))
+			version := (<-w.ResultChan()).Object.(*v1alpha1.TokenReviewEvent).ResourceVersion
+			w.Stop()
+			names(w)
+			if w, err = f.Watch(t.Context(), version, false); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(names(w), " "); got != want {
+				t.Errorf("from %q, then from %s: %q, want %q", from, version, got, want)
+			}
+			w.Stop()
+			names(w)
+			f.forget()
+		}
+	})
+}
+
 // TestSlowWatch has a client read nothing while events come that can't all be kept. It is cut off; a client that reads is not.
 func TestSlowWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -39,6 +39,8 @@ type watching struct {
 	known uint64 // events of a smaller number were there when it began
 	next  uint64 // the number of the next event to look at
 	epoch int
+	// position is the version up to which everything has been sent.
+	position uint64
 	// proof and configuration are those of the last bookmark.
 	proof         view.Stamp
 	configuration string
@@ -60,7 +62,10 @@ func (f *Feed) Watch(ctx context.Context, resourceVersion string, initial bool) 
 	if initial {
 		from = 0
 	}
-	w := &watching{feed: f, result: make(chan watch.Event), from: from, initial: initial}
+	w := &watching{feed: f, result: make(chan watch.Event), from: from, initial: initial, position: from}
+	if from == 0 {
+		w.position = f.reached() // read before what is kept, which covers it
+	}
 	f.mu.Lock()
 	w.epoch, w.known, w.next = f.epoch, f.first+uint64(len(f.events)), f.first
 	gone := from != 0 && from < f.since
@@ -131,6 +136,7 @@ func (w *watching) run(ending []v1alpha1.TokenReviewEvent) {
 		}
 	}()
 	for i := range ending {
+		ending[i].ResourceVersion = strconv.FormatUint(w.position, 10)
 		if !w.send(watch.Added, &ending[i]) {
 			return
 		}
@@ -139,11 +145,11 @@ func (w *watching) run(ending []v1alpha1.TokenReviewEvent) {
 	}
 }
 
-// step sends what there is to be sent and waits for more. The position and the proof are read before the events are: events that they
-// cover are kept by then.
+// step sends what there is to be sent and waits for more. The version and the proof are read before the events are: events that they
+// cover are kept by then. Only the bookmark behind the events has that version. A watch that ends between two of them goes on before both.
 func (w *watching) step() bool {
 	proved := w.feed.Views.NextProof()
-	version := strconv.FormatUint(max(w.from, w.feed.reached()), 10)
+	version := max(w.from, w.feed.reached())
 	proof := w.feed.Views.Stamp()
 	configuration := w.feed.Configuration()
 	events, more, news, ok := w.take()
@@ -154,7 +160,7 @@ func (w *watching) step() bool {
 	}
 	for _, e := range events {
 		told := *e
-		told.ResourceVersion = version
+		told.ResourceVersion = strconv.FormatUint(w.position, 10)
 		if !w.send(watch.Added, &told) {
 			return false
 		}
@@ -162,7 +168,8 @@ func (w *watching) step() bool {
 	if more {
 		return true
 	}
-	if (proof != w.proof || configuration != w.configuration) && !w.bookmark(version, proof, configuration) {
+	w.position = version
+	if (proof != w.proof || configuration != w.configuration) && !w.bookmark(proof, configuration) {
 		return false
 	}
 	select {
@@ -196,13 +203,13 @@ func (w *watching) take() (events []*v1alpha1.TokenReviewEvent, more bool, news 
 }
 
 // bookmark sends a proof, unless it is old.
-func (w *watching) bookmark(version string, proof view.Stamp, configuration string) bool {
+func (w *watching) bookmark(proof view.Stamp, configuration string) bool {
 	age, ok := w.feed.Views.Age(proof)
 	if !ok || age > freshProof {
 		return true
 	}
 	told := &v1alpha1.TokenReviewEvent{
-		ObjectMeta: metav1.ObjectMeta{ResourceVersion: version},
+		ObjectMeta: metav1.ObjectMeta{ResourceVersion: strconv.FormatUint(w.position, 10)},
 		Proof:      &v1alpha1.TokenReviewProof{Time: metav1.NewMicroTime(w.feed.Now().Add(-age)), Configuration: configuration},
 	}
 	if !w.told {

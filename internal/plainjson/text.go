@@ -51,7 +51,7 @@ func (r *Reader) skip(depth int) {
 	}
 	switch r.next() {
 	case '"':
-		r.String()
+		_ = r.String()
 	case '{':
 		r.members(func(string) { r.skip(depth - 1) })
 	case '[':
