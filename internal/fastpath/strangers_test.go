@@ -117,7 +117,7 @@ func TestFloodOfStrangers(t *testing.T) { // not beside others: the metrics are 
 	uid := ada.(map[string]any)["metadata"].(map[string]any)["uid"]
 
 	const tokens = "oauthaccesstokens"
-	before, began, strangers := storeReads(t, tokens), time.Now(), as(t, s.fast, "")
+	before, began, strangers := storeReads(t, tokens), time.Now(), overHTTP1(t, s.fast, "")
 	ctx, stop := context.WithCancel(t.Context())
 	statuses := make([]map[int]int, 64)
 	var flood sync.WaitGroup
