@@ -47,8 +47,8 @@ type figures struct {
 	busy float64
 }
 
-// write puts the figures into their place in a document.
-func (f *figures) write(file, binary string, arguments []string) error {
+// write puts the figures, of that program, into their place in a document.
+func (f *figures) write(file string, made program, arguments []string) error {
 	before, err := os.ReadFile(file) //nolint:gosec // G304: a flag names it
 	if err != nil {
 		return err
@@ -56,10 +56,6 @@ func (f *figures) write(file, binary string, arguments []string) error {
 	old, ok := parts(string(before))[f.part]
 	if !ok {
 		return fmt.Errorf("--write: %s has no place for these figures; make bench writes one", file)
-	}
-	made, err := readProgram(binary)
-	if err != nil {
-		return err
 	}
 	r := &report{Program: made, Date: time.Now().UTC()}
 	text := fmt.Sprintf("\n%s\n`bench %s`, %s, on %s. All programs together used %.0f %% of the processors meanwhile.\n\n",
@@ -95,5 +91,9 @@ func (f *figures) present(out io.Writer, write, binary string, arguments []strin
 	if _, err := io.WriteString(out, f.table); err != nil || write == "" {
 		return err
 	}
-	return f.write(write, binary, arguments)
+	made, err := readProgram(binary)
+	if err != nil {
+		return err
+	}
+	return f.write(write, made, arguments)
 }

@@ -11,12 +11,13 @@ import (
 func TestParts(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "performance.md")
 	r := example()
+	made := r.Program
 	if err := r.write(file); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{sizePart, propagationPart, sizePart} {
 		f := figures{part: name, table: "| figures of " + name + " |\n", busy: 0.42}
-		if err := f.write(file, binary(t), []string{name, "--binary", "/a/b", "--x", "--write=/c"}); err != nil {
+		if err := f.write(file, made, []string{name, "--binary", "/a/b", "--x", "--write=/c"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,5 +37,5 @@ func TestParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := figures{part: sizePart}
-	checkError(t, f.write(file, binary(t), nil), "has no place")
+	checkError(t, f.write(file, made, nil), "has no place")
 }

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, s streams) error {
 		return err
 	}
 	of := figures{part: opts.part, table: r.Table(), busy: busy}
-	return of.write(opts.write, opts.binary, args)
+	return of.write(opts.write, r.Program, args)
 }
 
 // measureIn measures the scenarios that the options select, with a server that has its files in dir. It leaves no process.
