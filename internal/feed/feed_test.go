@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,14 +18,16 @@ import (
 )
 
 // at is a source that has reached a version.
-type at uint64
+type at struct{ atomic.Uint64 }
 
-func (a at) Reached() uint64 { return uint64(a) }
+func (a *at) Reached() uint64 { return a.Load() }
 
 // newTestFeed returns a feed whose source has reached a version, and which keeps so many bytes.
 func newTestFeed(reached uint64, bytes int) *Feed {
 	f := New(Config{Views: view.NewSet(nil, 0), Issuers: []string{"https://tokens.example"}, Configuration: func() string { return "c" }, Now: time.Now})
-	f.sources, f.bytes = append(f.sources, at(reached)), bytes
+	source := &at{}
+	source.Store(reached)
+	f.sources, f.bytes = append(f.sources, source), bytes
 	return f
 }
 
@@ -95,13 +98,14 @@ func TestResume(t *testing.T) {
 func TestCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed(10, keptBytes)
+		source := f.sources[0].(*at)
 		for from, want := range map[string]string{"10": "p20 p21", "": "p20 p21"} {
-			f.sources[0] = at(10)
+			source.Store(10)
 			w, err := f.Watch(t.Context(), from, false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.sources[0] = at(21)
+			source.Store(21)
 			f.add(20, pod("p20"))
 			f.add(21, pod("p21"))
 			version := (<-w.ResultChan()).Object.(*v1alpha1.TokenReviewEvent).ResourceVersion
