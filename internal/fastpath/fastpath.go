@@ -5,8 +5,8 @@
 // The handler stands in front of the generic chain, the library's chain of handlers. It decides nothing: it asks the same
 // authenticators, authorizer, admission plugins, reviewers and issuer as the generic chain. It answers with success, and with
 // the refusals that a flood of requests consists of: of a caller whose token is refused (401), of one without the right (403), and of
-// one who sends more than a fair share (429). A request that it doesn't fully understand, or that is to be refused for another reason, is handed over to the
-// generic chain: unchanged, and with the result of authentication.
+// one who sends more than a fair share (429). A request that it doesn't fully understand, or that is to be refused for another
+// reason, is handed over to the generic chain: unchanged, and with the result of authentication.
 package fastpath
 
 import (
