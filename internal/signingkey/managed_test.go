@@ -298,6 +298,7 @@ func TestRestoredStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the view has been told of all that is lost
 		r.mu.Lock()
 		r.objects = backup
 		r.mu.Unlock()

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"testing"
@@ -11,20 +12,25 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/storage"
 )
 
 // oneSecret is a storage that holds at most one secret, under every key, and counts how often it is read.
 type oneSecret struct {
 	storage.Interface // what no test needs
-	uid               string
+	uid, version      string
 	fails             error
 	hangs             bool
 	reads             int
+	reading           func() // is called while it is read
 }
 
 func (s *oneSecret) Get(ctx context.Context, key string, _ storage.GetOptions, out runtime.Object) error {
 	s.reads++
+	if s.reading != nil {
+		s.reading()
+	}
 	switch {
 	case s.hangs:
 		<-ctx.Done()
@@ -34,7 +40,8 @@ func (s *oneSecret) Get(ctx context.Context, key string, _ storage.GetOptions, o
 	case s.uid == "":
 		return storage.NewKeyNotFoundError(key, 0)
 	}
-	out.(*corev1.Secret).UID = "stored"
+	secret := out.(*corev1.Secret)
+	secret.Namespace, secret.Name, secret.UID, secret.ResourceVersion = "ns", "s", "stored", cmp.Or(s.version, "7")
 	return nil
 }
 
@@ -47,11 +54,9 @@ func secretView(stored *oneSecret) *View[string] {
 }
 
 // bring has the watch bring a secret.
-func bring(t *testing.T, v *View[string], uid string) {
+func bring(t *testing.T, v *View[string], uid string, version uint64) {
 	t.Helper()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s", ResourceVersion: "7"}}
-	secret.UID = "watched"
-	v.seen(0, Key{"ns", "s"}, 7, secret)
+	v.seen(0, Key{"ns", "s"}, version, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s", UID: types.UID(uid)}})
 }
 
 func is(uid string) func(string) bool { return func(record string) bool { return record == uid } }
@@ -60,7 +65,7 @@ func is(uid string) func(string) bool { return func(record string) bool { return
 func TestFind(t *testing.T) {
 	stored := &oneSecret{uid: "stored"}
 	v := secretView(stored)
-	bring(t, v, "watched")
+	bring(t, v, "watched", 7)
 	for want, reads := range map[string]int{"watched": 0, "stored": 1} {
 		stored.reads = 0
 		if got, err := v.Find(t.Context(), "ns", "s", is(want)); got != want || err != nil || stored.reads != reads {
@@ -73,6 +78,58 @@ func TestFind(t *testing.T) {
 	stored.uid = ""
 	if _, err := v.Find(t.Context(), "ns", "s", is("neither")); !apierrors.IsNotFound(err) {
 		t.Errorf("an object that is not there: %v", err)
+	}
+}
+
+// TestWhatWasReadStays: the watch, which is late, does not bring back what a read has found gone or replaced.
+func TestWhatWasReadStays(t *testing.T) {
+	for name, c := range map[string]struct {
+		stored oneSecret
+		want   string
+	}{
+		"gone":     {oneSecret{}, ""},
+		"replaced": {oneSecret{uid: "stored", version: "9"}, "stored"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, clock := secretView(&c.stored), instant(time.Second)
+			v.now = func() instant { return clock }
+			close(v.synced)
+			shows := func(when, want string) {
+				t.Helper()
+				if got, _ := v.Get("ns", "s"); got != want {
+					t.Errorf("%s: memory shows %q, want %q", when, got, want)
+				}
+			}
+			if _, err := v.Find(t.Context(), "ns", "s", is("watched")); err != nil && !apierrors.IsNotFound(err) {
+				t.Fatal(err)
+			}
+			bring(t, v, "watched", 7)
+			shows("when the watch brings what was before", c.want)
+			v.aim(8, clock)
+			v.reach(0, 8)
+			shows("proved current at the instant of the read", c.want)
+			if c.want == "" {
+				v.seen(0, Key{"ns", "s"}, 9, nil)
+			}
+			v.prove(0, clock+1)
+			shows("proved current later", c.want)
+			bring(t, v, "later", 10)
+			shows("stored anew", "later")
+		})
+	}
+}
+
+// TestReadOfAnotherStore: what a read brings of a store that has been replaced meanwhile is not taken in.
+func TestReadOfAnotherStore(t *testing.T) {
+	for _, stored := range []*oneSecret{{}, {uid: "stored"}} {
+		v := secretView(stored)
+		stored.reading = v.reset
+		if _, err := v.Read(t.Context(), "ns", "s"); err != nil && !apierrors.IsNotFound(err) {
+			t.Fatal(err)
+		}
+		if _, ok := v.Get("ns", "s"); ok || len(v.missed) > 0 {
+			t.Errorf("%q of the former store was taken in", stored.uid)
+		}
 	}
 }
 
@@ -131,7 +188,7 @@ func TestFindWaitsForTheWatch(t *testing.T) {
 		exhaust()
 		go func() {
 			time.Sleep(100 * time.Millisecond)
-			bring(t, v, "watched")
+			bring(t, v, "watched", 7)
 		}()
 		if got, err := v.Find(t.Context(), "ns", "s", is("watched")); got != "watched" || err != nil {
 			t.Errorf("%q, %v", got, err)

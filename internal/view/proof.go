@@ -61,13 +61,20 @@ func (v *View[T]) prove(generation int, at instant) {
 
 func (v *View[T]) proveLocked(at instant) {
 	v.proved.Store(max(v.proved.Load(), int64(at)))
+	for key, missed := range v.missed {
+		if missed < at {
+			delete(v.missed, key)
+		}
+	}
 }
 
 func (v *View[T]) provedAt() instant { return instant(v.proved.Load()) }
 
-// join makes the view one of a set, before it is run: it shares the places for reads, and calls proofs when it was proved
-// current.
-func (v *View[T]) join(reads *places, proofs func()) { v.reads, v.proofs = reads, proofs }
+// join makes the view one of a set, before it is run: it shares the clock and the places for reads, and calls proofs when it
+// was proved current.
+func (v *View[T]) join(clock func() instant, reads *places, proofs func()) {
+	v.now, v.reads, v.proofs = clock, reads, proofs
+}
 
 // listed reports whether the view has been read. The lock is held.
 func (v *View[T]) listed() bool {
@@ -97,6 +104,7 @@ func (v *View[T]) reset() {
 		v.observer(Change[T]{Forgotten: true})
 	}
 	clear(v.gone)
+	clear(v.missed)
 	clear(v.bad)
 	if v.listed() {
 		v.synced = make(chan struct{})

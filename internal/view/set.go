@@ -34,7 +34,7 @@ type Follower interface {
 	reachedVersion() uint64
 	recheck(ctx context.Context, s *Set)
 	reset()
-	join(reads *places, proofs func())
+	join(clock func() instant, reads *places, proofs func())
 }
 
 const (
@@ -84,7 +84,7 @@ func NewSet(store Store, bound time.Duration, views ...Follower) *Set {
 		met: make(chan struct{}), restart: make(chan struct{}), proof: make(chan struct{}), wake: make(chan struct{}, 1), reads: newPlaces(0),
 	}
 	for _, v := range views {
-		v.join(s.reads, s.refresh)
+		v.join(func() instant { return s.now() }, s.reads, s.refresh)
 	}
 	return s
 }

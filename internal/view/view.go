@@ -42,13 +42,15 @@ type View[T any] struct {
 	source        encoding
 	pace          *rate.Limiter // of reads by Find
 	reads         *places       // for reads, which other views may share
-	proofs        func()        // called when the view was proved current
-	proved        atomic.Int64  // an instant at which the view was current; 0 if it has not been read
+	now           func() instant
+	proofs        func()       // called when the view was proved current
+	proved        atomic.Int64 // an instant at which the view was current; 0 if it has not been read
 
 	mu        sync.RWMutex
 	synced    chan struct{}
 	objects   table[T]
-	gone      map[Key]uint64 // deleted by this process at that version, which the watch has not reached yet
+	gone      map[Key]uint64  // deleted by this process at that version, which the watch has not reached yet
+	missed    map[Key]instant // not in the storage when it was read; what memory has of them is older than that
 	bad       map[Key]badObject
 	reached   uint64 // the version up to which list and watch have told everything
 	newest    uint64 // the version of the latest object that was stored, whose key is
@@ -74,10 +76,12 @@ func New[T any](resource schema.GroupResource, clusterScoped bool, record func(r
 		clusterScoped: clusterScoped,
 		pace:          newPace(),
 		reads:         newPlaces(0),
+		now:           now,
 		proofs:        func() {},
 		synced:        make(chan struct{}),
 		objects:       table[T]{entries: map[Key]entry[T]{}},
 		gone:          map[Key]uint64{},
+		missed:        map[Key]instant{},
 		bad:           map[Key]badObject{},
 	}
 }
@@ -124,11 +128,17 @@ func (v *View[T]) Synced() <-chan struct{} {
 	return v.synced
 }
 
-// Get returns the record of an object, from memory alone.
+// Get returns the record of an object, from memory alone. There is none of an object that a read did not find, until the view
+// is as young as that read.
 func (v *View[T]) Get(namespace, name string) (T, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	e, ok := v.objects.get(Key{namespace, name})
+	key := Key{namespace, name}
+	if _, missed := v.missed[key]; missed {
+		var none T
+		return none, false
+	}
+	e, ok := v.objects.get(key)
 	return e.record, ok
 }
 
@@ -151,8 +161,8 @@ func (v *View[T]) Read(ctx context.Context, namespace, name string) (T, error) {
 	return v.record(obj), nil
 }
 
-// Object returns the whole object as it is stored now. The error is what the API would answer: NotFound, BadRequest for a
-// name that no object can have, or Unavailable.
+// Object returns the whole object as it is stored now, and the view knows it from then on. The error is what the API would
+// answer: NotFound, BadRequest for a name that no object can have, or Unavailable.
 func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.Object, error) {
 	key, err := v.storageKey(ctx, namespace, name)
 	if err != nil {
@@ -164,13 +174,15 @@ func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.O
 		return nil, &Unavailable{v.resource, errCrowded}
 	}
 	defer v.reads.end()
-	obj := v.source.new()
+	generation, obj := v.generation(), v.source.new()
 	if err := v.storage.Get(ctx, key, storage.GetOptions{}, obj); err != nil {
 		if storage.IsNotFound(err) {
+			v.miss(generation, Key{namespace, name})
 			return nil, apierrors.NewNotFound(v.resource, name)
 		}
 		return nil, &Unavailable{v.resource, err}
 	}
+	v.local(generation, obj, false)
 	return obj, nil
 }
 

@@ -62,20 +62,24 @@ func (w writeThrough) Delete(ctx context.Context, key string, out runtime.Object
 }
 
 // stored takes in an object that this process has stored.
-func (v *View[T]) stored(obj runtime.Object) { v.local(obj, false) }
+func (v *View[T]) stored(obj runtime.Object) { v.local(v.generation(), obj, false) }
 
 // deleted takes in that this process has deleted an object; its version is that of the deletion.
-func (v *View[T]) deleted(obj runtime.Object) { v.local(obj, true) }
+func (v *View[T]) deleted(obj runtime.Object) { v.local(v.generation(), obj, true) }
 
-func (v *View[T]) local(obj runtime.Object, gone bool) {
+// local takes in what this process has done, or has read.
+func (v *View[T]) local(generation int, obj runtime.Object, gone bool) {
 	key, version, err := identify(obj)
 	if err != nil {
 		// The watch will bring the change. A storage that returns an object without its version is broken.
-		klog.Background().Error(err, "A write can't be taken into memory", "resource", v.resource)
+		klog.Background().Error(err, "A stored object can't be taken into memory", "resource", v.resource)
 		return
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.resets != generation {
+		return
+	}
 	if !gone {
 		v.note(key, version)
 	}
@@ -89,6 +93,17 @@ func (v *View[T]) local(obj runtime.Object, gone bool) {
 		return
 	}
 	v.put(key, entry[T]{v.record(obj), version, LinksOf(obj)}, obj)
+}
+
+// miss takes in that a read, which has just ended, did not find an object. Of which version that is, storages do not say: the
+// view must be proved current at a later instant before it counts again. Otherwise the watch could bring to life, for a moment,
+// what has been found gone.
+func (v *View[T]) miss(generation int, key Key) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.resets == generation {
+		v.missed[key] = v.now()
+	}
 }
 
 // ahead reports whether the view knows of something later about an object than version. The lock is held.
