@@ -52,6 +52,7 @@ func foreignIssuer(n int) string { return "https://issuer-" + strconv.Itoa(n) + 
 func (s *site) trust(ctx context.Context, n int) error {
 	config := rest.CopyConfig(s.admin)
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{} // that all have one prefix
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

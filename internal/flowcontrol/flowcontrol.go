@@ -11,7 +11,7 @@
 // Kubernetes' priority and fairness does something else: it gives requests places, by rules in the store, and a place says
 // nothing about a request that is in flight for microseconds.
 //
-// A request that has waited too long is shed. Its answer costs most of what a token review costs, so it is sent when no other
+// A request that has waited too long is shed, unless that was but a moment in which nothing got on. Its answer costs most of what a token review costs, so it is sent when no other
 // request waits, or after a second. A client that sends its next request when it has the answer is slowed down by that.
 package flowcontrol
 
@@ -42,6 +42,8 @@ const (
 	// maxWait is how long a request waits for its turn, and maxWaitAlone how long if it is the caller's only one.
 	maxWait      = 10 * time.Millisecond
 	maxWaitAlone = 250 * time.Millisecond
+	// standingLate is for how long requests must have waited too long, again and again, before any is shed.
+	standingLate = 50 * time.Millisecond
 	// maxHold is how long after its arrival a shed request is answered at the latest, and maxHeld how many wait for that.
 	maxHold = time.Second
 	maxHeld = 1000
@@ -119,6 +121,7 @@ func (t *Turns) begin() {
 	defer t.mu.Unlock()
 	if !t.crowded.Swap(true) {
 		registered().Crowded.Set(1)
+		t.line.ticked = time.Now()
 		go t.run()
 	}
 }

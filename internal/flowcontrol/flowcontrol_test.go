@@ -48,6 +48,16 @@ func longest(of []time.Duration) (most time.Duration) {
 	return most
 }
 
+// later counts the requests that went on after a longer wait.
+func (t *tally) later(than time.Duration) (n int) {
+	for _, d := range t.waited {
+		if d > than {
+			n++
+		}
+	}
+	return n
+}
+
 // scene is a machine with its turns, in a bubble.
 type scene struct {
 	*machine
@@ -144,8 +154,11 @@ func TestOverload(t *testing.T) {
 				went := 0
 				for i, caller := range all {
 					went += caller.went
-					if longest(caller.waited) > 2*maxWait || longest(caller.shedAt) > maxHold+tick {
+					if longest(caller.waited) > standingLate+2*maxWait || longest(caller.shedAt) > maxHold+tick {
 						t.Errorf("caller %d: one waited %s and went on, one was shed after %s", i, longest(caller.waited), longest(caller.shedAt))
+					}
+					if late := caller.later(2 * maxWait); late > caller.went/100 {
+						t.Errorf("caller %d: %d of %d waited longer than %s", i, late, caller.went, 2*maxWait)
 					}
 					if share := 20_000 / callers; caller.went < share*8/10 || caller.shed < 2*share {
 						t.Errorf("caller %d: %d went on and %d were shed; a fair share is %d", i, caller.went, caller.shed, share)
@@ -291,6 +304,36 @@ func TestOtherWork(t *testing.T) {
 			t.Errorf("%d went on, %d were shed, one waited %s", few.went, few.shed, longest(few.waited))
 		}
 	})
+}
+
+// TestPause: nothing is shed for a moment in which nothing gets on.
+func TestPause(t *testing.T) {
+	play(t, func(_ context.Context, s *scene) {
+		s.turns.begin()
+		calm := s.send("ann", 1, 6, time.Millisecond, 3*time.Second)
+		for range 5 {
+			settle(300 * time.Millisecond)
+			s.queue.Add(250) // 25 ms of something other than requests
+		}
+		settle(2 * time.Second)
+		if calm.shed > 0 || longest(calm.waited) < 2*maxWait {
+			t.Errorf("%d shed of %d, one waited %s", calm.shed, calm.shed+calm.went, longest(calm.waited))
+		}
+		s.calm(t)
+	})
+}
+
+// TestLateTicks: a tick that comes late gives the turns of those that did not come.
+func TestLateTicks(t *testing.T) {
+	l, now := newLine(), time.Now()
+	l.ticked = now
+	for range 100 {
+		l.add("ann", &waiter{arrived: now, cost: 1, turn: make(chan bool, 1)})
+	}
+	l.advance(now.Add(10*tick), 0)
+	if left := len(l.callers["ann"].waiting); left != 90 {
+		t.Errorf("%d wait, want 90", left)
+	}
 }
 
 // TestNone: without turns all requests go on at once.

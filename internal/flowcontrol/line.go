@@ -1,6 +1,9 @@
 package flowcontrol
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // waiter is a request that waits.
 type waiter struct {
@@ -22,6 +25,10 @@ type line struct {
 	late []*waiter
 	// spare is what the last tick had left over, or has taken from the next ones.
 	spare int
+	// ticked is when the last tick was. Ticks come late where the processors are busy.
+	ticked time.Time
+	// lateSince is since when there have been requests that have waited too long, again and again, and lateAt when there was one last.
+	lateSince, lateAt time.Time
 }
 
 // caller holds the requests of one caller, the newest last.
@@ -66,13 +73,16 @@ func (l *line) charge(name string, cost, room int) {
 // busy reports whether a request waits.
 func (l *line) busy() bool { return len(l.order)+len(l.late) > 0 }
 
-// advance gives turns that cost as much as there is room for, and one at least: what is in the queue of the scheduler may be
-// something other than requests. It reports whether there was anything to do.
+// advance gives turns that cost as much as there is room for, and at least one for each tick that should have been: what is in the
+// queue of the scheduler may be something other than requests. It reports whether there was anything to do.
 func (l *line) advance(now time.Time, room int) (busy bool) {
 	busy = l.busy()
-	l.expire(now)
+	if l.standing(now) {
+		l.expire(now)
+	}
 	// A dear request takes the turns of later ticks as well.
-	l.spare = min(l.spare, 0) + max(room, 1)
+	l.spare = min(l.spare, 0) + max(room, int(now.Sub(l.ticked)/tick), 1)
+	l.ticked = now
 	for l.spare > 0 && len(l.order) > 0 {
 		l.spare -= l.serve(now)
 	}
@@ -126,12 +136,25 @@ func (c *caller) take(now time.Time) *waiter {
 	return newest
 }
 
+// standing reports whether requests have waited too long for some time. Those that a collection of garbage or a pause of the machine
+// has made wait are not shed: there is room for them right after it.
+func (l *line) standing(now time.Time) bool {
+	if !slices.ContainsFunc(l.order, func(c *caller) bool { return c.late(now) }) {
+		return false
+	}
+	if now.Sub(l.lateAt) > standingLate {
+		l.lateSince = now
+	}
+	l.lateAt = now
+	return now.Sub(l.lateSince) >= standingLate
+}
+
 // expire takes away the chance of the requests that have waited too long. A caller's last one keeps it for longer: it is the next to
 // go on, unless something other than requests keeps the processors busy.
 func (l *line) expire(now time.Time) {
 	for i := 0; i < len(l.order); i++ {
 		c := l.order[i]
-		for len(c.waiting) > 0 && now.Sub(c.waiting[0].arrived) >= c.patience() {
+		for c.late(now) {
 			if !c.waiting[0].gone {
 				l.late = append(l.late, c.waiting[0])
 			}
@@ -144,11 +167,13 @@ func (l *line) expire(now time.Time) {
 	}
 }
 
-func (c *caller) patience() time.Duration {
+// late reports whether the oldest request of a caller has waited too long.
+func (c *caller) late(now time.Time) bool {
+	patience := maxWait
 	if len(c.waiting) == 1 {
-		return maxWaitAlone
+		patience = maxWaitAlone
 	}
-	return maxWait
+	return len(c.waiting) > 0 && now.Sub(c.waiting[0].arrived) >= patience
 }
 
 // remove removes a caller without requests.
