@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 )
 
 // connection sends one request after the other. It takes less CPU than the library's client would: the load generator shares the
@@ -34,20 +35,37 @@ type dialer struct {
 	body   []byte
 	// status is that of an answer to a request that is not shed.
 	status int
-	// shared is the transport of HTTP/2; nil means connections of HTTP/1.1.
-	shared *http.Transport
+	// http2 says that connections are streams, streamsOfEach of which share a connection of HTTP/2.
+	http2 bool
+
+	mu      sync.Mutex
+	streams int
+	shared  *http.Transport // of the next stream
 }
 
-// newShared returns a transport of HTTP/2.
-func newShared(config *tls.Config) *http.Transport {
-	versions := &http.Protocols{}
-	versions.SetHTTP2(true)
-	return &http.Transport{TLSClientConfig: config, Protocols: versions, DisableCompression: true}
+// streamsOfEach is how many requests at once a connection of HTTP/2 has, as many as the server takes.
+const streamsOfEach = 100
+
+// openStream opens a stream, and its connection if the one before has no room.
+func (d *dialer) openStream(ctx context.Context) (connection, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.streams%streamsOfEach == 0 {
+		versions := &http.Protocols{}
+		versions.SetHTTP2(true)
+		d.shared = &http.Transport{TLSClientConfig: d.config, Protocols: versions, DisableCompression: true}
+		first := (&http.Request{Method: http.MethodGet, URL: d.target.ResolveReference(&url.URL{Path: "/livez"}), Header: d.header}).WithContext(ctx)
+		if _, _, err := read(d.shared.RoundTrip(first)); err != nil { //nolint:bodyclose // read does
+			return nil, err
+		}
+	}
+	d.streams++
+	return &stream{d, d.shared}, nil
 }
 
 func (d *dialer) open(ctx context.Context) (connection, error) {
-	if d.shared != nil {
-		return &stream{d}, nil
+	if d.http2 {
+		return d.openStream(ctx)
 	}
 	conn, err := (&tls.Dialer{Config: d.config}).DialContext(ctx, "tcp", d.target.Host)
 	if err != nil {
@@ -83,14 +101,17 @@ func read(answer *http.Response, err error) (status int, retry bool, _ error) {
 }
 
 // stream sends requests over a connection of HTTP/2 that others share.
-type stream struct{ *dialer }
+type stream struct {
+	*dialer
+	transport *http.Transport
+}
 
-func (*stream) close() {}
+func (s *stream) close() { s.transport.CloseIdleConnections() }
 
 func (s *stream) send(ctx context.Context) (status int, retry bool, err error) {
 	request := (&http.Request{Method: http.MethodPost, URL: s.target, Host: s.target.Host, Header: s.header}).WithContext(ctx)
 	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(s.body)), nil }
 	request.Body, _ = request.GetBody()
 	request.ContentLength = int64(len(s.body))
-	return read(s.shared.RoundTrip(request)) //nolint:bodyclose // read does
+	return read(s.transport.RoundTrip(request)) //nolint:bodyclose // read does
 }

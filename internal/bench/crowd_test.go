@@ -17,7 +17,11 @@ import (
 // newDialer returns what opens connections to a handler.
 func newDialer(t *testing.T, version protocol, handler http.HandlerFunc) *dialer {
 	t.Helper()
-	server := httptest.NewUnstartedServer(handler)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/livez" {
+			handler(w, r)
+		}
+	}))
 	server.EnableHTTP2 = version == http2
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -32,8 +36,7 @@ func newDialer(t *testing.T, version protocol, handler http.HandlerFunc) *dialer
 		body: []byte("body"), status: http.StatusCreated,
 	}
 	if version == http2 {
-		d.shared = newShared(d.config)
-		t.Cleanup(d.shared.CloseIdleConnections)
+		d.http2 = true
 	}
 	return d
 }

@@ -159,11 +159,10 @@ func (r *rush) dialer(ctx context.Context, id, token string) (*dialer, error) {
 		config := &tls.Config{RootCAs: r.site.tls.RootCAs, ServerName: r.site.tls.ServerName, MinVersion: tls.VersionTLS12}
 		header := sc.header(r.site)
 		header.Set("Authorization", "Bearer "+token)
-		d := &dialer{target: target, config: config, status: cmp.Or(sc.status, http.StatusCreated), header: header, body: bodies[0]}
-		if r.version == string(http2) {
-			d.shared = newShared(d.config)
-		}
-		return d, nil
+		return &dialer{
+			target: target, config: config, status: cmp.Or(sc.status, http.StatusCreated), header: header, body: bodies[0],
+			http2: r.version == string(http2),
+		}, nil
 	}
 	return nil, fmt.Errorf("no scenario %s", id)
 }

@@ -27,8 +27,9 @@ type line struct {
 	spare int
 	// ticked is when the last tick was. Ticks come late where the processors are busy.
 	ticked time.Time
-	// lateSince is since when there have been requests that have waited too long, again and again, and lateAt when there was one last.
-	lateSince, lateAt time.Time
+	// lateSince is since when there have been requests that have waited too long, again and again, lateAt when there was one last, and
+	// overloadedAt when that had lasted for long enough last.
+	lateSince, lateAt, overloadedAt time.Time
 }
 
 // caller holds the requests of one caller, the newest last.
@@ -137,7 +138,8 @@ func (c *caller) take(now time.Time) *waiter {
 }
 
 // standing reports whether requests have waited too long for some time. Those that a collection of garbage or a pause of the machine
-// has made wait are not shed: there is room for them right after it.
+// has made wait are not shed: there is room for them right after it. An overload comes in waves, since clients send the next request
+// when they are told that one was shed.
 func (l *line) standing(now time.Time) bool {
 	if !slices.ContainsFunc(l.order, func(c *caller) bool { return c.late(now) }) {
 		return false
@@ -146,7 +148,11 @@ func (l *line) standing(now time.Time) bool {
 		l.lateSince = now
 	}
 	l.lateAt = now
-	return now.Sub(l.lateSince) >= standingLate
+	if now.Sub(l.lateSince) < standingLate && now.Sub(l.overloadedAt) > 2*maxHold {
+		return false
+	}
+	l.overloadedAt = now
+	return true
 }
 
 // expire takes away the chance of the requests that have waited too long. A caller's last one keeps it for longer: it is the next to
