@@ -182,7 +182,7 @@ func (v *View[T]) Object(ctx context.Context, namespace, name string) (runtime.O
 		}
 		return nil, &Unavailable{v.resource, err}
 	}
-	v.local(generation, obj, false)
+	v.local(generation, obj, read)
 	return obj, nil
 }
 

@@ -62,13 +62,22 @@ func (w writeThrough) Delete(ctx context.Context, key string, out runtime.Object
 }
 
 // stored takes in an object that this process has stored.
-func (v *View[T]) stored(obj runtime.Object) { v.local(v.generation(), obj, false) }
+func (v *View[T]) stored(obj runtime.Object) { v.local(v.generation(), obj, written) }
 
 // deleted takes in that this process has deleted an object; its version is that of the deletion.
-func (v *View[T]) deleted(obj runtime.Object) { v.local(v.generation(), obj, true) }
+func (v *View[T]) deleted(obj runtime.Object) { v.local(v.generation(), obj, deleted) }
 
-// local takes in what this process has done, or has read.
-func (v *View[T]) local(generation int, obj runtime.Object, gone bool) {
+// deed is what this process has done with an object.
+type deed int
+
+const (
+	written deed = iota
+	deleted
+	read
+)
+
+// local takes in what this process has done.
+func (v *View[T]) local(generation int, obj runtime.Object, did deed) {
 	key, version, err := identify(obj)
 	if err != nil {
 		// The watch will bring the change. A storage that returns an object without its version is broken.
@@ -80,14 +89,17 @@ func (v *View[T]) local(generation int, obj runtime.Object, gone bool) {
 	if v.resets != generation {
 		return
 	}
-	if !gone {
+	if did != deleted {
 		v.note(key, version)
+	}
+	if did == written {
+		delete(v.missed, key)
 	}
 	// What the watch has passed is in the view already, with all that came after it.
 	if version <= v.reached || v.ahead(key, version) {
 		return
 	}
-	if gone {
+	if did == deleted {
 		v.gone[key] = version
 		v.drop(key, version)
 		return
@@ -96,7 +108,7 @@ func (v *View[T]) local(generation int, obj runtime.Object, gone bool) {
 }
 
 // miss takes in that a read, which has just ended, did not find an object. Of which version that is, storages do not say: the
-// view must be proved current at a later instant before it counts again. Otherwise the watch could bring to life, for a moment,
+// view must be proved current at a later instant before it counts again, or this process write it. Otherwise the watch could bring to life, for a moment,
 // what has been found gone.
 func (v *View[T]) miss(generation int, key Key) {
 	v.mu.Lock()
