@@ -121,7 +121,6 @@ func (t *Turns) begin() {
 	defer t.mu.Unlock()
 	if !t.crowded.Swap(true) {
 		registered().Crowded.Set(1)
-		t.line.ticked = time.Now()
 		go t.run()
 	}
 }

@@ -323,19 +323,6 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// TestLateTicks: a tick that comes late gives the turns of those that did not come.
-func TestLateTicks(t *testing.T) {
-	l, now := newLine(), time.Now()
-	l.ticked = now
-	for range 100 {
-		l.add("ann", &waiter{arrived: now, cost: 1, turn: make(chan bool, 1)})
-	}
-	l.advance(now.Add(10*tick), 0)
-	if left := len(l.callers["ann"].waiting); left != 90 {
-		t.Errorf("%d wait, want 90", left)
-	}
-}
-
 // TestNone: without turns all requests go on at once.
 func TestNone(t *testing.T) {
 	var none *Turns

@@ -25,8 +25,6 @@ type line struct {
 	late []*waiter
 	// spare is what the last tick had left over, or has taken from the next ones.
 	spare int
-	// ticked is when the last tick was. Ticks come late where the processors are busy.
-	ticked time.Time
 	// lateSince is since when there have been requests that have waited too long, again and again, lateAt when there was one last, and
 	// overloadedAt when that had lasted for long enough last.
 	lateSince, lateAt, overloadedAt time.Time
@@ -74,16 +72,15 @@ func (l *line) charge(name string, cost, room int) {
 // busy reports whether a request waits.
 func (l *line) busy() bool { return len(l.order)+len(l.late) > 0 }
 
-// advance gives turns that cost as much as there is room for, and at least one for each tick that should have been: what is in the
-// queue of the scheduler may be something other than requests. It reports whether there was anything to do.
+// advance gives turns that cost as much as there is room for, and one at least: what is in the queue of the scheduler may be
+// something other than requests. It reports whether there was anything to do.
 func (l *line) advance(now time.Time, room int) (busy bool) {
 	busy = l.busy()
 	if l.standing(now) {
 		l.expire(now)
 	}
 	// A dear request takes the turns of later ticks as well.
-	l.spare = min(l.spare, 0) + max(room, int(now.Sub(l.ticked)/tick), 1)
-	l.ticked = now
+	l.spare = min(l.spare, 0) + max(room, 1)
 	for l.spare > 0 && len(l.order) > 0 {
 		l.spare -= l.serve(now)
 	}
