@@ -101,15 +101,29 @@ func TestOverload(t *testing.T) { // not beside other tests: they would be shed 
 						}
 					})
 				}
+				late := 0
 				for range 10 {
-					for name, caller := range map[string]caller429{"another caller": other, "the administrator": admin} {
-						if status := caller.review(t, door); status != http.StatusCreated {
-							t.Errorf("%s: status %d", name, status)
-						}
+					if status := admin.review(t, door); status != http.StatusCreated {
+						t.Errorf("the administrator: status %d", status)
+					}
+					switch status := other.review(t, door); status {
+					case http.StatusCreated:
+					case http.StatusTooManyRequests:
+						late++ // the processors belong to others for a quarter of a second
+					default:
+						t.Errorf("another caller: status %d", status)
 					}
 				}
+				if late > 3 {
+					t.Errorf("another caller was shed %d times of 10", late)
+				}
 				flooding.Wait()
-				if statuses[http.StatusTooManyRequests] == 0 || statuses[http.StatusCreated] == 0 || len(statuses) != 2 {
+				switch {
+				case statuses[http.StatusCreated] == 0 || len(statuses) > 2 || len(statuses) == 2 && statuses[http.StatusTooManyRequests] == 0:
+					t.Errorf("the flood was answered with %v", statuses)
+				case len(statuses) == 1 && version == 2:
+					t.Logf("no overload: on a busy machine so many streams wait for their client; %v", statuses)
+				case len(statuses) == 1:
 					t.Errorf("the flood was answered with %v", statuses)
 				}
 				for range 10 {

@@ -36,6 +36,8 @@ const (
 	perProcessor = 10
 	// tick is the time between two turns.
 	tick = 250 * time.Microsecond
+	// lateTurns is how many turns there are at least at a tick that comes late, of which a request on the long way takes eight.
+	lateTurns = 8
 	// calmTicks is after how many ticks without a waiting request, and with a short queue, requests go on at once again.
 	calmTicks = 200
 
@@ -121,6 +123,7 @@ func (t *Turns) begin() {
 	defer t.mu.Unlock()
 	if !t.crowded.Swap(true) {
 		registered().Crowded.Set(1)
+		t.line.ticked = time.Now()
 		go t.run()
 	}
 }

@@ -323,6 +323,36 @@ func TestPause(t *testing.T) {
 	})
 }
 
+// TestTicksFarApart: on a machine so slow that ticks come later than requests may be late, a few go on at each, and the rest is shed.
+func TestTicksFarApart(t *testing.T) {
+	l, now := newLine(), time.Now()
+	var all []*waiter
+	for range 20 {
+		for range 20 {
+			w := &waiter{arrived: now, cost: 1, turn: make(chan bool, 1)}
+			all = append(all, w)
+			l.add("ann", w)
+		}
+		now = now.Add(2 * standingLate)
+		l.advance(now, 0)
+	}
+	went, shed := 0, len(l.late)
+	for _, w := range all {
+		select {
+		case goesOn := <-w.turn:
+			if goesOn {
+				went++
+			} else {
+				shed++
+			}
+		default:
+		}
+	}
+	if went < 20 || went > 20*lateTurns || shed < 200 {
+		t.Errorf("%d of %d went on, %d were shed", went, len(all), shed)
+	}
+}
+
 // TestNone: without turns all requests go on at once.
 func TestNone(t *testing.T) {
 	var none *Turns

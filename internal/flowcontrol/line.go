@@ -25,6 +25,8 @@ type line struct {
 	late []*waiter
 	// spare is what the last tick had left over, or has taken from the next ones.
 	spare int
+	// ticked is when the last tick was.
+	ticked time.Time
 	// lateSince is since when there have been requests that have waited too long, again and again, lateAt when there was one last, and
 	// overloadedAt when that had lasted for long enough last.
 	lateSince, lateAt, overloadedAt time.Time
@@ -73,14 +75,20 @@ func (l *line) charge(name string, cost, room int) {
 func (l *line) busy() bool { return len(l.order)+len(l.late) > 0 }
 
 // advance gives turns that cost as much as there is room for, and one at least: what is in the queue of the scheduler may be
-// something other than requests. It reports whether there was anything to do.
+// something other than requests. Where that lets ticks come late, one dear request goes on. It reports whether there was anything to
+// do.
 func (l *line) advance(now time.Time, room int) (busy bool) {
 	busy = l.busy()
 	if l.standing(now) {
 		l.expire(now)
 	}
 	// A dear request takes the turns of later ticks as well.
-	l.spare = min(l.spare, 0) + max(room, 1)
+	least := 1
+	if now.Sub(l.ticked) >= maxWait {
+		least = lateTurns
+	}
+	l.spare = min(l.spare, 0) + max(room, least)
+	l.ticked = now
 	for l.spare > 0 && len(l.order) > 0 {
 		l.spare -= l.serve(now)
 	}
@@ -139,10 +147,13 @@ func (c *caller) take(now time.Time) *waiter {
 // when they are told that one was shed.
 func (l *line) standing(now time.Time) bool {
 	if !slices.ContainsFunc(l.order, func(c *caller) bool { return c.late(now) }) {
+		if now.Sub(l.lateAt) > standingLate {
+			l.lateSince = time.Time{}
+		}
 		return false
 	}
-	if now.Sub(l.lateAt) > standingLate {
-		l.lateSince = now
+	if l.lateSince.IsZero() {
+		l.lateSince = now // not if ticks are that far apart
 	}
 	l.lateAt = now
 	if now.Sub(l.lateSince) < standingLate && now.Sub(l.overloadedAt) > 2*maxHold {
