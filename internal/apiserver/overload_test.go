@@ -118,13 +118,12 @@ func TestOverload(t *testing.T) { // not beside other tests: they would be shed 
 					t.Errorf("another caller was shed %d times of 10", late)
 				}
 				flooding.Wait()
-				switch {
-				case statuses[http.StatusCreated] == 0 || len(statuses) > 2 || len(statuses) == 2 && statuses[http.StatusTooManyRequests] == 0:
-					t.Errorf("the flood was answered with %v", statuses)
-				case len(statuses) == 1 && version == 2:
-					t.Logf("no overload: on a busy machine so many streams wait for their client; %v", statuses)
-				case len(statuses) == 1:
-					t.Errorf("the flood was answered with %v", statuses)
+				// Over HTTP/2 so many streams may wait for their client on a busy machine, and be no overload.
+				answered, refused := statuses[http.StatusCreated], statuses[http.StatusTooManyRequests]
+				delete(statuses, http.StatusCreated)
+				delete(statuses, http.StatusTooManyRequests)
+				if answered == 0 || refused == 0 && version == 1 || len(statuses) > 0 {
+					t.Errorf("of the flood %d were answered, %d shed, and others %v", answered, refused, statuses)
 				}
 				for range 10 {
 					if status := flooder.review(t, door); status != http.StatusCreated {

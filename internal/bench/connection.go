@@ -54,6 +54,7 @@ func (d *dialer) openStream(ctx context.Context) (connection, error) {
 		versions := &http.Protocols{}
 		versions.SetHTTP2(true)
 		d.shared = &http.Transport{TLSClientConfig: d.config, Protocols: versions, DisableCompression: true}
+		// It has a token, good or bad: the server ends connections of anonymous callers.
 		first := (&http.Request{Method: http.MethodGet, URL: d.target.ResolveReference(&url.URL{Path: "/livez"}), Header: d.header}).WithContext(ctx)
 		if _, _, err := read(d.shared.RoundTrip(first)); err != nil { //nolint:bodyclose // read does
 			return nil, err

@@ -31,14 +31,10 @@ func newDialer(t *testing.T, version protocol, handler http.HandlerFunc) *dialer
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &dialer{
+	return &dialer{
 		target: target, config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, header: http.Header{"Authorization": {"Bearer x"}},
-		body: []byte("body"), status: http.StatusCreated,
+		body: []byte("body"), status: http.StatusCreated, http2: version == http2,
 	}
-	if version == http2 {
-		d.http2 = true
-	}
-	return d
 }
 
 // TestCrowd has a crowd send at a rate to a server that sheds each second request: the request arrives whole, and each answer is

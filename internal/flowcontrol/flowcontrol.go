@@ -11,8 +11,9 @@
 // Kubernetes' priority and fairness does something else: it gives requests places, by rules in the store, and a place says
 // nothing about a request that is in flight for microseconds.
 //
-// A request that has waited too long is shed, unless that was but a moment in which nothing got on. Its answer costs most of what a token review costs, so it is sent when no other
-// request waits, or after a second. A client that sends its next request when it has the answer is slowed down by that.
+// A request that has waited too long is shed, unless that was but a moment in which nothing got on. Its answer costs most of what
+// a token review costs, so it is sent when no other request waits, or after a second. A client that sends its next request when
+// it has the answer is slowed down by that.
 package flowcontrol
 
 import (

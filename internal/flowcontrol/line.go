@@ -148,12 +148,12 @@ func (c *caller) take(now time.Time) *waiter {
 func (l *line) standing(now time.Time) bool {
 	if !slices.ContainsFunc(l.order, func(c *caller) bool { return c.late(now) }) {
 		if now.Sub(l.lateAt) > standingLate {
-			l.lateSince = time.Time{}
+			l.lateSince = time.Time{} // here alone: ticks may be that far apart
 		}
 		return false
 	}
 	if l.lateSince.IsZero() {
-		l.lateSince = now // not if ticks are that far apart
+		l.lateSince = now
 	}
 	l.lateAt = now
 	if now.Sub(l.lateSince) < standingLate && now.Sub(l.overloadedAt) > 2*maxHold {

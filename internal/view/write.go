@@ -67,7 +67,7 @@ func (v *View[T]) stored(obj runtime.Object) { v.local(v.generation(), obj, writ
 // deleted takes in that this process has deleted an object; its version is that of the deletion.
 func (v *View[T]) deleted(obj runtime.Object) { v.local(v.generation(), obj, deleted) }
 
-// deed is what this process has done with an object.
+// deed is what this process has done to a stored object.
 type deed int
 
 const (
@@ -107,9 +107,9 @@ func (v *View[T]) local(generation int, obj runtime.Object, did deed) {
 	v.put(key, entry[T]{v.record(obj), version, LinksOf(obj)}, obj)
 }
 
-// miss takes in that a read, which has just ended, did not find an object. Of which version that is, storages do not say: the
-// view must be proved current at a later instant before it counts again, or this process write it. Otherwise the watch could bring to life, for a moment,
-// what has been found gone.
+// miss takes in that a read, which has just ended, did not find an object. Of which version that is, storages do not say: before
+// the object counts again, the view must be proved current at a later instant, or this process must write it. Otherwise the watch
+// could bring to life, for a moment, what has been found gone.
 func (v *View[T]) miss(generation int, key Key) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
