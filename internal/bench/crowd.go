@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"sync"
@@ -37,8 +38,8 @@ type outcome struct {
 // lateness is how much later than planned a request may be sent. One that would be later is not sent.
 const lateness = 20 * time.Millisecond
 
-// run sends requests for a time. An answer that takes longer than slow counts as bad.
-func (c *crowd) run(ctx context.Context, length, slow time.Duration) (*outcome, error) {
+// open opens the connections of a crowd. Those that are open are returned with an error as well.
+func (c *crowd) open(ctx context.Context) ([]connection, error) {
 	connections := make([]connection, c.connections)
 	var opening sync.WaitGroup
 	errs := make([]error, len(connections))
@@ -49,15 +50,11 @@ func (c *crowd) run(ctx context.Context, length, slow time.Duration) (*outcome, 
 		}
 	}
 	opening.Wait()
-	for i := range connections {
-		if errs[i] != nil {
-			return nil, errs[i]
-		}
-		defer connections[i].close()
-	}
-	return c.send(ctx, connections, length, slow), nil
+	connections = slices.DeleteFunc(connections, func(one connection) bool { return one == nil })
+	return connections, errors.Join(errs...)
 }
 
+// send sends requests for a time.
 func (c *crowd) send(ctx context.Context, connections []connection, length, slow time.Duration) *outcome {
 	parts := make([]*outcome, len(connections))
 	var next, unsent atomic.Int64
@@ -128,18 +125,25 @@ func (o *outcome) add(part *outcome) {
 	}
 }
 
-// together has several crowds send at the same time.
+// together has several crowds send at the same time, over connections that are open before. An answer that takes longer than slow
+// counts as bad.
 func together(ctx context.Context, length, slow time.Duration, crowds ...*crowd) ([]*outcome, error) {
-	outcomes, errs := make([]*outcome, len(crowds)), make([]error, len(crowds))
-	var running sync.WaitGroup
+	opened := make([][]connection, len(crowds))
 	for i, c := range crowds {
-		running.Go(func() { outcomes[i], errs[i] = c.run(ctx, length, slow) })
-	}
-	running.Wait()
-	for _, err := range errs {
+		var err error
+		opened[i], err = c.open(ctx)
+		for _, one := range opened[i] {
+			defer one.close()
+		}
 		if err != nil {
 			return nil, err
 		}
 	}
+	outcomes := make([]*outcome, len(crowds))
+	var running sync.WaitGroup
+	for i, c := range crowds {
+		running.Go(func() { outcomes[i] = c.send(ctx, opened[i], length, slow) })
+	}
+	running.Wait()
 	return outcomes, nil
 }

@@ -61,11 +61,11 @@ func TestCrowd(t *testing.T) {
 					_, _ = io.WriteString(w, strings.Repeat("x", 3000)) // the client counts
 				}
 			})
-			c := &crowd{name: "some", dialers: []*dialer{d}, connections: 4, rate: 300}
-			got, err := c.run(t.Context(), 500*time.Millisecond, time.Hour)
+			all, err := together(t.Context(), 500*time.Millisecond, time.Hour, &crowd{name: "some", dialers: []*dialer{d}, connections: 4, rate: 300})
 			if err != nil {
 				t.Fatal(err)
 			}
+			got := all[0]
 			total := got.shed + got.failed + len(got.answered)
 			if int64(total) != asked.Load() || total+got.unsent < 140 || total+got.unsent > 160 {
 				t.Errorf("%d requests, %d arrived, %d not sent: want 150", total, asked.Load(), got.unsent)
@@ -83,10 +83,11 @@ func TestCrowdOfSlowServer(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		w.WriteHeader(http.StatusCreated)
 	})
-	got, err := (&crowd{dialers: []*dialer{d}, connections: 1, rate: 200}).run(t.Context(), 300*time.Millisecond, time.Millisecond)
+	all, err := together(t.Context(), 300*time.Millisecond, time.Millisecond, &crowd{dialers: []*dialer{d}, connections: 1, rate: 200})
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := all[0]
 	if got.unsent < 30 || len(got.answered) == 0 || got.failed > 0 || got.lastBad.IsZero() {
 		t.Errorf("%d not sent, %d answered, %d failed", got.unsent, len(got.answered), got.failed)
 	}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -32,6 +34,8 @@ const (
 	capacityWorkers = 32
 	// refusedConnections is how many connections callers with wrong credentials, or without the right, have.
 	refusedConnections = 16
+	// maxMemory is how much the load generator may have.
+	maxMemory = 4 << 30
 	// slowFactor is how many times the unloaded p99 an answer may take.
 	slowFactor = 10
 )
@@ -81,6 +85,10 @@ func (o *overload) measure(ctx context.Context, dir string, log io.Writer) (stri
 	if err := s.open(ctx); err != nil {
 		return "", err
 	}
+	// The server uses all processors, and a collection of garbage in this process would make answers late.
+	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(maxMemory)
 	rush := &rush{overload: o, site: s, pid: server.pid, log: log}
 	if err := rush.prepare(ctx); err != nil {
 		return "", err

@@ -23,8 +23,8 @@ type overload struct {
 const overloadUsage = `Usage: bench overload [flags]
 
 Measures how many token requests a server answers in a second, and then sends several times as many, all by one caller and by many.
-Beside them other callers ask now and then. The working directory is the module's, unless --binary is given. With
-GOMAXPROCS=1 in the environment, the server leaves a processor to the load generator.
+Beside them other callers ask now and then. The working directory is the module's, unless --binary is given. The load
+generator uses half of the processors; with GOMAXPROCS=1 in the environment, the server uses one.
 
 `
 
@@ -39,7 +39,7 @@ func parseOverloadFlags(args []string, out io.Writer) (*overload, error) {
 	fs.StringVar(&o.version, "http", string(http1), "version of HTTP: 1.1 or 2")
 	fs.Float64Var(&o.times, "times", 4, "how many times the capacity is offered")
 	fs.IntVar(&o.connections, "connections", 600, "how many connections offer it; with HTTP/2, streams")
-	fs.DurationVar(&o.length, "for", 8*time.Second, "how long an overload lasts")
+	fs.DurationVar(&o.length, "for", 12*time.Second, "how long an overload lasts")
 	fs.StringVar(&o.write, "write", "", "file to write the figures into, as they are in docs/performance.md")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
