@@ -110,7 +110,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		keys:    views.keys, secrets: index.Secrets, tokens: cfg.Tokens, own: keys, union: union,
 		furtherCA: cfg.Authentication.ClientCAFile != "", certificateLife: cfg.ClusterSigning.Duration, now: cfg.now(),
 	}
-	inFlight := newInFlight(generic, newTurns(cfg))
+	order, err := newTurns(cfg)
+	if err != nil {
+		return nil, err
+	}
+	inFlight := newInFlight(generic, order)
 	lists := &reviewLists{reviewer, inFlight.mutating, inFlight.turns.charge}
 	own := mintmark.Config{SigningKeys: signingKeys(ground, cfg.Tokens, cfg.now()), Revocations: mintmark.Revocations{
 		Reviewer: reviewer, Authorizer: authorizer, Issuers: keys.issuers, Ends: ends, HasKey: keys.has, Now: cfg.now(),

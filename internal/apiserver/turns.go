@@ -27,12 +27,12 @@ type turns struct {
 }
 
 // newTurns returns the turns at the processors, or none. Their metrics are there in any case.
-func newTurns(cfg Config) *flowcontrol.Turns {
-	order := flowcontrol.New()
+func newTurns(cfg Config) (*flowcontrol.Turns, error) {
+	flowcontrol.Register()
 	if !cfg.ShedLoad || !cfg.OwnProcess {
-		return nil
+		return nil, nil //nolint:nilnil // nil gives all requests their turn at once
 	}
-	return order
+	return flowcontrol.New()
 }
 
 // Known returns when a request of a known caller may go on. It reports false for one that is to be shed.

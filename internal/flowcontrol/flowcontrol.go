@@ -4,20 +4,21 @@
 // A limit of the requests in flight does not bound the time that requests wait for a processor: a token review is in flight
 // for microseconds, and waits before that, in the queue of Go's scheduler, where all callers are alike. So the length of
 // that queue is what Turns looks at. While it stays short, requests go on at once. When it has been long for some time,
-// requests stop and wait for their turn, in one line for each caller. Every tick, as many of them go on as the queue of the
-// scheduler has room for: one of each caller, round and round. A caller who sends more than a fair share waits behind the
-// own requests only.
+// requests stop and wait for their turn, in one line for each caller. Whenever a processor has nothing to run, a few of them go on: one
+// of each caller, round and round. A caller who sends more than a fair share waits behind the own requests only.
 //
 // Kubernetes' priority and fairness does something else: it gives requests places, by rules in the store, and a place says
 // nothing about a request that is in flight for microseconds.
 //
-// A request that has waited too long is shed, unless that was but a moment in which nothing got on. Its answer costs most of what
-// a token review costs, so it is sent when no other request waits, or after a second. A client that sends its next request when
-// it has the answer is slowed down by that.
+// When requests have been late for some time, and not for a moment in which nothing got on, that is an overload: of each caller the
+// newest request goes on first, and one that has waited too long is shed. Its answer costs most of what a token review costs, so answers
+// are sent one after the other, each after most of a second. A client that sends its next request when it has the answer is slowed down
+// by that.
 package flowcontrol
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -33,31 +34,46 @@ const (
 	standingLooks = 8
 	// lookShare is of how many requests one looks at the clock, which costs more than all else while there is no overload.
 	lookShare = 8
-	// perProcessor is how many goroutines may wait for each processor: at some 10 µs each, they wait less than a millisecond.
-	perProcessor = 10
-	// tick is the time between two turns.
-	tick = 250 * time.Microsecond
-	// lateTurns is how many turns there are at least at a tick that comes late, of which a request on the long way takes eight.
-	lateTurns = 8
-	// calmTicks is after how many ticks without a waiting request, and with a short queue, requests go on at once again.
-	calmTicks = 200
+	// longQueue is how many goroutines wait for each processor when the queue is long.
+	longQueue = 10
+	// shortQueue is how many may wait for each processor when a request has its turn. More of them put off Go's next look at the
+	// network, fewer let a processor wait.
+	shortQueue = 2
+	// tick is the time between two ticks while no request waits. While some do, there is one whenever a processor has nothing to run.
+	tick    = 250 * time.Microsecond
+	maxTick = time.Millisecond
+	// calm is for how long no request has waited, and the queue was short, when requests go on at once again.
+	calm = 50 * time.Millisecond
 
-	// maxWait is how long a request waits for its turn, and maxWaitAlone how long if it is the caller's only one.
-	maxWait      = 10 * time.Millisecond
+	// lateTurns is how many turns there are at least at a tick that comes lateTick after the last one.
+	lateTick  = 10 * time.Millisecond
+	lateTurns = 8
+
+	// lateAfter is after how long a request is late, and standingLate for how long some must have been late, again and again, when that
+	// is an overload.
+	lateAfter    = 10 * time.Millisecond
+	standingLate = 25 * time.Millisecond
+	// maxStep is how far the clock of the line goes on at a tick.
+	maxStep = maxTick
+	// overload is how long an overload lasts after a sign of it.
+	overload = 500 * time.Millisecond
+	// maxWait is how long a request waits for its turn in an overload, and maxWaitAlone how long if it is the caller's only one.
+	maxWait      = 3 * time.Millisecond
 	maxWaitAlone = 250 * time.Millisecond
-	// standingLate is for how long requests must have waited too long, again and again, before any is shed.
-	standingLate = 50 * time.Millisecond
-	// maxHold is how long after its arrival a shed request is answered at the latest, and maxHeld how many wait for that.
+	// hold is the time in which as many shed requests are answered as wait for it, and maxHold how long after its arrival one is
+	// answered at the latest. No more than maxHeld wait.
+	hold    = 800 * time.Millisecond
 	maxHold = time.Second
 	maxHeld = 1000
 )
 
 // Turns gives requests their turns. A request asks AtOnce first, and Wait if that says no. With a nil one all go on at once.
 type Turns struct {
-	// runnable returns how many goroutines wait for a processor.
-	runnable func() int
-	// room is how many may wait.
-	room int
+	// runnable returns how many goroutines wait for a processor. More than long are too many, and below room one more is welcome.
+	runnable   func() int
+	long, room int
+	// lull returns when a processor has had nothing to run.
+	lull func()
 
 	epoch time.Time
 	// asked counts the requests that went on at once.
@@ -74,20 +90,26 @@ type Turns struct {
 
 // New returns the turns at the processors of this process. It should be nothing but a server: the goroutines of all parts
 // count.
-func New() *Turns {
+func New() (*Turns, error) {
+	lull, err := newLull()
+	if err != nil {
+		return nil, fmt.Errorf("making a pipe: %w", err)
+	}
 	queue := []metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}}
 	var mu sync.Mutex
-	return newTurns(perProcessor*runtime.GOMAXPROCS(0), func() int {
+	runnable := func() int {
 		mu.Lock()
 		defer mu.Unlock()
 		metrics.Read(queue)
 		return int(queue[0].Value.Uint64())
-	})
+	}
+	processors := runtime.GOMAXPROCS(0)
+	return newTurns(longQueue*processors, shortQueue*processors, runnable, lull.wait), nil
 }
 
-func newTurns(room int, runnable func() int) *Turns {
-	registered()
-	return &Turns{runnable: runnable, room: room, epoch: time.Now(), line: newLine()}
+func newTurns(long, room int, runnable func() int, lull func()) *Turns {
+	Register()
+	return &Turns{runnable: runnable, long: long, room: room, lull: lull, epoch: time.Now(), line: newLine()}
 }
 
 // AtOnce reports whether a request may go on without waiting.
@@ -110,7 +132,7 @@ func (t *Turns) look(now time.Duration) {
 	if int64(now) < next || !t.next.CompareAndSwap(next, int64(now+lookEvery)) {
 		return
 	}
-	switch long := t.runnable() > t.room; {
+	switch long := t.runnable() > t.long; {
 	case long && t.standing.Add(1) >= standingLooks:
 		t.begin()
 	case !long && t.standing.Load() > 0:
@@ -133,12 +155,11 @@ func (t *Turns) begin() {
 // request is than the cheapest.
 func (t *Turns) Wait(ctx context.Context, caller string, cost int) bool {
 	t.mu.Lock()
-	if !t.crowded.Load() || t.line.takeSpare(cost) {
+	if !t.crowded.Load() || t.line.takeSpare() {
 		t.mu.Unlock()
 		return true
 	}
-	w := &waiter{arrived: time.Now(), cost: cost, turn: make(chan bool, 1)}
-	t.line.add(caller, w)
+	w := t.line.add(caller, cost, time.Now())
 	t.mu.Unlock()
 	registered().Waited.Inc()
 	goesOn := false
@@ -163,19 +184,26 @@ func (t *Turns) Charge(caller string, cost int) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.line.charge(caller, cost, t.room)
+	t.line.charge(caller, cost)
 }
 
 // run gives turns until requests can go on at once.
 func (t *Turns) run() {
-	for calm := 0; calm < calmTicks || !t.end(); {
-		time.Sleep(tick)
-		queue := t.runnable()
+	waiting := true
+	for calmSince := time.Now(); time.Since(calmSince) < calm || !t.end(); {
+		if waiting {
+			t.lull()
+		} else {
+			time.Sleep(tick)
+		}
+		now, queue := time.Now(), t.runnable()
 		t.mu.Lock()
-		busy := t.line.advance(time.Now(), t.room-queue)
+		busy := t.line.busy()
+		t.line.advance(now, t.room-queue)
+		waiting = len(t.line.order) > 0
 		t.mu.Unlock()
-		if calm++; busy || queue > t.room/2 {
-			calm = 0
+		if busy || queue > t.long/2 {
+			calmSince = now
 		}
 	}
 }

@@ -7,194 +7,220 @@ import (
 
 // waiter is a request that waits.
 type waiter struct {
+	caller  *caller
 	arrived time.Time
-	cost    int
+	// joined is when it arrived by the clock of the line.
+	joined time.Duration
+	cost   int
 	// turn receives whether the request goes on.
 	turn chan bool
 	// gone says that its client has given up.
 	gone bool
 }
 
-// line holds the requests that wait: those with a chance, by caller, and those that will be shed.
+// line holds the requests that wait: those with a chance, by caller, and those that are shed.
 type line struct {
 	callers map[string]*caller
 	// order holds the callers with waiting requests. The one at next has the next turn.
 	order []*caller
 	next  int
-	// late are the requests to be shed, in the order in which they came to it.
-	late []*waiter
-	// spare is what the last tick had left over, or has taken from the next ones.
+	// held are the requests that are shed, in the order in which they came to it, and due is how many of them should have been answered
+	// by now.
+	held []*waiter
+	due  float64
+	// spare is what the last tick had left over.
 	spare int
 	// ticked is when the last tick was.
 	ticked time.Time
-	// lateSince is since when there have been requests that have waited too long, again and again, lateAt when there was one last, and
-	// overloadedAt when that had lasted for long enough last.
-	lateSince, lateAt, overloadedAt time.Time
+	// clock is the time that has passed in the line. It goes on by maxStep at most between two ticks: requests are not late for having
+	// waited through a pause of the machine, or of the processors for a collection of garbage. There is room for them right after it.
+	clock time.Duration
+	// lateSince is since when there have been late requests, again and again, and lateAt when there was one last, by the clock of the
+	// line. The first is negative if there is none.
+	lateSince, lateAt time.Duration
+	// overloadedAt is when there was an overload last.
+	overloadedAt time.Time
 }
 
 // caller holds the requests of one caller, the newest last.
 type caller struct {
 	name    string
 	waiting []*waiter
+	// held is how many are shed and not answered.
+	held int
 	// debt is in how many rounds the caller is passed over, since its last request was dear.
 	debt int
 }
 
-func newLine() line { return line{callers: map[string]*caller{}} }
+func newLine() line { return line{callers: map[string]*caller{}, lateSince: -1} }
 
 // takeSpare takes a turn that was left over, if there is one.
-func (l *line) takeSpare(cost int) bool {
+func (l *line) takeSpare() bool {
 	if l.spare <= 0 || len(l.order) > 0 {
 		return false
 	}
-	l.spare -= cost
+	l.spare--
 	return true
 }
 
 // add puts a request behind the others of its caller.
-func (l *line) add(name string, w *waiter) {
+func (l *line) add(name string, cost int, now time.Time) *waiter {
 	c := l.callers[name]
 	if c == nil {
 		c = &caller{name: name}
 		l.callers[name] = c
+	}
+	if len(c.waiting) == 0 {
 		l.order = append(l.order, c)
 	}
+	w := &waiter{caller: c, arrived: now, joined: l.clock, cost: cost, turn: make(chan bool, 1)}
 	c.waiting = append(c.waiting, w)
+	return w
 }
 
-// charge has a caller passed over in so many rounds, and takes as many turns of later ticks, but no more than there is room for: other
-// callers wait for a tick or two, not for all of it.
-func (l *line) charge(name string, cost, room int) {
-	l.spare = min(l.spare, max(l.spare-cost, -room))
+// charge has a caller passed over in so many rounds.
+func (l *line) charge(name string, cost int) {
 	if c := l.callers[name]; c != nil {
 		c.debt += cost
 	}
 }
 
 // busy reports whether a request waits.
-func (l *line) busy() bool { return len(l.order)+len(l.late) > 0 }
+func (l *line) busy() bool { return len(l.order)+len(l.held) > 0 }
 
-// advance gives turns that cost as much as there is room for, and one at least: what is in the queue of the scheduler may be
-// something other than requests. Where that lets ticks come late, one dear request goes on. It reports whether there was anything to
-// do.
-func (l *line) advance(now time.Time, room int) (busy bool) {
-	busy = l.busy()
-	if l.standing(now) {
-		l.expire(now)
-	}
-	// A dear request takes the turns of later ticks as well.
+// advance is a tick. It gives as many turns as there is room for, and one at least: what is in the queue of the scheduler may be
+// something other than requests. Where that lets ticks come late, a few go on.
+func (l *line) advance(now time.Time, room int) {
+	passed := now.Sub(l.ticked)
+	l.ticked = now
+	l.clock += min(passed, maxStep)
+	l.notice(now)
 	least := 1
-	if now.Sub(l.ticked) >= maxWait {
+	if passed >= lateTick {
 		least = lateTurns
 	}
-	l.spare = min(l.spare, 0) + max(room, least)
-	l.ticked = now
+	l.spare = max(room, least)
 	for l.spare > 0 && len(l.order) > 0 {
-		l.spare -= l.serve(now)
+		if l.serve(now) {
+			l.spare--
+		}
 	}
-	for len(l.late) > maxHeld || len(l.late) > 0 && now.Sub(l.late[0].arrived) >= maxHold {
-		l.shed()
+	if l.overloaded(now) {
+		l.expire(now)
 	}
-	for ; l.spare > 0 && len(l.late) > 0; l.spare-- {
-		l.shed()
-	}
-	return busy
+	l.shed(now, passed)
 }
 
-// shed has the first of the late requests answered.
-func (l *line) shed() {
-	l.late[0].turn <- false
-	l.late = l.late[1:]
+// notice notes an overload: requests have been late for some time, again and again.
+func (l *line) notice(now time.Time) {
+	late := slices.ContainsFunc(l.order, func(c *caller) bool { return l.clock-c.waiting[0].joined >= lateAfter })
+	switch {
+	case late && l.lateSince >= 0:
+		l.lateAt = l.clock
+		if l.clock-l.lateSince >= standingLate {
+			l.overloadedAt = now
+		}
+	case late:
+		l.lateSince, l.lateAt = l.clock, l.clock
+	case l.clock-l.lateAt > standingLate:
+		l.lateSince = -1
+	}
 }
 
-// serve has the caller whose turn it is go on with a request, and returns its cost.
-func (l *line) serve(now time.Time) (cost int) {
+func (l *line) overloaded(now time.Time) bool { return now.Sub(l.overloadedAt) < overload }
+
+// serve has the caller whose turn it is go on with a request. It reports false if none went on.
+func (l *line) serve(now time.Time) bool {
 	l.next %= len(l.order)
 	c := l.order[l.next]
 	if c.debt > 0 {
 		c.debt--
 		l.next++
-		return 0
+		return false
 	}
-	w := c.take(now)
+	w := c.take(l.overloaded(now) && now.Sub(c.waiting[0].arrived) >= maxWait/2)
 	l.next++
 	if len(c.waiting) == 0 {
-		l.remove(l.next - 1)
+		l.leave(l.next - 1)
 	}
 	if w.gone {
-		return 0
+		return false
 	}
 	w.turn <- true
 	c.debt = w.cost - 1
-	return w.cost
-}
-
-// take returns the oldest request, or the newest if the oldest has waited for long: in their order, all would be answered late,
-// and so many are shed in time.
-func (c *caller) take(now time.Time) *waiter {
-	oldest, last := c.waiting[0], len(c.waiting)-1
-	if now.Sub(oldest.arrived) < maxWait/2 {
-		c.waiting = c.waiting[1:]
-		return oldest
-	}
-	newest := c.waiting[last]
-	c.waiting = c.waiting[:last]
-	return newest
-}
-
-// standing reports whether requests have waited too long for some time. Those that a collection of garbage or a pause of the machine
-// has made wait are not shed: there is room for them right after it. An overload comes in waves, since clients send the next request
-// when they are told that one was shed.
-func (l *line) standing(now time.Time) bool {
-	if !slices.ContainsFunc(l.order, func(c *caller) bool { return c.late(now) }) {
-		if now.Sub(l.lateAt) > standingLate {
-			l.lateSince = time.Time{} // here alone: ticks may be that far apart
-		}
-		return false
-	}
-	if l.lateSince.IsZero() {
-		l.lateSince = now
-	}
-	l.lateAt = now
-	if now.Sub(l.lateSince) < standingLate && now.Sub(l.overloadedAt) > 2*maxHold {
-		return false
-	}
-	l.overloadedAt = now
 	return true
 }
 
-// expire takes away the chance of the requests that have waited too long. A caller's last one keeps it for longer: it is the next to
-// go on, unless something other than requests keeps the processors busy.
+// take takes the oldest request, or the newest: in an overload all would be answered late in their order, and so many are answered soon
+// and the others shed.
+func (c *caller) take(newest bool) *waiter {
+	last := len(c.waiting) - 1
+	w := c.waiting[0]
+	if newest {
+		w = c.waiting[last]
+		c.waiting = c.waiting[:last]
+		return w
+	}
+	c.waiting = c.waiting[1:]
+	return w
+}
+
+// expire takes away the chance of the requests that have waited too long in an overload, which goes on as long as there are any.
 func (l *line) expire(now time.Time) {
 	for i := 0; i < len(l.order); i++ {
 		c := l.order[i]
 		for c.late(now) {
-			if !c.waiting[0].gone {
-				l.late = append(l.late, c.waiting[0])
+			l.overloadedAt = now
+			w := c.take(false)
+			if !w.gone {
+				l.held = append(l.held, w)
+				c.held++
 			}
-			c.waiting = c.waiting[1:]
 		}
 		if len(c.waiting) == 0 {
-			l.remove(i)
+			l.leave(i)
 			i--
 		}
 	}
 }
 
-// late reports whether the oldest request of a caller has waited too long.
+// late reports whether the oldest request of a caller has waited too long. The only one of a caller who sends no more than a fair share
+// keeps its chance for longer: it is the next to go on, unless something other than requests keeps the processors busy.
 func (c *caller) late(now time.Time) bool {
 	patience := maxWait
-	if len(c.waiting) == 1 {
+	if len(c.waiting) == 1 && c.held == 0 {
 		patience = maxWaitAlone
 	}
 	return len(c.waiting) > 0 && now.Sub(c.waiting[0].arrived) >= patience
 }
 
-// remove removes a caller without requests.
-func (l *line) remove(i int) {
-	delete(l.callers, l.order[i].name)
-	l.order = append(l.order[:i], l.order[i+1:]...)
+// shed answers held requests, one after the other: they come back, and all at once would be the next overload.
+func (l *line) shed(now time.Time, passed time.Duration) {
+	l.due += float64(len(l.held)) * passed.Seconds() / hold.Seconds()
+	for len(l.held) > 0 && (l.due >= 1 || len(l.held) > maxHeld || now.Sub(l.held[0].arrived) >= maxHold) {
+		w := l.held[0]
+		l.held = l.held[1:]
+		l.due--
+		w.turn <- false
+		w.caller.held--
+		l.forget(w.caller)
+	}
+	l.due = max(l.due, 0)
+}
+
+// leave takes a caller without waiting requests out of the order.
+func (l *line) leave(i int) {
+	c := l.order[i]
+	l.order = slices.Delete(l.order, i, i+1)
 	if l.next > i {
 		l.next--
+	}
+	l.forget(c)
+}
+
+// forget removes a caller without requests.
+func (l *line) forget(c *caller) {
+	if len(c.waiting)+c.held == 0 {
+		delete(l.callers, c.name)
 	}
 }

@@ -14,6 +14,9 @@ type ownMetrics struct {
 	Crowded      *k8smetrics.Gauge
 }
 
+// Register registers the metrics, which are there without turns, too.
+func Register() { registered() }
+
 // registered returns the collectors, of which the process has one set.
 var registered = sync.OnceValue(func() *ownMetrics {
 	counter := func(name, help string) *k8smetrics.Counter {
