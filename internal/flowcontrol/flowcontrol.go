@@ -42,8 +42,9 @@ const (
 	// tick is the time between two ticks while no request waits. While some do, there is one whenever a processor has nothing to run.
 	tick    = 250 * time.Microsecond
 	maxTick = time.Millisecond
-	// calm is for how long no request has waited, and the queue was short, when requests go on at once again.
-	calm = 50 * time.Millisecond
+	// calm is for how long no request has waited for more than calmWait when requests go on at once again.
+	calm     = 50 * time.Millisecond
+	calmWait = 2 * maxTick
 
 	// lateTurns is how many turns there are at least at a tick that comes lateTick after the last one.
 	lateTick  = 10 * time.Millisecond
@@ -196,13 +197,13 @@ func (t *Turns) run() {
 		} else {
 			time.Sleep(tick)
 		}
-		now, queue := time.Now(), t.runnable()
+		room := t.room - t.runnable()
+		now := time.Now()
 		t.mu.Lock()
-		busy := t.line.busy()
-		t.line.advance(now, t.room-queue)
+		longest := t.line.advance(now, room)
 		waiting = len(t.line.order) > 0
 		t.mu.Unlock()
-		if busy || queue > t.long/2 {
+		if longest > calmWait {
 			calmSince = now
 		}
 	}

@@ -429,6 +429,19 @@ func TestSustainedLoad(t *testing.T) {
 	})
 }
 
+// TestHalfLoad: after an overload requests go on at once again although half of what the processors can answer still comes, in bursts.
+func TestHalfLoad(t *testing.T) {
+	play(t, func(_ context.Context, s *scene) {
+		s.turns.begin()
+		s.send("ann", 1, 25, 5*time.Millisecond, time.Second)
+		settle(500 * time.Millisecond)
+		if s.turns.crowded.Load() {
+			t.Error("requests take turns still")
+		}
+		settle(time.Second)
+	})
+}
+
 // TestShedComeBackApart: requests that are shed at once are answered one after the other, so that the next ones of their clients are not
 // one wave.
 func TestShedComeBackApart(t *testing.T) {

@@ -89,12 +89,13 @@ func (l *line) charge(name string, cost int) {
 func (l *line) busy() bool { return len(l.order)+len(l.held) > 0 }
 
 // advance is a tick. It gives as many turns as there is room for, and one at least: what is in the queue of the scheduler may be
-// something other than requests. Where that lets ticks come late, a few go on.
-func (l *line) advance(now time.Time, room int) {
+// something other than requests. Where that lets ticks come late, a few go on. It returns how long a request has waited at most.
+func (l *line) advance(now time.Time, room int) (longest time.Duration) {
 	passed := now.Sub(l.ticked)
 	l.ticked = now
 	l.clock += min(passed, maxStep)
-	l.notice(now)
+	longest = l.longest()
+	l.notice(now, longest >= lateAfter)
 	least := 1
 	if passed >= lateTick {
 		least = lateTurns
@@ -109,11 +110,19 @@ func (l *line) advance(now time.Time, room int) {
 		l.expire(now)
 	}
 	l.shed(now, passed)
+	return longest
+}
+
+// longest returns how long a request that has a chance has waited at most, by the clock of the line.
+func (l *line) longest() (longest time.Duration) {
+	for _, c := range l.order {
+		longest = max(longest, l.clock-c.waiting[0].joined)
+	}
+	return longest
 }
 
 // notice notes an overload: requests have been late for some time, again and again.
-func (l *line) notice(now time.Time) {
-	late := slices.ContainsFunc(l.order, func(c *caller) bool { return l.clock-c.waiting[0].joined >= lateAfter })
+func (l *line) notice(now time.Time, late bool) {
 	switch {
 	case late && l.lateSince >= 0:
 		l.lateAt = l.clock
