@@ -124,8 +124,7 @@ func get(t *testing.T, address, path string) (status int, text string) {
 }
 
 // TestHealth: the agent is ready while the tokens in the files are good, also without the server.
-func TestHealth(t *testing.T) {
-	t.Parallel()
+func TestHealth(t *testing.T) { // not beside other tests: the metrics are those of the process
 	c, dir := newCluster(t), t.TempDir()
 	config := c.config(dir, "vm1", c.token("abcdef", "vm1"))
 	config.HealthAddress = freeAddress(t)
