@@ -39,7 +39,8 @@ const (
 	// shortQueue is how many may wait for each processor when a request has its turn. More of them put off Go's next look at the
 	// network, fewer let a processor wait.
 	shortQueue = 2
-	// tick is the time between two ticks while no request waits. While some do, there is one whenever a processor has nothing to run.
+	// tick is the time between two ticks while no request waits. While some do, there is one whenever a processor has nothing to run, or
+	// after maxTick.
 	tick    = 250 * time.Microsecond
 	maxTick = time.Millisecond
 	// calm is for how long no request has waited for more than calmWait when requests go on at once again.
